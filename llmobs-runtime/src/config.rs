@@ -1,0 +1,432 @@
+//! What an application says about llmobs: in code, in the environment, or not at all.
+//!
+//! [`Config`] collects it, [`settings`](Config::settings) validates it and fills in the defaults.
+//! What the code says wins over the environment. Nothing here does I/O: an address is read, not
+//! tried.
+
+mod check;
+mod env;
+mod error;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use env::Vars;
+pub use error::{ConfigError, ConfigWarning};
+use settings::Header;
+pub(crate) use settings::{AgentAddress, AgentUrl, ApiKey, Origin, Settings};
+
+/// How llmobs is to run: who reports, what is captured, where it goes, and the bounds of all that.
+///
+/// Everything has a default, so that an empty `Config` works. A setter wins over the variable of
+/// the same meaning; calling it again replaces its value, except for [`tag`](Config::tag),
+/// [`header`](Config::header) and [`destination`](Config::destination), which collect. Setters
+/// cannot fail: a value that is not allowed is an error when llmobs is enabled. When llmobs is
+/// disabled ([`enabled`](Config::enabled)) the values are checked all the same and nothing comes of
+/// them.
+///
+/// An environment variable that is empty counts as unset.
+///
+/// # Examples
+///
+/// ```
+/// use llmobs_runtime::{Capture, Config};
+/// use std::time::Duration;
+///
+/// let config = Config::from_env()?
+///     .ml_app("support-chat")
+///     .env("staging")
+///     .tag("team", "ml")
+///     .capture(Capture::Metadata)
+///     .timeout(Duration::from_secs(2));
+/// for warning in config.warnings() {
+///     eprintln!("{warning}");
+/// }
+/// # Ok::<(), llmobs_runtime::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "a configuration does nothing until it is enabled"]
+pub struct Config {
+    vars: Vars,
+    enabled: Option<bool>,
+    agent_service: Option<String>,
+    ml_app: Option<String>,
+    service: Option<String>,
+    env: Option<String>,
+    version: Option<String>,
+    tags: Vec<(String, String)>,
+    api_key: Option<ApiKey>,
+    site: Option<String>,
+    agentless: Option<bool>,
+    // Parsed at once, because a URL that is kept as it came may show a password in `Debug`.
+    agent_url: Option<Result<Origin, ConfigError>>,
+    override_origin: Option<Result<Origin, ConfigError>>,
+    sample_rate: Option<f64>,
+    capture: Option<Capture>,
+    dir: Option<PathBuf>,
+    spool: Option<bool>,
+    destinations: Vec<Destination>,
+    payload_size_bytes: Option<usize>,
+    event_size_bytes: Option<usize>,
+    tracing_spans: Option<bool>,
+    headers: Vec<Header>,
+    timeout: Option<Duration>,
+    flush_interval: Option<Duration>,
+    max_events: Option<usize>,
+    max_bytes: Option<usize>,
+}
+
+/// How much of what a span sees leaves the process.
+///
+/// Set by [`Config::capture`] or `LLMOBS_CAPTURE`; the default is [`Full`](Capture::Full). When
+/// llmobs is disabled nothing is captured, whatever this says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Capture {
+    /// No input, no output and no metadata (`none`).
+    None,
+    /// Metadata, but no input and no output (`metadata`).
+    Metadata,
+    /// Everything, input and output included (`full`).
+    #[default]
+    Full,
+}
+
+/// A place that spans and evaluations are delivered to.
+///
+/// Given by [`Config::destination`]; without one it is found: delivery without an Agent when that
+/// was asked for, else an Agent that is named or answers, else the intake when there is an API key,
+/// else the journal. When llmobs is disabled nothing is delivered anywhere.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Destination {
+    /// The Datadog Agent at [`Config::agent_url`], through its proxy.
+    Agent,
+    /// Datadog's intake at [`Config::site`], which needs an API key.
+    Agentless,
+    /// Files in [`Config::dir`], for the viewer and for a later replay.
+    Journal,
+}
+
+impl Config {
+    /// The defaults; no environment variable is read.
+    ///
+    /// This is what a test takes, and a program that gets its configuration elsewhere.
+    pub fn new() -> Config {
+        Config::default()
+    }
+
+    /// What the environment of the process says, and the defaults for the rest.
+    ///
+    /// The variables are those that the setters name, and `DD_GIT_REPOSITORY_URL` and
+    /// `DD_GIT_COMMIT_SHA`, which become the tags `git.repository_url` (without user and password)
+    /// and `git.commit.sha` unless `DD_TRACE_GIT_METADATA_ENABLED` is false. A number that is not
+    /// allowed is replaced by its default, as is a malformed entry of `DD_TAGS` by nothing:
+    /// [`warnings`](Config::warnings) tells.
+    ///
+    /// # Errors
+    ///
+    /// Any other value that is not allowed: a boolean, a capture mode, a site, a URL, a host, a
+    /// port, a header or an API key, and any variable that is not UTF-8, because a default in its
+    /// place could send data where it must not go. `DD_LLMOBS_ENABLED=0` does not change that.
+    pub fn from_env() -> Result<Config, ConfigError> {
+        Config::from_vars(|name| std::env::var_os(name))
+    }
+
+    /// As [`from_env`](Config::from_env), with the variables looked up by a closure instead of in
+    /// the process.
+    ///
+    /// Tests can run in parallel with it: the environment of a process is shared by its threads.
+    ///
+    /// # Errors
+    ///
+    /// The same as those of [`from_env`](Config::from_env).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use llmobs_runtime::Config;
+    ///
+    /// let rate = |name: &str| (name == "DD_LLMOBS_SAMPLE_RATE").then(|| "7".into());
+    /// assert_eq!(Config::from_vars(rate)?.warnings()[0].name, "DD_LLMOBS_SAMPLE_RATE");
+    /// # Ok::<(), llmobs_runtime::ConfigError>(())
+    /// ```
+    pub fn from_vars(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Config, ConfigError> {
+        Ok(Config {
+            vars: Vars::read(lookup)?,
+            ..Config::default()
+        })
+    }
+
+    /// Whether llmobs runs at all: `DD_LLMOBS_ENABLED`, default true.
+    ///
+    /// When it is false, enabling succeeds and does nothing: no span is made, nothing is captured
+    /// or sent, and neither an API key nor a site that offers the product is needed. A `true` from
+    /// code wins over a `false` from the environment.
+    pub fn enabled(mut self, enabled: bool) -> Config {
+        self.enabled = Some(enabled);
+        self
+    }
+
+    /// The name of the LLM application, on every span and evaluation: `DD_LLMOBS_ML_APP`, default
+    /// the [`service`](Config::service), else `unnamed-ml-app`.
+    ///
+    /// Any text; an empty one counts as unset. [`agent_service`](Config::agent_service) wins over
+    /// it.
+    pub fn ml_app(mut self, name: impl Into<String>) -> Config {
+        self.ml_app = Some(name.into());
+        self
+    }
+
+    /// The newer name of [`ml_app`](Config::ml_app), which it wins over; there is no variable for
+    /// it.
+    ///
+    /// Any text; an empty one counts as unset.
+    pub fn agent_service(mut self, name: impl Into<String>) -> Config {
+        self.agent_service = Some(name.into());
+        self
+    }
+
+    /// The service that reports, on every span: `DD_SERVICE`, else the tag `service`, default
+    /// empty.
+    ///
+    /// Any text; an empty one counts as unset.
+    pub fn service(mut self, name: impl Into<String>) -> Config {
+        self.service = Some(name.into());
+        self
+    }
+
+    /// The environment that the service runs in, such as `prod`: `DD_ENV`, else the tag `env`,
+    /// default empty.
+    ///
+    /// Any text; an empty one counts as unset.
+    pub fn env(mut self, name: impl Into<String>) -> Config {
+        self.env = Some(name.into());
+        self
+    }
+
+    /// The version of the service: `DD_VERSION`, else the tag `version`, default empty.
+    ///
+    /// Any text; an empty one counts as unset.
+    pub fn version(mut self, version: impl Into<String>) -> Config {
+        self.version = Some(version.into());
+        self
+    }
+
+    /// Adds a tag to every span: `DD_TAGS` as `key:value` pairs, separated by commas, or by spaces
+    /// if it has no comma.
+    ///
+    /// A key that is there already gets the new value; the code's wins over that of `DD_TAGS` and
+    /// of `DD_GIT_*`. The keys `service`, `env` and `version` say the same as the setters of these
+    /// names, which win over them. An empty key is an error when llmobs is enabled. Default: no
+    /// tags.
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Config {
+        self.tags.push((key.into(), value.into()));
+        self
+    }
+
+    /// The Datadog API key that [`Destination::Agentless`] sends with: `DD_API_KEY`, default none.
+    ///
+    /// 1 to 1024 visible ASCII characters; any other, a line end included, is an error when llmobs
+    /// is enabled, which does not show the key. Nothing else shows it either. Asking for delivery
+    /// without an Agent and having no key is an error, unless llmobs is disabled.
+    pub fn api_key(mut self, key: impl Into<String>) -> Config {
+        self.api_key = Some(ApiKey::new(key));
+        self
+    }
+
+    /// The Datadog site that [`Destination::Agentless`] sends to: `DD_SITE`, default
+    /// `datadoghq.com`.
+    ///
+    /// A host name; a scheme, a port or a path is an error when llmobs is enabled. So is a site
+    /// without LLM Observability (`ddog-gov.com` and below) if delivery without an Agent was asked
+    /// for; otherwise that is a warning.
+    pub fn site(mut self, site: impl Into<String>) -> Config {
+        self.site = Some(site.into());
+        self
+    }
+
+    /// Whether to send to the intake without an Agent: `DD_LLMOBS_AGENTLESS_ENABLED`, default what
+    /// is found.
+    ///
+    /// True needs an API key: without one, enabling is an error, unless llmobs is disabled. False
+    /// never chooses the intake by itself. A [`destination`](Config::destination) makes it
+    /// meaningless.
+    pub fn agentless(mut self, agentless: bool) -> Config {
+        self.agentless = Some(agentless);
+        self
+    }
+
+    /// Where the Datadog Agent listens: `DD_TRACE_AGENT_URL`, else `DD_AGENT_HOST` and
+    /// `DD_TRACE_AGENT_PORT`, default `http://localhost:8126`.
+    ///
+    /// `http://host[:port][/path]`, the same with `https`, or `unix:///path/of/socket`; anything
+    /// else, an empty text and a URL with a password included, is an error when llmobs is enabled.
+    /// Events wait for an Agent that is named in this way, or by one of the first two variables,
+    /// even when it does not answer yet.
+    pub fn agent_url(mut self, url: impl Into<String>) -> Config {
+        self.agent_url = Some(check::origin("agent_url", &url.into()));
+        self
+    }
+
+    /// The origin that takes the place of the intake's or the Agent's, such as a relay's:
+    /// `DD_LLMOBS_OVERRIDE_ORIGIN`, default none.
+    ///
+    /// The same forms as for [`agent_url`](Config::agent_url), and the same errors. Delivery
+    /// without an Agent needs an API key here too.
+    pub fn override_origin(mut self, url: impl Into<String>) -> Config {
+        self.override_origin = Some(check::origin("override_origin", &url.into()));
+        self
+    }
+
+    /// The share of traces that are marked as sampled, from 0 to 1: `DD_LLMOBS_SAMPLE_RATE`,
+    /// default 1.
+    ///
+    /// Spans are sent whatever the mark says: the backend decides what it keeps. A number out of
+    /// range, or none at all, is an error when llmobs is enabled; in the variable it is a warning,
+    /// and 1 is used.
+    pub fn sample_rate(mut self, rate: f64) -> Config {
+        self.sample_rate = Some(rate);
+        self
+    }
+
+    /// How much of what a span sees leaves the process: `LLMOBS_CAPTURE` as `none`, `metadata` or
+    /// `full`, default [`Capture::Full`].
+    ///
+    /// Any other text in the variable is an error.
+    pub fn capture(mut self, capture: Capture) -> Config {
+        self.capture = Some(capture);
+        self
+    }
+
+    /// The folder of the journal and of the spool: `LLMOBS_DIR`, default `.llmobs` in the working
+    /// directory.
+    ///
+    /// An empty path, or one with a NUL in it, is an error when llmobs is enabled. It is made when
+    /// something is written to it, so never when llmobs is disabled.
+    pub fn dir(mut self, path: impl Into<PathBuf>) -> Config {
+        self.dir = Some(path.into());
+        self
+    }
+
+    /// Whether what waits for delivery is kept on disk, so that it survives the process:
+    /// `LLMOBS_SPOOL`, default false.
+    ///
+    /// The files lie in [`dir`](Config::dir).
+    pub fn spool(mut self, spool: bool) -> Config {
+        self.spool = Some(spool);
+        self
+    }
+
+    /// Adds a destination; events go to each one of the list, and no other is looked for.
+    ///
+    /// There is no variable for it; default: one destination, found as [`Destination`] says. One
+    /// that is in the list already is not added again. [`Destination::Agentless`] without an API
+    /// key is an error when llmobs is enabled.
+    pub fn destination(mut self, destination: Destination) -> Config {
+        use Destination::{Agent, Agentless, Journal};
+        let same = |one: &Destination| {
+            matches!(
+                (one, &destination),
+                (Agent, Agent) | (Agentless, Agentless) | (Journal, Journal)
+            )
+        };
+        if !self.destinations.iter().any(same) {
+            self.destinations.push(destination);
+        }
+        self
+    }
+
+    /// The largest body of a request in bytes, envelopes included: `DD_LLMOBS_PAYLOAD_SIZE_BYTES`,
+    /// from 1 to 5,000,000, which is the default.
+    ///
+    /// A number out of range is an error when llmobs is enabled; in the variable it is a warning,
+    /// and the default is used.
+    pub fn payload_size_bytes(mut self, bytes: usize) -> Config {
+        self.payload_size_bytes = Some(bytes);
+        self
+    }
+
+    /// The largest event in bytes, which is cut when it is larger: `DD_LLMOBS_EVENT_SIZE_BYTES`,
+    /// from 1 to 5,000,000, which is the default.
+    ///
+    /// A number out of range is an error when llmobs is enabled; in the variable it is a warning,
+    /// and the default is used.
+    pub fn event_size_bytes(mut self, bytes: usize) -> Config {
+        self.event_size_bytes = Some(bytes);
+        self
+    }
+
+    /// Whether a `tracing` span is opened beside each span, so that logs and OpenTelemetry can be
+    /// joined to it; default true, and there is no variable for it.
+    ///
+    /// It never carries input or output, and is not opened when llmobs is disabled.
+    pub fn tracing_spans(mut self, tracing_spans: bool) -> Config {
+        self.tracing_spans = Some(tracing_spans);
+        self
+    }
+
+    /// Adds a header to every request, such as a relay wants: `_DD_TRACE_WRITER_ADDITIONAL_HEADERS`
+    /// as `name:value` pairs, separated by commas; default none.
+    ///
+    /// A name that is there already, in upper or lower case, gets the new value. It is an error
+    /// when llmobs is enabled (and at once in the variable) if there are more than 64, if the name
+    /// is not a token of at most 256 characters, if the value is longer than 8,192 characters or
+    /// has others than visible ASCII, space and tab, or if the exporter sets that header itself
+    /// (`Content-Length`, `Content-Type`, `Host`, `DD-API-KEY` and the like). A value is never
+    /// shown.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Config {
+        self.headers.push(Header::new(name, value));
+        self
+    }
+
+    /// How long a request may take: `_DD_LLMOBS_WRITER_TIMEOUT` in seconds, from 1 ms to 1 hour,
+    /// default 5 s.
+    ///
+    /// A time out of range is an error when llmobs is enabled; in the variable it is a warning, and
+    /// the default is used.
+    pub fn timeout(mut self, timeout: Duration) -> Config {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// How old a batch may grow before it is sent: `_DD_LLMOBS_WRITER_INTERVAL` in seconds, from 1
+    /// ms to 1 hour, default 1 s.
+    ///
+    /// A time out of range is an error when llmobs is enabled; in the variable it is a warning, and
+    /// the default is used.
+    pub fn flush_interval(mut self, interval: Duration) -> Config {
+        self.flush_interval = Some(interval);
+        self
+    }
+
+    /// How many events may wait for one destination, from 1 to 16,777,216, default 131,072; past
+    /// that the newest is dropped and counted.
+    ///
+    /// There is no variable for it; a number out of range is an error when llmobs is enabled.
+    pub fn max_events(mut self, events: usize) -> Config {
+        self.max_events = Some(events);
+        self
+    }
+
+    /// How many bytes of events may wait for one destination, at least 1, default 67,108,864 (64
+    /// MiB); past that the newest is dropped and counted.
+    ///
+    /// There is no variable for it; 0 is an error when llmobs is enabled.
+    pub fn max_bytes(mut self, bytes: usize) -> Config {
+        self.max_bytes = Some(bytes);
+        self
+    }
+
+    /// What [`from_env`](Config::from_env) found wrong and does not use; empty for
+    /// [`new`](Config::new).
+    ///
+    /// They are logged when llmobs is enabled.
+    pub fn warnings(&self) -> &[ConfigWarning] {
+        &self.vars.warnings
+    }
+}

@@ -1,0 +1,288 @@
+//! What each value may be: pure functions and ranges, the same for a variable and for a setter.
+
+use std::fmt::Debug;
+use std::net::Ipv6Addr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Capture, ConfigError, Origin};
+
+/// A number with its range, both ends included, and its default.
+pub(super) struct Rule<T> {
+    pub(super) allowed: &'static str,
+    pub(super) default: T,
+    low: T,
+    high: T,
+}
+
+impl<T: Copy + Debug + PartialOrd> Rule<T> {
+    /// False for a NaN as well: it compares with nothing.
+    pub(super) fn accepts(&self, value: T) -> bool {
+        self.low <= value && value <= self.high
+    }
+
+    /// What the setter `name` was given, if it was called.
+    pub(super) fn checked(
+        &self,
+        name: &'static str,
+        value: Option<T>,
+    ) -> Result<Option<T>, ConfigError> {
+        match value {
+            Some(value) if !self.accepts(value) => Err(ConfigError::invalid(
+                name,
+                &format!("{value:?}"),
+                self.allowed,
+            )),
+            value => Ok(value),
+        }
+    }
+}
+
+/// The largest body that the intake takes, in bytes.
+const BODY: usize = 5_000_000;
+
+pub(super) const SAMPLE_RATE: Rule<f64> = Rule {
+    allowed: "a number from 0 to 1",
+    default: 1.0,
+    low: 0.0,
+    high: 1.0,
+};
+
+pub(super) const PAYLOAD_SIZE: Rule<usize> = Rule {
+    allowed: "a number of bytes from 1 to 5000000",
+    default: BODY,
+    low: 1,
+    high: BODY,
+};
+
+pub(super) const EVENT_SIZE: Rule<usize> = Rule {
+    allowed: "a number of bytes from 1 to 5000000",
+    default: BODY,
+    low: 1,
+    high: BODY,
+};
+
+// An upper bound, because a queue reserves room for its capacity when it is made.
+pub(super) const MAX_EVENTS: Rule<usize> = Rule {
+    allowed: "a number of events from 1 to 16777216",
+    default: 131_072,
+    low: 1,
+    high: 16_777_216,
+};
+
+pub(super) const MAX_BYTES: Rule<usize> = Rule {
+    allowed: "a number of bytes, at least 1",
+    default: 64 * 1024 * 1024,
+    low: 1,
+    high: usize::MAX,
+};
+
+// An upper bound, because adding `Duration::MAX` to an `Instant` panics.
+const INTERVAL: &str = "a time from 1 millisecond to 1 hour";
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+pub(super) const TIMEOUT: Rule<Duration> = Rule {
+    allowed: INTERVAL,
+    default: Duration::from_secs(5),
+    low: SHORTEST,
+    high: LONGEST,
+};
+
+pub(super) const FLUSH_INTERVAL: Rule<Duration> = Rule {
+    allowed: INTERVAL,
+    default: Duration::from_secs(1),
+    low: SHORTEST,
+    high: LONGEST,
+};
+
+pub(super) const BOOLEAN: &str = "true, false, 1 or 0";
+
+pub(super) fn boolean(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+pub(super) const CAPTURE: &str = "none, metadata or full";
+
+pub(super) fn capture(text: &str) -> Option<Capture> {
+    match text.to_ascii_lowercase().as_str() {
+        "none" => Some(Capture::None),
+        "metadata" => Some(Capture::Metadata),
+        "full" => Some(Capture::Full),
+        _ => None,
+    }
+}
+
+/// Seconds, whole or not.
+pub(super) fn seconds(text: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(text.parse().ok()?).ok()
+}
+
+pub(super) const API_KEY: &str = "1 to 1024 visible ASCII characters, without spaces and line ends";
+
+/// What is shown in place of a value that must not be read.
+pub(super) const HIDDEN: &str = "[hidden]";
+
+pub(super) fn is_api_key(text: &str) -> bool {
+    (1..=1024).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+pub(super) const SITE: &str = "a host name such as datadoghq.com, without scheme, port and path";
+
+pub(super) fn site(text: &str) -> Option<String> {
+    let alphanumeric = |byte: u8| byte.is_ascii_alphanumeric();
+    is_host_name(text, alphanumeric).then(|| text.to_ascii_lowercase())
+}
+
+/// Whether spans can be sent to `site` without an Agent.
+pub(super) fn has_product(site: &str) -> bool {
+    let government = "ddog-gov.com";
+    site.strip_suffix(government)
+        .is_none_or(|sub| !sub.is_empty() && !sub.ends_with('.'))
+}
+
+pub(super) const AGENT_HOST: &str = "a host name or an IP address, without scheme, port and path";
+
+/// A host as it stands in a URL: an IPv6 address gets its brackets.
+pub(super) fn agent_host(text: &str) -> Option<String> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(text);
+    if let Ok(address) = bare.parse::<Ipv6Addr>() {
+        return Some(format!("[{address}]"));
+    }
+    url_host(text)
+}
+
+pub(super) const PORT: &str = "a port from 1 to 65535";
+
+pub(super) fn port(text: &str) -> Option<u16> {
+    // `u16::from_str` takes a plus sign, a URL does not.
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|&port| digits && port > 0)
+}
+
+pub(super) const ORIGIN: &str = "http://host[:port][/path], https://host[:port][/path] or \
+     unix:///path/of/socket, without user, password, query and fragment";
+
+/// Where requests go: the URL with its scheme in lower case and without its last slashes.
+pub(super) fn origin(name: &'static str, text: &str) -> Result<Origin, ConfigError> {
+    parse_origin(text).ok_or_else(|| ConfigError::invalid(name, &without_credentials(text), ORIGIN))
+}
+
+fn parse_origin(text: &str) -> Option<Origin> {
+    if text.len() > 2048 || text.chars().any(char::is_control) {
+        return None;
+    }
+    let (scheme, rest) = text.split_once("://")?;
+    match scheme.to_ascii_lowercase().as_str() {
+        "unix" if rest.starts_with('/') && rest.len() > 1 => {
+            Some(Origin::Unix(PathBuf::from(rest)))
+        }
+        scheme @ ("http" | "https") => {
+            let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let host = authority(host)?;
+            let legal = |byte: u8| byte.is_ascii_graphic() && !br#"?#\<>"{}|^`"#.contains(&byte);
+            let path = path
+                .bytes()
+                .all(legal)
+                .then(|| path.trim_end_matches('/'))?;
+            Some(Origin::Http(format!("{scheme}://{host}{path}")))
+        }
+        _ => None,
+    }
+}
+
+fn authority(text: &str) -> Option<String> {
+    // The last colon, outside of an IPv6 address, comes before the port.
+    let (host, after) = match text.find(']') {
+        Some(end) => text.split_at(end + 1),
+        None => text.split_at(text.find(':').unwrap_or(text.len())),
+    };
+    let host = match host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
+        Some(address) => format!("[{}]", address.parse::<Ipv6Addr>().ok()?),
+        None => url_host(host)?,
+    };
+    match after.strip_prefix(':') {
+        Some(number) => Some(format!("{host}:{}", port(number)?)),
+        None => after.is_empty().then_some(host),
+    }
+}
+
+/// Underscores are no part of host names, but container networks have them (`datadog_agent`).
+fn url_host(text: &str) -> Option<String> {
+    is_host_name(text, |byte| byte.is_ascii_alphanumeric() || byte == b'_').then(|| text.to_owned())
+}
+
+fn is_host_name(text: &str, alphanumeric: impl Fn(u8) -> bool) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| alphanumeric(byte) || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}
+
+/// A URL without user and password; `git@host:path` keeps its user, which is no secret.
+pub(super) fn without_credentials(url: &str) -> String {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    let (scheme, rest) = url.split_at(start);
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    match authority.rfind('@') {
+        Some(at) if start > 0 || authority[..at].contains(':') => {
+            format!("{scheme}{}", &rest[at + 1..])
+        }
+        _ => url.to_owned(),
+    }
+}
+
+pub(super) const HEADER: &str = "at most 64 headers `name:value`, with a name of at most 256 token \
+     characters that the exporter does not set itself, and a value of at most 8192 visible ASCII \
+     characters, spaces and tabs";
+
+pub(super) const MAX_HEADERS: usize = 64;
+
+/// What the exporter says itself about a body, its way and its sender.
+const RESERVED_HEADERS: [&str; 8] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "dd-api-key",
+    "host",
+    "transfer-encoding",
+    "x-datadog-evp-subdomain",
+];
+
+pub(super) fn is_header(name: &str, value: &str) -> bool {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    (1..=256).contains(&name.len())
+        && name.bytes().all(token)
+        && !RESERVED_HEADERS
+            .iter()
+            .any(|reserved| name.eq_ignore_ascii_case(reserved))
+        && value.len() <= 8192
+        && value
+            .bytes()
+            .all(|byte| matches!(byte, b'\t' | b' '..=b'~'))
+}
+
+pub(super) const DIR: &str = "a path that is not empty";
+
+pub(super) fn is_dir(path: &Path) -> bool {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    !bytes.is_empty() && !bytes.contains(&0)
+}
+
+pub(super) fn dir(text: &str) -> Option<PathBuf> {
+    Some(PathBuf::from(text)).filter(|path| is_dir(path))
+}

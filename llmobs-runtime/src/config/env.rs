@@ -1,0 +1,255 @@
+//! The environment variables: each is read once, checked, and kept apart from what the code says.
+//!
+//! A variable that decides where data goes or what leaves is an error when it is wrong: a default
+//! in its place would send data where nobody wanted it. A wrong number is a warning.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt::Debug;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::check::{self, Rule};
+use super::{AgentAddress, ApiKey, Capture, ConfigError, ConfigWarning, Header, Origin};
+
+/// What the environment says; `None` where it says nothing, or nothing that can be used.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Vars {
+    pub(super) enabled: Option<bool>,
+    pub(super) ml_app: Option<String>,
+    pub(super) service: Option<String>,
+    pub(super) env: Option<String>,
+    pub(super) version: Option<String>,
+    pub(super) tags: Vec<(String, String)>,
+    pub(super) git: Vec<(String, String)>,
+    pub(super) api_key: Option<ApiKey>,
+    pub(super) site: Option<String>,
+    pub(super) agentless: Option<bool>,
+    pub(super) agent: Option<AgentAddress>,
+    pub(super) override_origin: Option<Origin>,
+    pub(super) sample_rate: Option<f64>,
+    pub(super) capture: Option<Capture>,
+    pub(super) dir: Option<PathBuf>,
+    pub(super) spool: Option<bool>,
+    pub(super) payload_size_bytes: Option<usize>,
+    pub(super) event_size_bytes: Option<usize>,
+    pub(super) headers: Vec<Header>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) flush_interval: Option<Duration>,
+    pub(super) warnings: Vec<ConfigWarning>,
+}
+
+impl Vars {
+    pub(super) fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Vars, ConfigError> {
+        let mut reader = Reader {
+            lookup,
+            warnings: Vec::new(),
+        };
+        Ok(Vars {
+            enabled: reader.boolean("DD_LLMOBS_ENABLED")?,
+            ml_app: reader.text("DD_LLMOBS_ML_APP")?,
+            service: reader.text("DD_SERVICE")?,
+            env: reader.text("DD_ENV")?,
+            version: reader.text("DD_VERSION")?,
+            tags: reader.tags()?,
+            git: reader.git()?,
+            api_key: reader.api_key()?,
+            site: reader.parsed("DD_SITE", check::site, check::SITE)?,
+            agentless: reader.boolean("DD_LLMOBS_AGENTLESS_ENABLED")?,
+            agent: reader.agent()?,
+            override_origin: reader.origin("DD_LLMOBS_OVERRIDE_ORIGIN")?,
+            sample_rate: reader.number("DD_LLMOBS_SAMPLE_RATE", &check::SAMPLE_RATE, |text| {
+                text.parse().ok()
+            })?,
+            capture: reader.parsed("LLMOBS_CAPTURE", check::capture, check::CAPTURE)?,
+            dir: reader.parsed("LLMOBS_DIR", check::dir, check::DIR)?,
+            spool: reader.boolean("LLMOBS_SPOOL")?,
+            payload_size_bytes: reader.number(
+                "DD_LLMOBS_PAYLOAD_SIZE_BYTES",
+                &check::PAYLOAD_SIZE,
+                bytes,
+            )?,
+            event_size_bytes: reader.number(
+                "DD_LLMOBS_EVENT_SIZE_BYTES",
+                &check::EVENT_SIZE,
+                bytes,
+            )?,
+            headers: reader.headers()?,
+            timeout: reader.number("_DD_LLMOBS_WRITER_TIMEOUT", &check::TIMEOUT, check::seconds)?,
+            flush_interval: reader.number(
+                "_DD_LLMOBS_WRITER_INTERVAL",
+                &check::FLUSH_INTERVAL,
+                check::seconds,
+            )?,
+            warnings: reader.warnings,
+        })
+    }
+}
+
+fn bytes(text: &str) -> Option<usize> {
+    text.parse().ok()
+}
+
+struct Reader<F> {
+    lookup: F,
+    warnings: Vec<ConfigWarning>,
+}
+
+impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
+    /// The text of a variable; an empty one counts as unset.
+    fn text(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
+        let value = (self.lookup)(name).map(OsString::into_string).transpose();
+        value
+            .map(|text| text.filter(|text| !text.is_empty()))
+            .map_err(|raw| ConfigError::NotUtf8 {
+                name,
+                value: if HOLDS_SECRETS.contains(&name) {
+                    check::HIDDEN.to_owned()
+                } else {
+                    shown(&raw)
+                },
+                allowed: "UTF-8 text",
+            })
+    }
+
+    fn parsed<T>(
+        &self,
+        name: &'static str,
+        parse: fn(&str) -> Option<T>,
+        allowed: &'static str,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(text) = self.text(name)? else {
+            return Ok(None);
+        };
+        parse(&text)
+            .map(Some)
+            .ok_or_else(|| ConfigError::invalid(name, &text, allowed))
+    }
+
+    fn boolean(&self, name: &'static str) -> Result<Option<bool>, ConfigError> {
+        self.parsed(name, check::boolean, check::BOOLEAN)
+    }
+
+    fn origin(&self, name: &'static str) -> Result<Option<Origin>, ConfigError> {
+        self.text(name)?
+            .map(|text| check::origin(name, &text))
+            .transpose()
+    }
+
+    fn number<T: Copy + Debug + PartialOrd>(
+        &mut self,
+        name: &'static str,
+        rule: &Rule<T>,
+        parse: fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(text) = self.text(name)? else {
+            return Ok(None);
+        };
+        let number = parse(text.trim()).filter(|&number| rule.accepts(number));
+        if number.is_none() {
+            let used = format!("{:?}", rule.default);
+            self.warnings
+                .push(ConfigWarning::new(name, &text, rule.allowed, used));
+        }
+        Ok(number)
+    }
+
+    fn api_key(&self) -> Result<Option<ApiKey>, ConfigError> {
+        let Some(key) = self.text("DD_API_KEY")? else {
+            return Ok(None);
+        };
+        ApiKey::new(key).checked("DD_API_KEY").map(Some)
+    }
+
+    /// `DD_TAGS`: pairs `k:v`, separated by commas if there is one, else by white space.
+    fn tags(&mut self) -> Result<Vec<(String, String)>, ConfigError> {
+        let Some(text) = self.text("DD_TAGS")? else {
+            return Ok(Vec::new());
+        };
+        let entries: Vec<&str> = if text.contains(',') {
+            text.split(',').collect()
+        } else {
+            text.split_whitespace().collect()
+        };
+        let mut tags = Vec::new();
+        for entry in entries
+            .into_iter()
+            .map(str::trim)
+            .filter(|entry| !entry.is_empty())
+        {
+            match entry
+                .split_once(':')
+                .map(|(key, value)| (key.trim(), value.trim()))
+            {
+                Some((key, value)) if !key.is_empty() => {
+                    tags.push((key.to_owned(), value.to_owned()));
+                }
+                _ => self.warnings.push(ConfigWarning::new(
+                    "DD_TAGS",
+                    entry,
+                    "pairs key:value, separated by commas or by spaces",
+                    "the other tags",
+                )),
+            }
+        }
+        Ok(tags)
+    }
+
+    fn git(&self) -> Result<Vec<(String, String)>, ConfigError> {
+        let repository = self
+            .text("DD_GIT_REPOSITORY_URL")?
+            .map(|url| check::without_credentials(&url));
+        let commit = self.text("DD_GIT_COMMIT_SHA")?;
+        if self.boolean("DD_TRACE_GIT_METADATA_ENABLED")? == Some(false) {
+            return Ok(Vec::new());
+        }
+        let tags = [
+            ("git.repository_url", repository),
+            ("git.commit.sha", commit),
+        ];
+        Ok(tags
+            .into_iter()
+            .filter_map(|(key, value)| Some((key.to_owned(), value?)))
+            .collect())
+    }
+
+    fn agent(&self) -> Result<Option<AgentAddress>, ConfigError> {
+        let url = self.origin("DD_TRACE_AGENT_URL")?;
+        let host = self.parsed("DD_AGENT_HOST", check::agent_host, check::AGENT_HOST)?;
+        let port = self.parsed("DD_TRACE_AGENT_PORT", check::port, check::PORT)?;
+        if let Some(url) = url {
+            return Ok(Some(AgentAddress { url, named: true }));
+        }
+        if host.is_none() && port.is_none() {
+            return Ok(None);
+        }
+        // A port alone moves the default place; only a URL or a host says that an Agent is there.
+        let named = host.is_some();
+        let host = host.as_deref().unwrap_or(AgentAddress::DEFAULT_HOST);
+        let port = port.unwrap_or(AgentAddress::DEFAULT_PORT);
+        Ok(Some(AgentAddress {
+            url: Origin::Http(format!("http://{host}:{port}")),
+            named,
+        }))
+    }
+
+    fn headers(&self) -> Result<Vec<Header>, ConfigError> {
+        let name = "_DD_TRACE_WRITER_ADDITIONAL_HEADERS";
+        let text = self.text(name)?.unwrap_or_default();
+        let entries = text
+            .split(',')
+            .map(str::trim)
+            .filter(|entry| !entry.is_empty());
+        let headers = entries.map(|entry| match entry.split_once(':') {
+            Some((key, value)) => Header::new(key.trim(), value.trim()).checked(name),
+            None => Err(ConfigError::invalid(name, check::HIDDEN, check::HEADER)),
+        });
+        headers.collect()
+    }
+}
+
+/// Variables whose text is not shown, whatever is wrong with it.
+const HOLDS_SECRETS: [&str; 2] = ["DD_API_KEY", "_DD_TRACE_WRITER_ADDITIONAL_HEADERS"];
+
+fn shown(raw: &OsStr) -> String {
+    check::without_credentials(&raw.to_string_lossy())
+}
