@@ -1,1 +1,8 @@
-//! What the tests share: a local intake, the goldens, the comparison of bodies.
+//! What the tests share.
+//!
+//! * [`intake`]: a real HTTP server on this machine that plays a Datadog Agent or the intake, records what arrives,
+//!   answers by script, and objects to what a real server would refuse.
+
+pub mod intake;
+
+pub use intake::{Intake, Reply, Request};
