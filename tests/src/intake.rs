@@ -1,0 +1,416 @@
+//! A local HTTP/1.1 server that plays a Datadog Agent or the intake.
+//!
+//! It runs on its own thread with its own runtime, so a test may block while it serves. Every request but `GET /info`
+//! is recorded in order of arrival and answered 202 `{}`, unless the test has scripted something else. What a real
+//! server would refuse (see [`Request::violations`]) fails the test when the intake is dropped.
+
+mod message;
+mod server;
+
+pub use message::{Reply, Request};
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+/// The server; it ends when this is dropped.
+///
+/// # Panics
+///
+/// `Drop` panics with the violations if there are any, they were not allowed, and the thread is not panicking already.
+pub struct Intake {
+    shared: Arc<Shared>,
+    url: String,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+    violations_allowed: bool,
+    #[cfg(unix)]
+    socket: Option<socket::SocketDir>,
+}
+
+/// What the test's thread and the server's share.
+#[derive(Default)]
+pub(crate) struct Shared {
+    log: Mutex<Log>,
+    changed: Condvar,
+    script: Mutex<Script>,
+}
+
+#[derive(Default)]
+struct Log {
+    requests: Vec<Request>,
+    /// What was no request at all, or only half of one.
+    broken: Vec<String>,
+    infos: usize,
+}
+
+type Answer = dyn FnMut(&Request) -> Reply + Send;
+
+struct Script {
+    info: Reply,
+    queue: VecDeque<Reply>,
+    answer: Option<Box<Answer>>,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Script {
+            info: Reply::json(
+                json!({"version": "7.60.0", "endpoints": ["/v0.4/traces", "/evp_proxy/v2/"]}),
+            ),
+            queue: VecDeque::new(),
+            answer: None,
+        }
+    }
+}
+
+impl Shared {
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Decides the answer to a request and records both.
+    fn answer(&self, mut request: Request) -> Reply {
+        if request.method == "GET" && request.path == "/info" {
+            self.log().infos += 1;
+            self.changed.notify_all();
+            return self.script().info.clone();
+        }
+        let reply = {
+            let mut script = self.script();
+            match (script.queue.pop_front(), &mut script.answer) {
+                (Some(reply), _) => reply,
+                (None, Some(answer)) => answer(&request),
+                (None, None) => Reply::default(),
+            }
+        };
+        request.answer = reply.promised_status();
+        self.log().requests.push(request);
+        self.changed.notify_all();
+        reply
+    }
+
+    fn broken(&self, what: String) {
+        self.log().broken.push(what);
+        self.changed.notify_all();
+    }
+}
+
+impl Intake {
+    /// Listens on a free port of 127.0.0.1.
+    pub fn start() -> Self {
+        let (address_sender, address) = std::sync::mpsc::channel::<SocketAddr>();
+        let mut intake = Self::spawn(move |shared| async move {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+                .await
+                .expect("a free port");
+            address_sender
+                .send(listener.local_addr().expect("an address"))
+                .expect("the test's thread waits");
+            server::accept_tcp(listener, shared).await;
+        });
+        intake.url = format!("http://{}", address.recv().expect("the server starts"));
+        intake
+    }
+
+    /// Listens on a Unix socket in a fresh directory; [`Intake::url`] is then `unix://` and its path.
+    #[cfg(unix)]
+    pub fn start_unix() -> Self {
+        let socket = socket::SocketDir::create();
+        let path = socket.path();
+        let (ready_sender, ready) = std::sync::mpsc::channel::<()>();
+        let bound = path.clone();
+        let mut intake = Self::spawn(move |shared| async move {
+            let listener = tokio::net::UnixListener::bind(bound).expect("a fresh directory");
+            ready_sender.send(()).expect("the test's thread waits");
+            server::accept_unix(listener, shared).await;
+        });
+        ready.recv().expect("the server starts");
+        intake.url = format!("unix://{}", path.display());
+        intake.socket = Some(socket);
+        intake
+    }
+
+    fn spawn<F: Future<Output = ()>>(
+        serve: impl FnOnce(Arc<Shared>) -> F + Send + 'static,
+    ) -> Self {
+        let shared = Arc::new(Shared::default());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let served = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("intake".to_owned())
+            .spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .expect("a runtime");
+                runtime.block_on(async {
+                    tokio::select! {
+                        () = serve(served) => {}
+                        _ = stopped => {}
+                    }
+                });
+            })
+            .expect("a thread");
+        Intake {
+            shared,
+            url: String::new(),
+            stop: Some(stop),
+            thread: Some(thread),
+            violations_allowed: false,
+            #[cfg(unix)]
+            socket: None,
+        }
+    }
+
+    /// Where it listens: `http://127.0.0.1:<port>` or `unix://<path>`, without a slash at the end.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Replaces the endpoints that `GET /info` lists; by default `/v0.4/traces` and `/evp_proxy/v2/`.
+    pub fn endpoints(&self, endpoints: &[&str]) {
+        self.info(Reply::json(
+            json!({"version": "7.60.0", "endpoints": endpoints}),
+        ));
+    }
+
+    /// Replaces the whole answer to `GET /info`, for an Agent that is too old, busy or no Agent at all.
+    pub fn info(&self, reply: Reply) {
+        self.shared.script().info = reply;
+    }
+
+    /// How often `GET /info` was asked.
+    pub fn info_count(&self) -> usize {
+        self.shared.log().infos
+    }
+
+    /// From now on, asks `answer` for the reply to each request, once the queue of [`Intake::replies`] is empty.
+    pub fn script(&self, answer: impl FnMut(&Request) -> Reply + Send + 'static) {
+        self.shared.script().answer = Some(Box::new(answer));
+    }
+
+    /// Appends to the queue of replies that the next requests get, one each.
+    pub fn replies(&self, replies: impl IntoIterator<Item = Reply>) {
+        self.shared.script().queue.extend(replies);
+    }
+
+    /// Every request so far but `GET /info`, in order of arrival.
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.log().requests.clone()
+    }
+
+    /// Blocks until `enough` says so of the recorded requests, and returns them.
+    ///
+    /// # Panics
+    ///
+    /// After `timeout`, with the requests that came.
+    #[track_caller]
+    pub fn wait_for(
+        &self,
+        mut enough: impl FnMut(&[Request]) -> bool,
+        timeout: Duration,
+    ) -> Vec<Request> {
+        let deadline = Instant::now() + timeout;
+        let mut log = self.shared.log();
+        loop {
+            if enough(&log.requests) {
+                return log.requests.clone();
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let arrived: Vec<String> = log.requests.iter().map(Request::summary).collect();
+                drop(log);
+                panic!(
+                    "not within {timeout:?}; {} requests: {arrived:#?}",
+                    arrived.len()
+                );
+            }
+            log = self
+                .shared
+                .changed
+                .wait_timeout(log, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// Blocks until `count` span events came, and returns all of them.
+    ///
+    /// # Panics
+    ///
+    /// As [`Intake::wait_for`].
+    #[track_caller]
+    pub fn wait_for_spans(&self, count: usize, timeout: Duration) -> Vec<Value> {
+        self.wait_for(reaches(count, |request| request.spans().len()), timeout)
+            .iter()
+            .flat_map(Request::spans)
+            .cloned()
+            .collect()
+    }
+
+    /// Blocks until `count` evaluations came, and returns all of them.
+    ///
+    /// # Panics
+    ///
+    /// As [`Intake::wait_for`].
+    #[track_caller]
+    pub fn wait_for_evaluations(&self, count: usize, timeout: Duration) -> Vec<Value> {
+        let requests = self.wait_for(
+            reaches(count, |request| request.evaluations().len()),
+            timeout,
+        );
+        requests
+            .iter()
+            .flat_map(Request::evaluations)
+            .cloned()
+            .collect()
+    }
+
+    /// The span events of all span bodies so far, whatever the path before `/api/v2/llmobs` and whatever was answered.
+    pub fn spans(&self) -> Vec<Value> {
+        self.requests()
+            .iter()
+            .flat_map(Request::spans)
+            .cloned()
+            .collect()
+    }
+
+    /// The span events that were answered with a status of 200 to 299.
+    pub fn accepted_spans(&self) -> Vec<Value> {
+        self.requests()
+            .iter()
+            .filter(|request| request.was_accepted())
+            .flat_map(Request::spans)
+            .cloned()
+            .collect()
+    }
+
+    /// The evaluation events of all evaluation bodies so far.
+    pub fn evaluations(&self) -> Vec<Value> {
+        self.requests()
+            .iter()
+            .flat_map(Request::evaluations)
+            .cloned()
+            .collect()
+    }
+
+    /// The evaluation events that were answered with a status of 200 to 299.
+    pub fn accepted_evaluations(&self) -> Vec<Value> {
+        self.requests()
+            .iter()
+            .filter(|request| request.was_accepted())
+            .flat_map(Request::evaluations)
+            .cloned()
+            .collect()
+    }
+
+    /// What a real server would have refused, so far.
+    pub fn violations(&self) -> Vec<String> {
+        let (requests, mut found) = {
+            let log = self.shared.log();
+            (log.requests.clone(), log.broken.clone())
+        };
+        for (index, request) in requests.iter().enumerate() {
+            let name = request.summary();
+            found.extend(
+                request
+                    .violations()
+                    .into_iter()
+                    .map(|what| format!("request {index}, {name}: {what}")),
+            );
+        }
+        found
+    }
+
+    /// Lets the drop pass with violations, for a client that breaks the rules on purpose or is killed half-way.
+    pub fn allow_violations(&mut self) {
+        self.violations_allowed = true;
+    }
+}
+
+/// Counts events over a growing list without counting a request twice.
+fn reaches(count: usize, events: fn(&Request) -> usize) -> impl FnMut(&[Request]) -> bool {
+    let (mut counted, mut sum) = (0, 0);
+    move |requests| {
+        sum += requests[counted..].iter().map(events).sum::<usize>();
+        counted = requests.len();
+        sum >= count
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        let ended = self.thread.take().map_or(Ok(()), JoinHandle::join);
+        if std::thread::panicking() {
+            return;
+        }
+        assert!(ended.is_ok(), "the intake's thread panicked");
+        let violations = if self.violations_allowed {
+            Vec::new()
+        } else {
+            self.violations()
+        };
+        assert!(
+            violations.is_empty(),
+            "a real server would have refused this: {violations:#?}"
+        );
+    }
+}
+
+impl fmt::Debug for Intake {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Intake")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(unix)]
+mod socket {
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// A directory for one socket, short because a socket's path may have about 100 bytes; removed on drop.
+    pub(super) struct SocketDir(PathBuf);
+
+    impl SocketDir {
+        pub(super) fn create() -> Self {
+            static NEXT: AtomicUsize = AtomicUsize::new(0);
+            loop {
+                let number = NEXT.fetch_add(1, Ordering::Relaxed);
+                let dir =
+                    std::env::temp_dir().join(format!("llmobs-{}-{number}", std::process::id()));
+                match std::fs::create_dir(&dir) {
+                    Ok(()) => return SocketDir(dir),
+                    Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                    Err(error) => panic!("{}: {error}", dir.display()),
+                }
+            }
+        }
+
+        pub(super) fn path(&self) -> PathBuf {
+            self.0.join("apm.socket")
+        }
+    }
+
+    impl Drop for SocketDir {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
