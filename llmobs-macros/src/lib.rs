@@ -1,1 +1,1 @@
-//! stub
+//! The attributes of `llmobs`.

@@ -15,10 +15,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::export::memory::Memory;
 use env::Vars;
 pub use error::{ConfigError, ConfigWarning};
-use settings::Header;
-pub(crate) use settings::{AgentAddress, AgentUrl, ApiKey, Origin, Settings};
+pub(crate) use settings::{AgentAddress, Origin, Settings};
+use settings::{ApiKey, Header};
 
 /// How llmobs is to run: who reports, what is captured, where it goes, and the bounds of all that.
 ///
@@ -110,6 +111,8 @@ pub enum Destination {
     Agentless,
     /// Files in [`Config::dir`], for the viewer and for a later replay.
     Journal,
+    /// Memory of this process, to be looked at by a test.
+    Memory(Memory),
 }
 
 impl Config {

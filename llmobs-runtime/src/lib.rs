@@ -1,7 +1,57 @@
-//! stub
-#[allow(dead_code, unused_imports)] // the client and the exporters read it
-mod config;
-#[allow(dead_code)] // the exporters send them
-mod container;
+//! The runtime of `llmobs`: spans, evaluations, and the worker that delivers them.
+//!
+//! Applications use the facade, `llmobs`, which re-exports all of this together with the
+//! attributes. This crate alone serves those who want no facade: `crate = llmobs_runtime`.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![deny(unsafe_code)]
+// Without the switch the API stands there idle, and most of what is behind it is unused.
+#![cfg_attr(not(feature = "enabled"), allow(dead_code, unused_imports))]
 
+#[doc(hidden)]
+pub mod __private;
+mod annotation;
+mod builder;
+mod capture;
+mod client;
+mod clock;
+mod config;
+#[cfg(feature = "enabled")]
+mod container;
+mod context;
+mod document;
+mod evaluation;
+mod event;
+mod export;
+mod failure;
+mod id;
+mod kind;
+mod message;
+mod number;
+mod report;
+mod span;
+mod stats;
+mod text;
+mod visible;
+#[cfg(feature = "enabled")]
+mod worker;
+
+pub use annotation::{AnnotateError, Annotation, Io};
+pub use builder::{SpanBuilder, kinds};
+pub use client::{
+    FlushError, FlushReport, Guard, LlmObs, annotate, enable, export_span, flush, flush_async,
+    is_enabled, shutdown, stats, submit_evaluation,
+};
 pub use config::{Capture, Config, ConfigError, ConfigWarning, Destination};
+pub use context::{Context, ContextGuard, FutureExt, InContext, InSpan, SpanGuard};
+pub use document::Document;
+pub use evaluation::{
+    Assessment, Evaluation, EvaluationError, EvaluationScope, EvaluationTarget, EvaluationValue,
+};
+pub use export::memory::Memory;
+pub use id::{SpanContext, SpanContextError};
+pub use kind::SpanKind;
+pub use message::{MediaPart, Message, ToolCall, ToolResult};
+pub use number::Number;
+pub use span::{Ended, Span};
+pub use stats::{Counts, DestinationStats, DropReason, EventKind, Stats};
+pub use text::IntoText;

@@ -50,6 +50,12 @@ pub enum ConfigError {
         /// Which sites can be sent to.
         allowed: &'static str,
     },
+    /// The system gave no thread for the worker.
+    #[error("the worker's thread could not be started: {reason}")]
+    Worker {
+        /// The system's words.
+        reason: String,
+    },
 }
 
 impl ConfigError {

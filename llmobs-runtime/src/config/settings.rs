@@ -91,13 +91,10 @@ impl Origin {
     }
 }
 
-/// The address of an Agent; an origin like any other.
-pub(crate) type AgentUrl = Origin;
-
 /// Where an Agent is looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AgentAddress {
-    pub(crate) url: AgentUrl,
+    pub(crate) url: Origin,
     /// Somebody said that there is one, so that events wait for it.
     pub(crate) named: bool,
 }

@@ -1,0 +1,1 @@
+//! What expanded macros call. Not API.

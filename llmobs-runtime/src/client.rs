@@ -1,0 +1,513 @@
+//! The client: the handle on a worker and its settings; the global one and scoped ones.
+//!
+//! Nothing here does I/O on the caller's thread. While no client is enabled, every entry
+//! costs one relaxed atomic load.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::annotation::{AnnotateError, Annotation};
+use crate::config::{Config, ConfigError, Settings};
+use crate::context::{self, Attached, Context, Entry, FutureExt, InContext};
+use crate::evaluation::{Evaluation, EvaluationError, EvaluationTarget};
+use crate::event::EvaluationEvent;
+use crate::id::SpanContext;
+use crate::report;
+use crate::span::{Span, SpanInner};
+use crate::stats::{DropReason, EventKind, Front, Ledger, Stats};
+#[cfg(feature = "enabled")]
+use crate::worker::{self, Worker};
+
+/// How long the drop of a [`Guard`] may take.
+const GUARD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A client: settings, a queue and the worker that empties it. Cheap to clone.
+///
+/// Most programs need none by name: [`Config::enable`] makes the global client, and the
+/// attributes and free functions use it. A client of its own, from [`Config::build`],
+/// serves a test or a tenant: within [`scope`](Self::scope) it takes the global one's place.
+#[derive(Clone)]
+pub struct LlmObs {
+    inner: Arc<ClientInner>,
+}
+
+pub(crate) struct ClientInner {
+    pub(crate) settings: Settings,
+    pub(crate) front: Front,
+    open: AtomicBool,
+    /// One for each destination, once the worker knows them.
+    ledgers: Mutex<Vec<Arc<Ledger>>>,
+    #[cfg(feature = "enabled")]
+    worker: Worker,
+}
+
+/// How many clients are open: with none, nothing is captured or even looked at.
+static OPEN_CLIENTS: AtomicUsize = AtomicUsize::new(0);
+/// Changes whenever the global client does, so that a thread may keep what it saw.
+static GENERATION: AtomicU64 = AtomicU64::new(1);
+static GLOBAL: Mutex<Option<Arc<ClientInner>>> = Mutex::new(None);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether any client is open. Without the feature `enabled` this is a constant.
+#[inline]
+pub(crate) fn any_enabled() -> bool {
+    cfg!(feature = "enabled") && OPEN_CLIENTS.load(Ordering::Relaxed) != 0
+}
+
+pub(crate) fn generation() -> u64 {
+    GENERATION.load(Ordering::Acquire)
+}
+
+/// The global client and the generation that it belongs to.
+pub(crate) fn global() -> (u64, Option<Arc<ClientInner>>) {
+    let global = lock(&GLOBAL);
+    (generation(), global.clone())
+}
+
+impl Config {
+    /// Makes the global client. The guard flushes and shuts down when it is dropped, within 5 s:
+    /// keep it until the end of `main`.
+    ///
+    /// No I/O is done here: the worker looks for the destination while events wait. With
+    /// `DD_LLMOBS_ENABLED=0` or `.enabled(false)` this is `Ok`, with an idle guard. The same
+    /// where a client is enabled already, with one warning.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the variable or the setter that is wrong, its value, and what
+    /// is allowed.
+    pub fn enable(self) -> Result<Guard, ConfigError> {
+        let settings = self.settings()?;
+        if !settings.enabled || cfg!(not(feature = "enabled")) {
+            return Ok(Guard { client: None });
+        }
+        let mut global = lock(&GLOBAL);
+        if global.as_ref().is_some_and(|client| client.is_open()) {
+            report::once(report::Kind::EnabledTwice, || {
+                "llmobs is enabled already: this call changed nothing".to_owned()
+            });
+            return Ok(Guard { client: None });
+        }
+        let client = ClientInner::start(settings)?;
+        let previous = global.replace(Arc::clone(&client));
+        GENERATION.fetch_add(1, Ordering::AcqRel);
+        drop(global);
+        drop(previous);
+        Ok(Guard {
+            client: Some(LlmObs { inner: client }),
+        })
+    }
+
+    /// Makes a client that is not the global one, for use with [`LlmObs::scope`]. It shuts
+    /// down with [`LlmObs::shutdown`]; a client that is dropped without that loses what waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`enable`](Self::enable).
+    pub fn build(self) -> Result<LlmObs, ConfigError> {
+        let settings = self.settings()?;
+        let inner = if settings.enabled && cfg!(feature = "enabled") {
+            ClientInner::start(settings)?
+        } else {
+            ClientInner::idle(settings)?
+        };
+        Ok(LlmObs { inner })
+    }
+}
+
+impl ClientInner {
+    #[cfg(feature = "enabled")]
+    fn start(settings: Settings) -> Result<Arc<Self>, ConfigError> {
+        for warning in &settings.warnings {
+            tracing::warn!(target: "llmobs", "{warning}");
+        }
+        let (worker, start) = Worker::new(&settings);
+        let client = Arc::new(Self {
+            settings,
+            front: Front::default(),
+            open: AtomicBool::new(true),
+            ledgers: Mutex::default(),
+            worker,
+        });
+        start.spawn(&client).map_err(|error| ConfigError::Worker {
+            reason: error.to_string(),
+        })?;
+        OPEN_CLIENTS.fetch_add(1, Ordering::Relaxed);
+        Ok(client)
+    }
+
+    /// A client that takes nothing.
+    #[cfg(feature = "enabled")]
+    fn idle(settings: Settings) -> Result<Arc<Self>, ConfigError> {
+        let (worker, _) = Worker::new(&settings);
+        Ok(Arc::new(Self {
+            settings,
+            front: Front::default(),
+            open: AtomicBool::new(false),
+            ledgers: Mutex::default(),
+            worker,
+        }))
+    }
+
+    #[cfg(not(feature = "enabled"))]
+    fn start(settings: Settings) -> Result<Arc<Self>, ConfigError> {
+        Self::idle(settings)
+    }
+
+    #[cfg(not(feature = "enabled"))]
+    #[allow(clippy::unnecessary_wraps, reason = "one signature for both builds")]
+    fn idle(settings: Settings) -> Result<Arc<Self>, ConfigError> {
+        Ok(Arc::new(Self {
+            settings,
+            front: Front::default(),
+            open: AtomicBool::new(false),
+            ledgers: Mutex::default(),
+        }))
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_ledgers(&self, ledgers: Vec<Arc<Ledger>>) {
+        *lock(&self.ledgers) = ledgers;
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let ledgers = lock(&self.ledgers);
+        let ledgers: Vec<&Ledger> = ledgers.iter().map(|ledger| &**ledger).collect();
+        self.front.stats(&ledgers)
+    }
+
+    /// Takes a finished span. A span that outlives its client is counted as dropped.
+    pub(crate) fn finish_span(&self, span: Arc<SpanInner>, weight: usize) {
+        self.front.made(EventKind::Span);
+        #[cfg(feature = "enabled")]
+        self.worker
+            .enqueue(self, worker::Payload::Span(span), weight);
+        #[cfg(not(feature = "enabled"))]
+        drop((span, weight));
+    }
+
+    fn submit(self: &Arc<Self>, event: EvaluationEvent) {
+        self.front.made(EventKind::Evaluation);
+        #[cfg(feature = "enabled")]
+        {
+            let weight = event.weight();
+            let payload = worker::Payload::Evaluation(Box::new(event), Arc::clone(self));
+            self.worker.enqueue(self, payload, weight);
+        }
+        #[cfg(not(feature = "enabled"))]
+        drop(event);
+    }
+
+    pub(crate) fn dropped(&self, kind: EventKind, reason: DropReason) {
+        self.front.dropped(kind, reason);
+        if matches!(reason, DropReason::QueueFull | DropReason::MemoryFull) {
+            report::once(report::Kind::QueueFull, || {
+                format!(
+                    "{reason}: the newest events are dropped and counted; the limits are {} \
+                     events and {} bytes",
+                    self.settings.max_events, self.settings.max_bytes
+                )
+            });
+        }
+    }
+
+    /// Takes nothing more from now on. `false` where that was so before.
+    fn close(&self) -> bool {
+        let was_open = self.open.swap(false, Ordering::AcqRel);
+        if was_open {
+            OPEN_CLIENTS.fetch_sub(1, Ordering::Relaxed);
+        }
+        was_open
+    }
+
+    #[cfg(feature = "enabled")]
+    fn report(&self, done: bool) -> Result<FlushReport, FlushError> {
+        let stats = self.stats();
+        if done {
+            Ok(FlushReport { stats })
+        } else {
+            Err(FlushError::Timeout {
+                waiting: stats.waiting(),
+                report: Box::new(FlushReport { stats }),
+            })
+        }
+    }
+
+    fn flush(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
+        #[cfg(feature = "enabled")]
+        {
+            self.report(!self.is_open() || self.worker.flush(timeout))
+        }
+        #[cfg(not(feature = "enabled"))]
+        {
+            let _ = timeout;
+            Ok(FlushReport::default())
+        }
+    }
+
+    fn shutdown(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
+        let first = self.close();
+        #[cfg(feature = "enabled")]
+        {
+            self.report(!first || self.worker.shutdown(timeout))
+        }
+        #[cfg(not(feature = "enabled"))]
+        {
+            let _ = (timeout, first);
+            Ok(FlushReport::default())
+        }
+    }
+}
+
+impl LlmObs {
+    /// Runs `f` with this client in place of the global one. No span is current at its
+    /// start: a trace belongs to one client.
+    pub fn scope<R>(&self, f: impl FnOnce() -> R) -> R {
+        let _attached = Attached::entry(Entry::Client(Arc::clone(&self.inner)));
+        f()
+    }
+
+    /// The same for a future, at each of its polls.
+    pub fn scope_future<F: Future>(&self, future: F) -> InContext<F> {
+        future.in_context(Context::of_client(Arc::clone(&self.inner)))
+    }
+
+    /// Sends what waits and returns when the servers have answered.
+    ///
+    /// # Errors
+    ///
+    /// [`FlushError::Timeout`] after `timeout`; what waits is still being tried.
+    pub fn flush(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
+        self.inner.flush(timeout)
+    }
+
+    /// The same without blocking the thread, on any executor.
+    ///
+    /// # Errors
+    ///
+    /// As [`flush`](Self::flush).
+    pub async fn flush_async(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
+        #[cfg(feature = "enabled")]
+        {
+            let done = !self.inner.is_open() || self.inner.worker.flush_async(timeout).await;
+            self.inner.report(done)
+        }
+        #[cfg(not(feature = "enabled"))]
+        {
+            std::future::ready(self.inner.flush(timeout)).await
+        }
+    }
+
+    /// Takes nothing more, sends what waits, and ends the worker. What is not delivered
+    /// after `timeout` is dropped and counted. A second call does nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`FlushError::Timeout`] after `timeout`.
+    pub fn shutdown(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
+        let result = self.inner.shutdown(timeout);
+        let mut global = lock(&GLOBAL);
+        if global
+            .as_ref()
+            .is_some_and(|client| Arc::ptr_eq(client, &self.inner))
+        {
+            *global = None;
+            GENERATION.fetch_add(1, Ordering::AcqRel);
+        }
+        result
+    }
+
+    /// What became of everything that was made.
+    pub fn stats(&self) -> Stats {
+        self.inner.stats()
+    }
+}
+
+impl fmt::Debug for LlmObs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LlmObs")
+            .field("ml_app", &self.inner.settings.ml_app)
+            .field("open", &self.inner.is_open())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Keeps llmobs enabled; its drop flushes and shuts down, within 5 s.
+#[must_use = "llmobs shuts down when the guard is dropped: keep it until the end of main"]
+#[derive(Debug)]
+pub struct Guard {
+    client: Option<LlmObs>,
+}
+
+impl Guard {
+    /// The client that the guard keeps; `None` for an idle guard.
+    pub fn client(&self) -> Option<&LlmObs> {
+        self.client.as_ref()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take() {
+            if let Err(error) = client.shutdown(GUARD_TIMEOUT) {
+                tracing::warn!(target: "llmobs", "at shutdown: {error}");
+            }
+        }
+    }
+}
+
+/// What a flush came to: everything since the client was enabled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FlushReport {
+    /// The counts at the end of the flush.
+    pub stats: Stats,
+}
+
+/// Why a flush did not come to its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FlushError {
+    /// The time was over first.
+    #[error("the time to flush was over with {waiting} events still waiting")]
+    Timeout {
+        /// What was still waiting, at all destinations.
+        waiting: u64,
+        /// The counts at that moment.
+        report: Box<FlushReport>,
+    },
+}
+
+/// Makes the global client from the environment: `Config::from_env()?.enable()`.
+///
+/// # Errors
+///
+/// [`ConfigError`] names the variable that is wrong, its value, and what is allowed.
+pub fn enable() -> Result<Guard, ConfigError> {
+    Config::from_env()?.enable()
+}
+
+/// Whether a client is in force here.
+pub fn is_enabled() -> bool {
+    context::current_client().is_some()
+}
+
+/// The identity of `span`, or of the span that is current here for `None`: what an
+/// evaluation is joined to. `None` where there is no span, and while llmobs is not enabled.
+pub fn export_span<'a>(span: impl Into<Option<&'a Span>>) -> Option<SpanContext> {
+    if !any_enabled() {
+        return None;
+    }
+    match span.into() {
+        Some(span) => span.context(),
+        None => context::current_context(),
+    }
+}
+
+/// Adds to `span`, or to the span that is current here for `None`.
+///
+/// # Errors
+///
+/// [`AnnotateError`], where there is no span, where it has ended, or for a part that the
+/// span cannot carry. Always `Ok` while llmobs is not enabled.
+pub fn annotate<'a>(
+    span: impl Into<Option<&'a Span>>,
+    annotation: Annotation,
+) -> Result<(), AnnotateError> {
+    if !any_enabled() {
+        return Ok(());
+    }
+    let result = match span.into() {
+        Some(span) => span.annotate(annotation),
+        None => match context::current_span() {
+            Some(span) => span.annotate(annotation),
+            None => Err(AnnotateError::NoSpan),
+        },
+    };
+    if result.is_err() {
+        count_rejection();
+    }
+    result
+}
+
+/// Attaches `evaluation` to the span that `target` names. It is validated at once and sent
+/// in the background.
+///
+/// # Errors
+///
+/// [`EvaluationError`] names the label and the value that is wrong. Always `Ok` while
+/// llmobs is not enabled.
+pub fn submit_evaluation(
+    target: impl Into<EvaluationTarget>,
+    evaluation: Evaluation,
+) -> Result<(), EvaluationError> {
+    let Some(client) = context::current_client() else {
+        return Ok(());
+    };
+    match evaluation.into_event(target.into(), &client.settings.ml_app) {
+        Ok(event) => {
+            client.submit(event);
+            Ok(())
+        }
+        Err(error) => {
+            client.front.rejected();
+            Err(error)
+        }
+    }
+}
+
+fn count_rejection() {
+    if let Some(client) = context::current_client() {
+        client.front.rejected();
+    }
+}
+
+/// Sends what waits in the client that is in force here: [`LlmObs::flush`].
+///
+/// # Errors
+///
+/// [`FlushError::Timeout`] after `timeout`. Always `Ok` while llmobs is not enabled.
+pub fn flush(timeout: Duration) -> Result<FlushReport, FlushError> {
+    match context::current_client() {
+        Some(client) => client.flush(timeout),
+        None => Ok(FlushReport::default()),
+    }
+}
+
+/// The same without blocking the thread, on any executor.
+///
+/// # Errors
+///
+/// As [`flush`].
+pub async fn flush_async(timeout: Duration) -> Result<FlushReport, FlushError> {
+    match context::current_client() {
+        Some(inner) => LlmObs { inner }.flush_async(timeout).await,
+        None => Ok(FlushReport::default()),
+    }
+}
+
+/// Ends the client that is in force here: [`LlmObs::shutdown`].
+///
+/// # Errors
+///
+/// [`FlushError::Timeout`] after `timeout`. Always `Ok` while llmobs is not enabled.
+pub fn shutdown(timeout: Duration) -> Result<FlushReport, FlushError> {
+    match context::current_client() {
+        Some(inner) => LlmObs { inner }.shutdown(timeout),
+        None => Ok(FlushReport::default()),
+    }
+}
+
+/// What became of everything that the client in force here was given.
+pub fn stats() -> Stats {
+    context::current_client().map_or_else(Stats::default, |client| client.stats())
+}

@@ -1,0 +1,71 @@
+//! What a `retrieval` finds and an `embedding` takes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::number::Number;
+
+/// A piece of text with where it comes from and how well it fits; the wire form of
+/// `meta.output.documents` (retrieval) and `meta.input.documents` (embedding), golden 07.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    pub(crate) text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) score: Option<serde_json::Value>,
+    #[serde(skip)]
+    pub(crate) bad_score: Option<Number>,
+}
+
+impl Document {
+    /// A document that is only its text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Its name, such as a path or a title. An empty one is left out.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into()).filter(|name| !name.is_empty());
+        self
+    }
+
+    /// Its id in the store it comes from. An empty one is left out.
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into()).filter(|id| !id.is_empty());
+        self
+    }
+
+    /// How well it fits, in the store's own scale. A score of 0 is kept (Python's SDK
+    /// loses it); NaN and the infinities are refused by `annotate`.
+    pub fn score(mut self, score: impl Into<Number>) -> Self {
+        let score = score.into();
+        self.score = score.to_json();
+        self.bad_score = self.score.is_none().then_some(score);
+        self
+    }
+
+    pub(crate) fn flaw(&self) -> Option<String> {
+        let score = self.bad_score?;
+        let name = self.name.as_deref().unwrap_or_default();
+        Some(format!(
+            "the score of document {name:?} must be finite, not {score}"
+        ))
+    }
+}
+
+impl From<&str> for Document {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<String> for Document {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}

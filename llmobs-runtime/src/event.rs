@@ -1,0 +1,351 @@
+//! The wire model: Datadog's JSON, as everything after the worker sees it.
+//!
+//! Agent, intake, journal, viewer and OTLP start from these types. Field by field they
+//! are what ddtrace 4.16 sends (goldens; reference §10 and §11).
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::annotation::{Content, Side};
+use crate::document::Document;
+use crate::evaluation::{Assessment, CheckedValue, EvaluationScope};
+use crate::failure::SpanError;
+use crate::id::SpanContext;
+use crate::kind::SpanKind;
+use crate::message::Message;
+use crate::number::Number;
+
+/// This library's version, which is sent where Datadog's SDKs send theirs.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// `parent_id` of a root.
+pub(crate) const NO_PARENT: &str = "undefined";
+
+/// What stands in place of input and output where an event is too large (golden 25).
+pub(crate) const DROPPED_IO: &str =
+    "[This value has been dropped because this span's size exceeds the 5MB size limit.]";
+
+/// One finished span.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SpanEvent {
+    pub(crate) trace_id: String,
+    pub(crate) span_id: String,
+    pub(crate) parent_id: String,
+    pub(crate) name: String,
+    pub(crate) start_ns: u64,
+    pub(crate) duration: u64,
+    pub(crate) status: Status,
+    pub(crate) meta: Meta,
+    pub(crate) metrics: Map<String, Value>,
+    /// `key:value`, sorted.
+    pub(crate) tags: Vec<String>,
+    pub(crate) _dd: Internal,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) session_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) collection_errors: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Status {
+    Ok,
+    Error,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Meta {
+    pub(crate) span: MetaSpan,
+    pub(crate) metadata: Map<String, Value>,
+    #[serde(default, skip_serializing_if = "IoFields::is_empty")]
+    pub(crate) input: IoFields,
+    #[serde(default, skip_serializing_if = "IoFields::is_empty")]
+    pub(crate) output: IoFields,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) model_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) model_provider: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<SpanError>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) agent_attribution: Option<AgentAttribution>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct MetaSpan {
+    pub(crate) kind: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AgentAttribution {
+    pub(crate) pagent_name: Option<String>,
+    pub(crate) pagent_span_id: Option<String>,
+}
+
+/// `meta.input` and `meta.output`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct IoFields {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) value: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) messages: Vec<Message>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) documents: Vec<Document>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Internal {
+    pub(crate) span_id: String,
+    pub(crate) trace_id: String,
+    pub(crate) apm_trace_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sample_rate: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sampling_decision: Option<String>,
+}
+
+impl IoFields {
+    fn is_empty(&self) -> bool {
+        self.value.is_none() && self.messages.is_empty() && self.documents.is_empty()
+    }
+
+    pub(crate) fn dropped() -> Self {
+        Self {
+            value: Some(DROPPED_IO.to_owned()),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<Content> for IoFields {
+    fn from(content: Content) -> Self {
+        let mut fields = Self::default();
+        match content {
+            Content::Text(text) => fields.value = Some(text),
+            Content::Json(value) => fields.value = Some(value.to_string()),
+            Content::Arguments(arguments) => {
+                let named = arguments
+                    .into_iter()
+                    .map(|(name, value)| (name.into_owned(), value));
+                fields.value = Some(Value::Object(named.collect()).to_string());
+            }
+            Content::Messages(messages) => fields.messages = messages,
+            Content::Documents(documents) => fields.documents = documents,
+        }
+        fields
+    }
+}
+
+impl Meta {
+    pub(crate) fn new(kind: SpanKind) -> Self {
+        Self {
+            span: MetaSpan {
+                kind: kind.as_str().to_owned(),
+            },
+            metadata: Map::new(),
+            input: IoFields::default(),
+            output: IoFields::default(),
+            model_name: None,
+            model_provider: None,
+            error: None,
+            agent_attribution: None,
+        }
+    }
+
+    pub(crate) fn set(&mut self, side: Side, content: Option<Content>) {
+        let fields = content.map(IoFields::from).unwrap_or_default();
+        match side {
+            Side::Input => self.input = fields,
+            Side::Output => self.output = fields,
+        }
+    }
+}
+
+/// Metrics as an object; a number that JSON does not have was refused before.
+pub(crate) fn metrics(metrics: Vec<(String, Number)>) -> Map<String, Value> {
+    let known = |(key, number): (String, Number)| Some((key, number.to_json()?));
+    metrics.into_iter().filter_map(known).collect()
+}
+
+/// How deep containers may nest before ddtrace makes text of them; `meta` itself is 0
+/// (reference §4.2, golden 10).
+const DEEPEST: usize = 12;
+
+/// Replaces each container at depth 12 and below by its JSON text.
+pub(crate) fn flatten(value: &mut Value, depth: usize) {
+    match value {
+        Value::Object(_) | Value::Array(_) if depth >= DEEPEST => {
+            *value = Value::String(value.to_string());
+        }
+        Value::Object(map) => map.values_mut().for_each(|value| flatten(value, depth + 1)),
+        Value::Array(items) => items.iter_mut().for_each(|item| flatten(item, depth + 1)),
+        _ => {}
+    }
+}
+
+/// One evaluation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct EvaluationEvent {
+    pub(crate) event_kind: String,
+    pub(crate) join_on: JoinOn,
+    pub(crate) label: String,
+    pub(crate) metric_type: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) score_value: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) categorical_value: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) boolean_value: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) json_value: Option<Map<String, Value>>,
+    pub(crate) eval_scope: EvaluationScope,
+    pub(crate) ml_app: String,
+    pub(crate) timestamp_ms: u64,
+    /// `key:value`, in the order in which they were given.
+    pub(crate) tags: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) assessment: Option<Assessment>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reasoning: Option<String>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub(crate) metadata: Map<String, Value>,
+}
+
+/// The span that an evaluation belongs to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum JoinOn {
+    Span(SpanContext),
+    Tag { key: String, value: String },
+}
+
+impl JoinOn {
+    pub(crate) fn span(context: &SpanContext) -> Self {
+        Self::Span(context.clone())
+    }
+
+    pub(crate) fn tag(key: String, value: String) -> Self {
+        Self::Tag { key, value }
+    }
+}
+
+impl EvaluationEvent {
+    pub(crate) fn new(
+        label: String,
+        join_on: JoinOn,
+        eval_scope: EvaluationScope,
+        ml_app: String,
+        timestamp_ms: u64,
+    ) -> Self {
+        Self {
+            event_kind: "evaluation".to_owned(),
+            join_on,
+            label,
+            metric_type: String::new(),
+            score_value: None,
+            categorical_value: None,
+            boolean_value: None,
+            json_value: None,
+            eval_scope,
+            tags: vec![
+                format!("ddtrace.version:{VERSION}"),
+                format!("ml_app:{ml_app}"),
+            ],
+            ml_app,
+            timestamp_ms,
+            assessment: None,
+            reasoning: None,
+            metadata: Map::new(),
+        }
+    }
+
+    /// Adds tags; one whose key is there already takes its place.
+    pub(crate) fn add_tags(&mut self, tags: Vec<(String, String)>) {
+        for (key, value) in tags {
+            let tag = format!("{key}:{value}");
+            let same = |other: &&mut String| {
+                other
+                    .strip_prefix(&key)
+                    .is_some_and(|rest| rest.starts_with(':'))
+            };
+            match self.tags.iter_mut().find(same) {
+                Some(other) => *other = tag,
+                None => self.tags.push(tag),
+            }
+        }
+    }
+
+    pub(crate) fn set_value(&mut self, value: CheckedValue) {
+        self.metric_type = match value {
+            CheckedValue::Score(number) => {
+                self.score_value = Some(number);
+                "score"
+            }
+            CheckedValue::Categorical(text) => {
+                self.categorical_value = Some(text);
+                "categorical"
+            }
+            CheckedValue::Boolean(flag) => {
+                self.boolean_value = Some(flag);
+                "boolean"
+            }
+            CheckedValue::Json(map) => {
+                self.json_value = Some(map);
+                "json"
+            }
+        }
+        .to_owned();
+    }
+
+    /// The bytes that the event holds until it is encoded, roughly.
+    pub(crate) fn weight(&self) -> usize {
+        let map = |map: &Map<String, Value>| -> usize {
+            map.iter()
+                .map(|(k, v)| k.len() + crate::span::weight(v))
+                .sum()
+        };
+        size_of::<Self>()
+            + self.label.len()
+            + self.tags.iter().map(String::len).sum::<usize>()
+            + self.reasoning.as_ref().map_or(0, String::len)
+            + self.categorical_value.as_ref().map_or(0, String::len)
+            + self.json_value.as_ref().map_or(0, map)
+            + map(&self.metadata)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_container_at_depth_twelve_becomes_its_text() {
+        let mut value = json!(0);
+        for depth in (0..15).rev() {
+            value = json!({format!("l{depth}"): value});
+        }
+        // `metadata` lies at depth 1, a value in it at depth 2 (golden 10).
+        flatten(&mut value, 2);
+        let mut inner = &value;
+        for depth in 0..10 {
+            inner = &inner[format!("l{depth}")];
+        }
+        assert_eq!(
+            inner.as_str(),
+            Some(r#"{"l10":{"l11":{"l12":{"l13":{"l14":0}}}}}"#)
+        );
+    }
+
+    #[test]
+    fn a_tag_colon_in_the_value_does_not_hide_another_key() {
+        let join = JoinOn::tag("k".into(), "v".into());
+        let mut event =
+            EvaluationEvent::new("l".into(), join, EvaluationScope::Span, "app".into(), 1);
+        event.add_tags(vec![
+            ("ml".into(), "x".into()),
+            ("ml_app".into(), "b:c".into()),
+        ]);
+        assert_eq!(event.tags[1..], ["ml_app:b:c", "ml:x"]);
+    }
+}

@@ -1,0 +1,117 @@
+//! Where events go: the Agent, the intake, the journal, memory. One exporter does one
+//! attempt; what to do about a failure is the worker's business.
+
+#[cfg(feature = "enabled")]
+mod choose;
+#[cfg(feature = "enabled")]
+mod datadog;
+#[cfg(feature = "enabled")]
+mod journal;
+pub(crate) mod memory;
+
+#[cfg(feature = "enabled")]
+pub(crate) use active::{Exporter, Outcome, frame};
+#[cfg(feature = "enabled")]
+pub(crate) use choose::{choose, without_agent};
+
+#[cfg(feature = "enabled")]
+mod active {
+    use std::time::Duration;
+
+    use super::choose::AgentWatch;
+    use super::datadog::{self, Datadog};
+    use super::journal::Journal;
+    use super::memory::Memory;
+    use crate::config::Settings;
+    use crate::stats::EventKind;
+    use crate::worker::batch::{Frame, Pending};
+
+    /// What one attempt came to.
+    pub(crate) enum Outcome {
+        /// Acknowledged, all of it.
+        Delivered,
+        /// It did not get through, or the server asks to try again.
+        Retry {
+            /// How long the server asks to wait.
+            after: Option<Duration>,
+            reason: String,
+        },
+        /// It was sent and no answer came in time: the server may have it.
+        Unanswered { reason: String },
+        /// The server refuses the whole because of a part, or because of its size.
+        Divide { reason: String },
+        /// The server says no for good.
+        Refused { reason: String },
+        /// There is no such destination here after all.
+        Elsewhere,
+    }
+
+    /// One destination.
+    #[derive(Clone)]
+    pub(crate) enum Exporter {
+        Datadog(Box<Datadog>),
+        Journal(Journal),
+        /// The journal until an Agent appears.
+        JournalMeanwhile(Journal, AgentWatch),
+        Memory(Memory),
+    }
+
+    impl Exporter {
+        pub(crate) fn name(&self) -> String {
+            match self {
+                Self::Datadog(datadog) => datadog.name(),
+                Self::Journal(journal) | Self::JournalMeanwhile(journal, _) => journal.name(),
+                Self::Memory(_) => "memory".to_owned(),
+            }
+        }
+
+        /// Which kinds go one after the other; the groups go beside each other.
+        pub(crate) fn lanes(&self) -> &'static [&'static [EventKind]] {
+            const APART: &[&[EventKind]] = &[
+                &[EventKind::Span],
+                &[EventKind::Evaluation, EventKind::Feedback],
+            ];
+            const TOGETHER: &[&[EventKind]] = &[&EventKind::ALL];
+            match self {
+                Self::Datadog(_) => APART,
+                _ => TOGETHER,
+            }
+        }
+
+        /// Looks for an Agent that has appeared since; says whether the destination is
+        /// another one now.
+        pub(crate) async fn reconsider(&mut self, settings: &Settings) -> bool {
+            let Self::JournalMeanwhile(_, watch) = self else {
+                return false;
+            };
+            match watch.look(settings).await {
+                Some(agent) => {
+                    *self = agent;
+                    true
+                }
+                None => false,
+            }
+        }
+
+        /// Tries once.
+        pub(crate) async fn export(&mut self, kind: EventKind, events: &[Pending]) -> Outcome {
+            match self {
+                Self::Datadog(datadog) => datadog.export(kind, events).await,
+                Self::Journal(journal) | Self::JournalMeanwhile(journal, _) => {
+                    journal.export(events)
+                }
+                Self::Memory(memory) => {
+                    for pending in events {
+                        memory.keep(pending.event.kind, &pending.event.json);
+                    }
+                    Outcome::Delivered
+                }
+            }
+        }
+    }
+
+    /// The largest frame that any destination puts around events of this kind.
+    pub(crate) fn frame(kind: EventKind) -> Frame {
+        datadog::frame(kind)
+    }
+}

@@ -1,0 +1,172 @@
+//! Which destination: what the code says, else what is found (DESIGN §3.10).
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::Exporter;
+use super::datadog::Datadog;
+use super::journal::Journal;
+use super::memory::Memory;
+use crate::config::{AgentAddress, Capture, Destination, Origin, Settings};
+use crate::report;
+
+/// Where a Datadog Agent puts its socket by default.
+const DEFAULT_SOCKET: &str = "/var/run/datadog/apm.socket";
+/// How often an Agent that was not there is looked for again.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// The destinations, at least one. Says in one line which they are.
+pub(crate) async fn choose(settings: &Settings) -> Vec<Exporter> {
+    let exporters: Vec<Exporter> = if settings.destinations.is_empty() {
+        vec![find(settings).await]
+    } else {
+        let given = settings.destinations.iter();
+        given
+            .map(|destination| open(destination, settings))
+            .collect()
+    };
+    report::info(|| {
+        let names: Vec<String> = exporters.iter().map(Exporter::name).collect();
+        let capture = match settings.capture {
+            Capture::None => "none",
+            Capture::Metadata => "metadata",
+            Capture::Full => "full",
+        };
+        format!(
+            "sending to {} as ml_app {:?}, capture {capture}",
+            names.join(" and "),
+            settings.ml_app
+        )
+    });
+    exporters
+}
+
+fn open(destination: &Destination, settings: &Settings) -> Exporter {
+    match destination {
+        Destination::Agent => datadog(Datadog::agent(&settings.agent.url, settings), settings),
+        Destination::Agentless => datadog(Datadog::agentless(settings), settings),
+        Destination::Journal => journal(settings),
+        Destination::Memory(memory) => Exporter::Memory(memory.clone()),
+    }
+}
+
+fn datadog(built: Result<Datadog, String>, settings: &Settings) -> Exporter {
+    match built {
+        Ok(datadog) => Exporter::Datadog(Box::new(datadog)),
+        Err(reason) => {
+            report::error(|| format!("{reason}: events go to the journal"));
+            journal(settings)
+        }
+    }
+}
+
+async fn find(settings: &Settings) -> Exporter {
+    match settings.agentless {
+        Some(true) => return datadog(Datadog::agentless(settings), settings),
+        // An origin that takes the Agent's place needs no asking.
+        _ if settings.override_origin.is_some() || settings.agentless == Some(false) => {
+            return datadog(Datadog::agent(&settings.agent.url, settings), settings);
+        }
+        _ if settings.agent.named => {
+            return datadog(Datadog::agent(&settings.agent.url, settings), settings);
+        }
+        _ => {}
+    }
+    match default_agent(settings).await {
+        Some(agent) => agent,
+        None => without_agent(settings),
+    }
+}
+
+/// An Agent at one of the default places, if one answers and has the proxy.
+async fn default_agent(settings: &Settings) -> Option<Exporter> {
+    let tcp = &settings.agent.url;
+    let socket = Origin::Unix(DEFAULT_SOCKET.into());
+    let has_socket = Path::new(DEFAULT_SOCKET).exists();
+    for url in [Some(tcp), has_socket.then_some(&socket)]
+        .into_iter()
+        .flatten()
+    {
+        if let Ok(mut agent) = Datadog::agent(url, settings) {
+            if agent.offers_proxy().await == Some(true) {
+                return Some(Exporter::Datadog(Box::new(agent)));
+            }
+        }
+    }
+    None
+}
+
+/// The next choice where there is no Agent: the intake if there is a key, else the journal.
+pub(crate) fn without_agent(settings: &Settings) -> Exporter {
+    if settings.api_key.is_some() {
+        if settings.site_has_product() {
+            return datadog(Datadog::agentless(settings), settings);
+        }
+        report::error(|| {
+            format!(
+                "DD_SITE is {:?}, which has no LLM Observability intake: events go to the journal",
+                settings.site
+            )
+        });
+        return journal(settings);
+    }
+    let exporter = match journal(settings) {
+        Exporter::Journal(journal) if may_find_agent(&settings.agent) => {
+            Exporter::JournalMeanwhile(journal, AgentWatch::new())
+        }
+        other => other,
+    };
+    report::info(|| {
+        format!(
+            "no Agent answers at {} and DD_API_KEY is not set: events go to the {}",
+            settings.agent.url.display(),
+            exporter.name()
+        )
+    });
+    exporter
+}
+
+fn may_find_agent(agent: &AgentAddress) -> bool {
+    !agent.named
+}
+
+fn journal(settings: &Settings) -> Exporter {
+    match Journal::open(&settings.dir) {
+        Ok(journal) => Exporter::Journal(journal),
+        Err(error) => {
+            report::error(|| {
+                format!(
+                    "the journal in {} cannot be written ({error}): events stay in memory, and \
+                     the newest {} bytes of them are kept",
+                    settings.dir.display(),
+                    settings.max_bytes
+                )
+            });
+            Exporter::Memory(Memory::bounded(settings.max_bytes))
+        }
+    }
+}
+
+/// Remembers when an Agent was last looked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AgentWatch {
+    next: Instant,
+}
+
+impl AgentWatch {
+    fn new() -> Self {
+        Self {
+            next: Instant::now() + LOOK_AGAIN,
+        }
+    }
+
+    pub(super) async fn look(&mut self, settings: &Settings) -> Option<Exporter> {
+        if Instant::now() < self.next {
+            return None;
+        }
+        self.next = Instant::now() + LOOK_AGAIN;
+        let agent = default_agent(settings).await?;
+        report::info(|| format!("an Agent has appeared: sending to {}", agent.name()));
+        Some(agent)
+    }
+}

@@ -1,0 +1,459 @@
+//! Datadog's two doors: an Agent's EVP proxy, and the intake (reference §10.1, §11.1).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, ClientBuilder, StatusCode};
+use serde_json::Value;
+
+use super::Outcome;
+use crate::config::{Origin, Settings};
+use crate::container;
+use crate::event::VERSION;
+use crate::stats::EventKind;
+use crate::worker::batch::{Frame, Pending};
+
+const SPANS_PATH: &str = "/api/v2/llmobs";
+const EVALUATIONS_PATH: &str = "/api/intake/llm-obs/v2/eval-metric";
+/// The version that ddtrace uses even where an Agent offers a newer one; the others lack
+/// the route for evaluations (reference test-agent §1.3).
+const PROXY: &str = "/evp_proxy/v2";
+const SUBDOMAIN: &str = "x-datadog-evp-subdomain";
+
+/// How long an Agent may take to say what it offers.
+const INFO_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long to wait where the server does not know us: somebody has to mend it.
+const PAUSE: Duration = Duration::from_secs(30);
+/// How much of a server's words is read.
+const LONGEST_ANSWER: usize = 64 * 1024;
+/// How much of them is shown.
+const SHOWN: usize = 300;
+
+/// An Agent or the intake.
+#[derive(Clone)]
+pub(crate) struct Datadog {
+    http: Client,
+    headers: HeaderMap,
+    door: Door,
+}
+
+#[derive(Clone)]
+enum Door {
+    Agent {
+        /// As the user writes it.
+        shown: String,
+        base: String,
+        prefix: &'static str,
+        /// It has said that it has the proxy, or need not be asked.
+        known: bool,
+    },
+    Intake {
+        site: String,
+        spans: String,
+        evaluations: String,
+    },
+}
+
+impl Datadog {
+    pub(super) fn agent(url: &Origin, settings: &Settings) -> Result<Self, String> {
+        let overridden = settings.override_origin.as_ref();
+        let url = overridden.unwrap_or(url);
+        let (base, socket) = match url {
+            Origin::Http(base) => (base.clone(), None),
+            Origin::Unix(path) => ("http://localhost".to_owned(), Some(path)),
+        };
+        // Proxies are for the way out; an Agent is on this side of them.
+        let mut http = client(settings, base.starts_with("https:"))?.no_proxy();
+        match socket {
+            #[cfg(unix)]
+            Some(path) => http = http.unix_socket(path.as_path()),
+            #[cfg(not(unix))]
+            Some(path) => {
+                return Err(format!(
+                    "{} cannot be used: there are no Unix sockets here",
+                    path.display()
+                ));
+            }
+            None => {}
+        }
+        Ok(Self {
+            http: built(http)?,
+            headers: headers(settings)?,
+            door: Door::Agent {
+                shown: url.display(),
+                base,
+                prefix: if overridden.is_some_and(Origin::has_path) {
+                    ""
+                } else {
+                    PROXY
+                },
+                known: overridden.is_some(),
+            },
+        })
+    }
+
+    pub(super) fn agentless(settings: &Settings) -> Result<Self, String> {
+        let Some(key) = &settings.api_key else {
+            return Err("DD_API_KEY is not set, which the intake needs".to_owned());
+        };
+        let mut headers = headers(settings)?;
+        let mut key = HeaderValue::from_str(key.expose())
+            .map_err(|_| "DD_API_KEY is no header value".to_owned())?;
+        key.set_sensitive(true);
+        headers.insert(HeaderName::from_static("dd-api-key"), key);
+
+        let site = &settings.site;
+        let mut socket = None;
+        let (spans, evaluations) = match &settings.override_origin {
+            None => (
+                format!("https://llmobs-intake.{site}"),
+                format!("https://api.{site}"),
+            ),
+            Some(Origin::Http(base)) => (base.clone(), base.clone()),
+            Some(Origin::Unix(path)) => {
+                socket = Some(path);
+                ("http://localhost".to_owned(), "http://localhost".to_owned())
+            }
+        };
+        let mut http = client(settings, spans.starts_with("https:"))?;
+        if let Some(path) = socket {
+            #[cfg(unix)]
+            {
+                http = http.no_proxy().unix_socket(path.as_path());
+            }
+            #[cfg(not(unix))]
+            return Err(format!(
+                "{} cannot be used: there are no Unix sockets here",
+                path.display()
+            ));
+        }
+        Ok(Self {
+            http: built(http)?,
+            headers,
+            door: Door::Intake {
+                site: site.clone(),
+                spans: spans + SPANS_PATH,
+                evaluations: evaluations + EVALUATIONS_PATH,
+            },
+        })
+    }
+
+    pub(super) fn name(&self) -> String {
+        match &self.door {
+            Door::Agent { shown, .. } => format!("agent {shown}"),
+            Door::Intake { site, .. } => format!("intake {site}"),
+        }
+    }
+
+    /// Whether the Agent has the proxy; `None` where nobody answers.
+    pub(super) async fn offers_proxy(&mut self) -> Option<bool> {
+        let Door::Agent { base, known, .. } = &mut self.door else {
+            return Some(true);
+        };
+        let request = self.http.get(format!("{base}/info")).timeout(INFO_TIMEOUT);
+        let mut response = request.send().await.ok()?;
+        if !response.status().is_success() {
+            // Something answers there that is no Agent, or an Agent that is not ready.
+            return match response.status().is_server_error() {
+                true => None,
+                false => Some(false),
+            };
+        }
+        let info: Value = serde_json::from_slice(&bounded(&mut response).await).unwrap_or_default();
+        let endpoints = info["endpoints"].as_array();
+        let offers = endpoints.is_some_and(|endpoints| {
+            let mut names = endpoints.iter().filter_map(Value::as_str);
+            names.any(|name| name.contains(PROXY))
+        });
+        *known = offers;
+        Some(offers)
+    }
+
+    /// Posts the events once.
+    pub(super) async fn export(&mut self, kind: EventKind, events: &[Pending]) -> Outcome {
+        if matches!(self.door, Door::Agent { known: false, .. }) {
+            match self.offers_proxy().await {
+                Some(true) => {}
+                Some(false) => return Outcome::Elsewhere,
+                None => {
+                    let reason = "it does not answer".to_owned();
+                    return Outcome::Retry {
+                        after: None,
+                        reason,
+                    };
+                }
+            }
+        }
+        let (url, subdomain) = self.endpoint(kind);
+        let mut request = self
+            .http
+            .post(url)
+            .headers(self.headers.clone())
+            .body(body(kind, events));
+        if let Some(subdomain) = subdomain {
+            request = request.header(SUBDOMAIN, subdomain);
+        }
+        match request.send().await {
+            Ok(response) => self.judge(response).await,
+            Err(error) => {
+                let sent = error.is_timeout() && !error.is_connect();
+                let reason = describe(&error.without_url());
+                if sent {
+                    Outcome::Unanswered { reason }
+                } else {
+                    Outcome::Retry {
+                        after: None,
+                        reason,
+                    }
+                }
+            }
+        }
+    }
+
+    fn endpoint(&self, kind: EventKind) -> (String, Option<&'static str>) {
+        match (&self.door, kind) {
+            (Door::Intake { spans, .. }, EventKind::Span) => (spans.clone(), None),
+            (Door::Intake { evaluations, .. }, _) => (evaluations.clone(), None),
+            (Door::Agent { base, prefix, .. }, EventKind::Span) => {
+                (format!("{base}{prefix}{SPANS_PATH}"), Some("llmobs-intake"))
+            }
+            (Door::Agent { base, prefix, .. }, _) => {
+                (format!("{base}{prefix}{EVALUATIONS_PATH}"), Some("api"))
+            }
+        }
+    }
+
+    /// What an answer means (DESIGN §3.8).
+    async fn judge(&mut self, mut response: reqwest::Response) -> Outcome {
+        let status = response.status();
+        let after = retry_after(response.headers());
+        let answer = bounded(&mut response).await;
+        if status.is_success() {
+            return Outcome::Delivered;
+        }
+        let reason = format!("{status}: {}", shown(&answer));
+        match status {
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
+                Outcome::Retry { after, reason }
+            }
+            status if status.is_server_error() => Outcome::Retry { after, reason },
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::BAD_REQUEST => Outcome::Divide { reason },
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                let reason = match &self.door {
+                    Door::Intake { site, .. } => {
+                        format!("{reason}; is DD_API_KEY a key of the site {site:?} (DD_SITE)?")
+                    }
+                    Door::Agent { .. } => format!("{reason}; does the Agent have a valid API key?"),
+                };
+                let after = Some(after.unwrap_or(PAUSE));
+                Outcome::Retry { after, reason }
+            }
+            // A redirect leads the key to another place: it is not followed, and somebody
+            // has to mend the address.
+            status if status.is_redirection() => {
+                let after = Some(after.unwrap_or(PAUSE));
+                Outcome::Retry { after, reason }
+            }
+            StatusCode::NOT_FOUND => match &mut self.door {
+                Door::Agent { known, .. } if *known => {
+                    *known = false;
+                    Outcome::Retry { after, reason }
+                }
+                _ => Outcome::Refused { reason },
+            },
+            _ => Outcome::Refused { reason },
+        }
+    }
+}
+
+impl Origin {
+    /// As the user writes it.
+    pub(super) fn display(&self) -> String {
+        match self {
+            Self::Http(base) => base.clone(),
+            Self::Unix(path) => format!("unix://{}", path.display()),
+        }
+    }
+}
+
+fn client(settings: &Settings, tls: bool) -> Result<ClientBuilder, String> {
+    Ok(Client::builder()
+        .user_agent(concat!("llmobs-rust/", env!("CARGO_PKG_VERSION")))
+        .timeout(settings.timeout)
+        .http1_only()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .tls_backend_preconfigured(tls_config(tls)?))
+}
+
+fn built(builder: ClientBuilder) -> Result<Client, String> {
+    builder
+        .build()
+        .map_err(|error| format!("the HTTP client cannot be made ({})", describe(&error)))
+}
+
+/// The configuration of rustls, with the system's verifier only where it is needed:
+/// reading the system's certificates takes time.
+fn tls_config(needed: bool) -> Result<rustls::ClientConfig, String> {
+    use rustls_platform_verifier::BuilderVerifierExt;
+
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS cannot be set up ({error})"))?;
+    if !needed {
+        let none = rustls::RootCertStore::empty();
+        return Ok(builder.with_root_certificates(none).with_no_client_auth());
+    }
+    builder
+        .with_platform_verifier()
+        .map(|builder| builder.with_no_client_auth())
+        .map_err(|error| format!("the system's certificates cannot be read ({error})"))
+}
+
+fn headers(settings: &Settings) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    let extra = settings.headers.iter().map(|(k, v)| (&**k, &**v));
+    let container = container::headers();
+    let container = container.iter().map(|(k, v)| (*k, &**v));
+    for (name, value) in container.chain(extra) {
+        let name = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| format!("{name:?} is no header name"))?;
+        let mut value = HeaderValue::from_str(value)
+            .map_err(|_| format!("the value of header {name} is no header value"))?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(headers)
+}
+
+/// What stands around the events of a body, and around each of them (goldens 01, 26).
+struct Envelope {
+    open: String,
+    before: String,
+    after: &'static str,
+    close: &'static str,
+}
+
+impl Envelope {
+    fn of(kind: EventKind) -> Self {
+        match kind {
+            EventKind::Span => Self {
+                open: "[".to_owned(),
+                before: format!(
+                    r#"{{"_dd.stage":"raw","_dd.tracer_version":"{VERSION}","event_type":"span","spans":["#
+                ),
+                after: "]}",
+                close: "]",
+            },
+            EventKind::Evaluation | EventKind::Feedback => Self {
+                open: r#"{"data":{"type":"evaluation_metric","attributes":{"metrics":["#.to_owned(),
+                before: String::new(),
+                after: "",
+                close: "]}}}",
+            },
+        }
+    }
+}
+
+pub(super) fn frame(kind: EventKind) -> Frame {
+    let envelope = Envelope::of(kind);
+    Frame {
+        around: envelope.open.len() + envelope.close.len(),
+        each: envelope.before.len() + envelope.after.len() + ",".len(),
+    }
+}
+
+fn body(kind: EventKind, events: &[Pending]) -> Vec<u8> {
+    let envelope = Envelope::of(kind);
+    let frame = frame(kind);
+    let bytes = events
+        .iter()
+        .map(|pending| pending.event.json.len() + frame.each);
+    let mut body = Vec::with_capacity(frame.around + bytes.sum::<usize>());
+    body.extend(envelope.open.as_bytes());
+    for (index, pending) in events.iter().enumerate() {
+        if index > 0 {
+            body.push(b',');
+        }
+        body.extend(envelope.before.as_bytes());
+        body.extend(&*pending.event.json);
+        body.extend(envelope.after.as_bytes());
+    }
+    body.extend(envelope.close.as_bytes());
+    body
+}
+
+/// How long the server asks to wait: `Retry-After` in seconds, or `x-ratelimit-reset`,
+/// which is in seconds or a Unix time (reference datadog-sdks §2.4).
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = |value: &HeaderValue| value.to_str().ok()?.trim().parse::<u64>().ok();
+    let reset = || headers.get("x-ratelimit-reset").and_then(seconds);
+    let asked = headers.get(RETRY_AFTER).and_then(seconds).or_else(reset)?;
+    let now = crate::clock::unix_ms() / 1_000;
+    let is_a_date = asked > now / 2;
+    Some(Duration::from_secs(if is_a_date {
+        asked.saturating_sub(now)
+    } else {
+        asked
+    }))
+}
+
+/// The beginning of an answer; the rest, and what goes wrong while reading it, does not matter.
+async fn bounded(response: &mut reqwest::Response) -> Vec<u8> {
+    let mut answer = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = LONGEST_ANSWER - answer.len();
+        answer.extend(&chunk[..chunk.len().min(room)]);
+        if answer.len() == LONGEST_ANSWER {
+            break;
+        }
+    }
+    answer
+}
+
+fn shown(answer: &[u8]) -> String {
+    let text = String::from_utf8_lossy(answer);
+    let words: String = text
+        .chars()
+        .take(SHOWN)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    match words.trim() {
+        "" => "no further words".to_owned(),
+        words => words.to_owned(),
+    }
+}
+
+/// An error with its causes, which is where reqwest says what happened.
+fn describe(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |&error| error.source());
+    sources.fold(error.to_string(), |text, source| {
+        format!("{text}: {source}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_asks_for_seconds_or_for_a_time() {
+        let asked = |name: &'static str, value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            retry_after(&headers)
+        };
+        assert_eq!(asked("retry-after", "7"), Some(Duration::from_secs(7)));
+        assert_eq!(
+            asked("x-ratelimit-reset", "9"),
+            Some(Duration::from_secs(9))
+        );
+        let in_a_minute = (crate::clock::unix_ms() / 1_000 + 60).to_string();
+        let wait = asked("x-ratelimit-reset", &in_a_minute).unwrap();
+        assert!((58..=60).contains(&wait.as_secs()));
+        assert_eq!(asked("retry-after", "soon"), None);
+    }
+}

@@ -1,0 +1,181 @@
+//! The journal: events as lines in files, kept for the viewer (DESIGN §3.9).
+//!
+//! A line is `{"v":1,"kind":…,"made_ms":…,"event":{…}}`. A segment has one writer, which
+//! holds its lock; nothing of this process reads it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use super::Outcome;
+use crate::clock;
+use crate::worker::batch::{Event, Pending};
+
+/// A segment is closed when it passes this size.
+const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
+/// The journal's caps; the oldest segments go first.
+const MOST_BYTES: u64 = 256 * 1024 * 1024;
+const OLDEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// The journal of one folder.
+#[derive(Clone)]
+pub(crate) struct Journal {
+    dir: PathBuf,
+    writer: Arc<Mutex<Writer>>,
+}
+
+struct Writer {
+    dir: PathBuf,
+    started_ms: u64,
+    next: u32,
+    segment: Option<(File, u64)>,
+}
+
+impl Journal {
+    /// Makes the folder and the first segment in it.
+    pub(super) fn open(root: &Path) -> io::Result<Self> {
+        let dir = root.join("journal");
+        private_dir(root)?;
+        ignore(root)?;
+        private_dir(&dir)?;
+        let mut writer = Writer {
+            dir: dir.clone(),
+            started_ms: clock::unix_ms(),
+            next: 0,
+            segment: None,
+        };
+        writer.rotate()?;
+        Ok(Self {
+            dir,
+            writer: Arc::new(Mutex::new(writer)),
+        })
+    }
+
+    pub(super) fn name(&self) -> String {
+        format!("journal {}", self.dir.display())
+    }
+
+    pub(super) fn export(&self, events: &[Pending]) -> Outcome {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        match writer.append(events) {
+            Ok(()) => Outcome::Delivered,
+            Err(error) => Outcome::Retry {
+                after: None,
+                reason: error.to_string(),
+            },
+        }
+    }
+}
+
+impl Writer {
+    fn append(&mut self, events: &[Pending]) -> io::Result<()> {
+        let mut lines = Vec::new();
+        for pending in events {
+            line(&mut lines, &pending.event);
+        }
+        if self
+            .segment
+            .as_ref()
+            .is_none_or(|(_, size)| *size >= SEGMENT_BYTES)
+        {
+            self.rotate()?;
+        }
+        let Some((file, size)) = &mut self.segment else {
+            return Err(io::Error::other("no segment is open"));
+        };
+        if let Err(error) = file.write_all(&lines) {
+            // A torn line at the end: cut it off, or let the next attempt begin a new segment.
+            if file.set_len(*size).is_err() {
+                self.segment = None;
+            }
+            return Err(error);
+        }
+        *size += lines.len() as u64;
+        Ok(())
+    }
+
+    fn rotate(&mut self) -> io::Result<()> {
+        let name = format!(
+            "{}-{}-{}.jsonl",
+            std::process::id(),
+            self.started_ms,
+            self.next
+        );
+        self.next += 1;
+        let mut options = OpenOptions::new();
+        options.append(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(self.dir.join(name))?;
+        file.lock()?;
+        self.segment = Some((file, 0));
+        prune(&self.dir)
+    }
+}
+
+fn line(lines: &mut Vec<u8>, event: &Event) {
+    let head = format!(
+        r#"{{"v":1,"kind":"{}","made_ms":{},"event":"#,
+        event.kind.as_str(),
+        event.made_ms
+    );
+    lines.extend(head.as_bytes());
+    lines.extend(&*event.json);
+    lines.extend(b"}\n");
+}
+
+fn private_dir(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Keeps the folder out of version control.
+fn ignore(root: &Path) -> io::Result<()> {
+    match OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(root.join(".gitignore"))
+    {
+        Ok(mut file) => file.write_all(b"*\n"),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes the oldest segments past the caps. One that is being written is locked and stays.
+fn prune(dir: &Path) -> io::Result<()> {
+    let mut segments: Vec<(SystemTime, u64, PathBuf)> = fs::read_dir(dir)?
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let path = entry.path();
+            let metadata = entry.metadata().ok()?;
+            let is_segment = path
+                .extension()
+                .is_some_and(|extension| extension == "jsonl");
+            (is_segment && metadata.is_file()).then_some((
+                metadata.modified().ok()?,
+                metadata.len(),
+                path,
+            ))
+        })
+        .collect();
+    segments.sort();
+    let mut total: u64 = segments.iter().map(|(_, size, _)| size).sum();
+    let now = SystemTime::now();
+    for (modified, size, path) in segments {
+        let old = now.duration_since(modified).is_ok_and(|age| age > OLDEST);
+        if !old && total <= MOST_BYTES {
+            break;
+        }
+        let unlocked = File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
+        if unlocked && fs::remove_file(&path).is_ok() {
+            total -= size;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! Events kept in memory, to be looked at: for tests, and where no folder can be written.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+
+use crate::stats::EventKind;
+
+/// A destination that keeps events in memory, in the form in which they would be sent.
+///
+/// Clones share their events: give one to
+/// [`Destination::Memory`](crate::Destination::Memory) and read from the other, after a flush.
+///
+/// ```
+/// # use llmobs_runtime::{Config, Destination, Memory, Span};
+/// # use std::time::Duration;
+/// let memory = Memory::new();
+/// let client = Config::new().destination(Destination::Memory(memory.clone())).build()?;
+/// client.scope(|| Span::task("count").start().finish())?;
+/// client.flush(Duration::from_secs(5))?;
+/// assert_eq!(memory.spans()[0]["name"], "count");
+/// # client.shutdown(Duration::from_secs(5))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Memory {
+    kept: Arc<Mutex<VecDeque<(EventKind, Box<[u8]>)>>>,
+    /// The oldest go past this many bytes; 0 is no limit.
+    most_bytes: usize,
+}
+
+impl Memory {
+    /// An empty one, without a limit.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    #[cfg(feature = "enabled")]
+    pub(crate) fn bounded(most_bytes: usize) -> Self {
+        Self {
+            most_bytes,
+            ..Self::default()
+        }
+    }
+
+    /// The span events, in order of arrival.
+    pub fn spans(&self) -> Vec<Value> {
+        self.of_kind(EventKind::Span)
+    }
+
+    /// The evaluation events, in order of arrival.
+    pub fn evaluations(&self) -> Vec<Value> {
+        self.of_kind(EventKind::Evaluation)
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn of_kind(&self, kind: EventKind) -> Vec<Value> {
+        let kept = self.lock();
+        let of_kind = kept.iter().filter(|(other, _)| *other == kind);
+        of_kind
+            .filter_map(|(_, json)| serde_json::from_slice(json).ok())
+            .collect()
+    }
+
+    #[cfg(feature = "enabled")]
+    pub(crate) fn keep(&self, kind: EventKind, json: &[u8]) {
+        let mut kept = self.lock();
+        kept.push_back((kind, json.into()));
+        if self.most_bytes > 0 {
+            let mut bytes: usize = kept.iter().map(|(_, json)| json.len()).sum();
+            while bytes > self.most_bytes {
+                bytes -= kept.pop_front().map_or(bytes, |(_, json)| json.len());
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(EventKind, Box<[u8]>)>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Memory({} events)", self.lock().len())
+    }
+}

@@ -1,0 +1,250 @@
+//! Ids: ours are numbers, foreign ones are opaque text.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A trace id of ours: 32 bits of Unix seconds, 32 zero bits, 64 random bits, printed
+/// as 32 lower-case hex digits (reference §4.1, seen in golden 01).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct TraceId {
+    seconds: u32,
+    random: u64,
+}
+
+impl TraceId {
+    pub(crate) fn new(seconds: u32) -> Self {
+        Self {
+            seconds,
+            random: random(),
+        }
+    }
+
+    /// The half that sampling looks at.
+    pub(crate) fn low(self) -> u64 {
+        self.random
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let hex = |range| u64::from_str_radix(text.get(range)?, 16).ok();
+        let plain = text.len() == 32
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        if !plain || text.get(8..16)? != "00000000" {
+            return None;
+        }
+        Some(Self {
+            seconds: u32::try_from(hex(0..8)?).ok()?,
+            random: hex(16..32)?,
+        })
+    }
+}
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}00000000{:016x}", self.seconds, self.random)
+    }
+}
+
+/// A random 64-bit number that is not zero: a span id.
+pub(crate) fn random() -> u64 {
+    fastrand::u64(1..)
+}
+
+/// The identity of a span: what an evaluation is joined to.
+///
+/// [`export_span`](crate::export_span) gives one; so does parsing the text form
+/// (`<trace_id>:<span_id>`) or the JSON form (`{"span_id": …, "trace_id": …}`), so that an
+/// evaluation can be submitted hours later by another process. Both ids are opaque,
+/// non-empty text: Datadog's own documentation has ids beyond 64 bits.
+///
+/// ```
+/// # use llmobs_runtime::SpanContext;
+/// let stored = r#"{"span_id":"61399242116139924211","trace_id":"13932955089405749200"}"#;
+/// let context: SpanContext = serde_json::from_str(stored)?;
+/// assert_eq!(context.to_string(), "13932955089405749200:61399242116139924211");
+/// assert_eq!(context.to_string().parse::<SpanContext>()?, context);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "Ids", try_from = "Ids")]
+pub struct SpanContext(Repr);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Repr {
+    Ours { trace: TraceId, span: u64 },
+    Foreign { trace: Box<str>, span: Box<str> },
+}
+
+/// The JSON form.
+#[derive(Serialize, Deserialize)]
+struct Ids {
+    span_id: String,
+    trace_id: String,
+}
+
+impl SpanContext {
+    /// A context from ids that came from elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`SpanContextError`] where an id is empty.
+    pub fn new(
+        span_id: impl Into<String>,
+        trace_id: impl Into<String>,
+    ) -> Result<Self, SpanContextError> {
+        let (span, trace) = (span_id.into(), trace_id.into());
+        if span.is_empty() {
+            return Err(SpanContextError::EmptySpanId { trace_id: trace });
+        }
+        if trace.is_empty() {
+            return Err(SpanContextError::EmptyTraceId { span_id: span });
+        }
+        // One spelling, one representation: equality is then equality of the text.
+        let number = span.parse().ok().filter(|n: &u64| n.to_string() == span);
+        Ok(Self(match (TraceId::parse(&trace), number) {
+            (Some(trace), Some(span)) => Repr::Ours { trace, span },
+            _ => Repr::Foreign {
+                trace: trace.into(),
+                span: span.into(),
+            },
+        }))
+    }
+
+    pub(crate) fn ours(trace: TraceId, span: u64) -> Self {
+        Self(Repr::Ours { trace, span })
+    }
+
+    /// The span's id: a decimal number for spans of this library.
+    pub fn span_id(&self) -> Cow<'_, str> {
+        match &self.0 {
+            Repr::Ours { span, .. } => Cow::Owned(span.to_string()),
+            Repr::Foreign { span, .. } => Cow::Borrowed(span),
+        }
+    }
+
+    /// The LLM Observability trace id: 32 hex digits for spans of this library.
+    pub fn trace_id(&self) -> Cow<'_, str> {
+        match &self.0 {
+            Repr::Ours { trace, .. } => Cow::Owned(trace.to_string()),
+            Repr::Foreign { trace, .. } => Cow::Borrowed(trace),
+        }
+    }
+}
+
+impl fmt::Display for SpanContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.trace_id(), self.span_id())
+    }
+}
+
+impl fmt::Debug for SpanContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SpanContext({self})")
+    }
+}
+
+impl FromStr for SpanContext {
+    type Err = SpanContextError;
+
+    /// Splits at the first colon: the trace id stands before it, the span id after it.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (trace, span) = text
+            .split_once(':')
+            .ok_or_else(|| SpanContextError::NoColon { text: text.into() })?;
+        Self::new(span, trace)
+    }
+}
+
+impl From<SpanContext> for Ids {
+    fn from(context: SpanContext) -> Self {
+        Self {
+            span_id: context.span_id().into_owned(),
+            trace_id: context.trace_id().into_owned(),
+        }
+    }
+}
+
+impl TryFrom<Ids> for SpanContext {
+    type Error = SpanContextError;
+
+    fn try_from(ids: Ids) -> Result<Self, Self::Error> {
+        Self::new(ids.span_id, ids.trace_id)
+    }
+}
+
+/// Why a text is no [`SpanContext`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpanContextError {
+    /// The text form has no colon.
+    #[error("{text:?} is no span context: expected `<trace_id>:<span_id>`")]
+    NoColon {
+        /// What was given.
+        text: String,
+    },
+    /// The span id is empty.
+    #[error("the span id is empty (trace id {trace_id:?})")]
+    EmptySpanId {
+        /// The trace id beside it.
+        trace_id: String,
+    },
+    /// The trace id is empty.
+    #[error("the trace id is empty (span id {span_id:?})")]
+    EmptyTraceId {
+        /// The span id beside it.
+        span_id: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_id_is_32_hex_digits_with_the_seconds_first() {
+        let id = TraceId {
+            seconds: 0x6b02_9035,
+            random: 0x5af1_d082_4f64_ccff,
+        };
+        assert_eq!(id.to_string(), "6b029035000000005af1d0824f64ccff");
+        assert_eq!(TraceId::parse(&id.to_string()), Some(id));
+    }
+
+    #[test]
+    fn a_context_survives_text_and_json() {
+        let ours = SpanContext::ours(TraceId::new(7), random());
+        assert_eq!(ours.to_string().parse(), Ok(ours.clone()));
+        let json = serde_json::to_string(&ours).unwrap();
+        assert_eq!(serde_json::from_str::<SpanContext>(&json).unwrap(), ours);
+    }
+
+    #[test]
+    fn foreign_ids_keep_their_spelling() {
+        for (span, trace) in [
+            ("007", "6b029035000000005af1d0824f64ccff"),
+            ("7", "6B029035000000005AF1D0824F64CCFF"),
+            ("61399242116139924211", "13932955089405749200"),
+            ("ключ", "a:b"),
+        ] {
+            let context = SpanContext::new(span, trace).unwrap();
+            assert_eq!(context.span_id(), span);
+            assert_eq!(context.trace_id(), trace);
+        }
+    }
+
+    #[test]
+    fn an_empty_id_is_an_error_that_shows_the_other() {
+        let error = ":7".parse::<SpanContext>().unwrap_err();
+        assert!(error.to_string().contains("\"7\""), "{error}");
+        let error = SpanContext::new("", "t9").unwrap_err();
+        assert!(error.to_string().contains("\"t9\""), "{error}");
+        let error = "nonsense".parse::<SpanContext>().unwrap_err();
+        assert!(error.to_string().contains("nonsense"), "{error}");
+        let json = serde_json::from_str::<SpanContext>(r#"{"span_id":"","trace_id":"t"}"#);
+        assert!(json.is_err());
+    }
+}

@@ -1,0 +1,78 @@
+//! What goes wrong in the background: `tracing` events with the target `llmobs`, never
+//! a print and never a panic.
+//!
+//! The worker's own thread is silent otherwise: what its HTTP client traces would come
+//! back to a subscriber that sends it out with the same HTTP client.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tracing::Dispatch;
+use tracing::dispatcher::DefaultGuard;
+
+/// A kind of trouble that is told once in a process; the totals are in `stats()`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Kind {
+    MetricKey,
+    QueueFull,
+    Capture,
+    EnabledTwice,
+    TooLarge,
+}
+
+/// Emits a warning, the first time for this kind.
+pub(crate) fn once(kind: Kind, message: impl FnOnce() -> String) {
+    static TOLD: AtomicU32 = AtomicU32::new(0);
+    let bit = 1 << kind as u32;
+    if TOLD.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+        warn(message);
+    }
+}
+
+pub(crate) fn info(message: impl FnOnce() -> String) {
+    aloud(|| tracing::info!(target: "llmobs", "{}", message()));
+}
+
+pub(crate) fn warn(message: impl FnOnce() -> String) {
+    aloud(|| tracing::warn!(target: "llmobs", "{}", message()));
+}
+
+pub(crate) fn error(message: impl FnOnce() -> String) {
+    aloud(|| tracing::error!(target: "llmobs", "{}", message()));
+}
+
+thread_local! {
+    static SILENCE: RefCell<Option<DefaultGuard>> = const { RefCell::new(None) };
+}
+
+/// No `tracing` event or span of this thread reaches a subscriber while this lives, save
+/// for those of this module.
+pub(crate) struct Silence(());
+
+pub(crate) fn silence() -> Silence {
+    set_silent(true);
+    Silence(())
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        set_silent(false);
+    }
+}
+
+fn set_silent(silent: bool) -> bool {
+    // `Dispatch::none` is not registered with tracing's callsites, so that it costs the
+    // rest of the process nothing.
+    let guard = silent.then(|| tracing::dispatcher::set_default(&Dispatch::none()));
+    let replaced = SILENCE.try_with(|silence| silence.replace(guard).is_some());
+    replaced.unwrap_or(false)
+}
+
+fn aloud(emit: impl FnOnce()) {
+    let was_silent = set_silent(false);
+    emit();
+    if was_silent {
+        set_silent(true);
+    }
+}

@@ -1,0 +1,302 @@
+//! What became of everything that was made: counts that can be added up.
+//!
+//! At every destination and for every kind, `made + recovered = delivered + waiting +
+//! spooled + dropped`. `waiting` is what the other figures leave over, so an event that
+//! got lost uncounted would show there and never go away.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// What an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A finished span.
+    Span,
+    /// An evaluation of a span.
+    Evaluation,
+    /// Feedback of an end user.
+    Feedback,
+}
+
+impl EventKind {
+    pub(crate) const ALL: [Self; 3] = [Self::Span, Self::Evaluation, Self::Feedback];
+
+    /// The name in the journal.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Span => "span",
+            Self::Evaluation => "evaluation",
+            Self::Feedback => "feedback",
+        }
+    }
+}
+
+/// Why an event was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// As many events waited as may wait ([`Config::max_events`](crate::Config::max_events)).
+    QueueFull,
+    /// As many bytes waited as may wait ([`Config::max_bytes`](crate::Config::max_bytes)).
+    MemoryFull,
+    /// It came after the shutdown, or was still waiting when the shutdown's time was over.
+    Shutdown,
+    /// It is larger than any request may be, even without its input and output.
+    TooLarge,
+    /// The server refused it for good; a log line has its words.
+    Refused,
+    /// It could not be made JSON.
+    NotEncodable,
+    /// It was sent twice and the server answered neither time; it may have it.
+    Unanswered,
+}
+
+impl DropReason {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::QueueFull,
+        Self::MemoryFull,
+        Self::Shutdown,
+        Self::TooLarge,
+        Self::Refused,
+        Self::NotEncodable,
+        Self::Unanswered,
+    ];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue full",
+            Self::MemoryFull => "memory full",
+            Self::Shutdown => "shutdown",
+            Self::TooLarge => "too large",
+            Self::Refused => "refused by the server",
+            Self::NotEncodable => "not encodable",
+            Self::Unanswered => "unanswered",
+        }
+    }
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The counts of a client since it was enabled. All zero while llmobs is not enabled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// One entry for each destination, in the order of the configuration. Until the
+    /// worker has chosen one, there is one entry with an empty name.
+    pub destinations: Vec<DestinationStats>,
+    /// Calls refused with an error before an event was made of them.
+    pub rejected: u64,
+}
+
+impl Stats {
+    /// Spans, at the first destination.
+    pub fn spans(&self) -> Counts {
+        self.first(EventKind::Span)
+    }
+
+    /// Evaluations, at the first destination.
+    pub fn evaluations(&self) -> Counts {
+        self.first(EventKind::Evaluation)
+    }
+
+    fn first(&self, kind: EventKind) -> Counts {
+        let first = self.destinations.first();
+        first
+            .map(|destination| destination.counts(kind).clone())
+            .unwrap_or_default()
+    }
+
+    /// What waits at any destination.
+    pub fn waiting(&self) -> u64 {
+        self.destinations
+            .iter()
+            .map(DestinationStats::waiting)
+            .sum()
+    }
+
+    /// What was dropped at any destination, for whatever reason.
+    pub fn dropped(&self) -> u64 {
+        let all = self
+            .destinations
+            .iter()
+            .flat_map(|destination| &destination.kinds);
+        all.map(Counts::dropped_total).sum()
+    }
+}
+
+/// The counts of one destination.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DestinationStats {
+    /// Where the events go: `agent http://localhost:8126`, `journal .llmobs/journal`.
+    pub name: String,
+    kinds: [Counts; 3],
+    /// Requests that were sent again.
+    pub retried: u64,
+    /// Events that the server may have twice, because an answer was lost.
+    pub possible_duplicates: u64,
+}
+
+impl DestinationStats {
+    /// The counts of one kind.
+    pub fn counts(&self, kind: EventKind) -> &Counts {
+        &self.kinds[kind as usize]
+    }
+
+    /// What waits here, of every kind.
+    pub fn waiting(&self) -> u64 {
+        self.kinds.iter().map(|counts| counts.waiting).sum()
+    }
+}
+
+/// The fate of the events of one kind: `made + recovered = delivered + waiting + spooled + dropped`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Made by this process.
+    pub made: u64,
+    /// Found on disk, left by an earlier process.
+    pub recovered: u64,
+    /// Acknowledged by the server, or written to the journal.
+    pub delivered: u64,
+    /// Still on its way. A span counts from its end.
+    pub waiting: u64,
+    /// On disk, to be sent by a later process.
+    pub spooled: u64,
+    /// Given up, by reason; reasons that did not occur are left out.
+    pub dropped: Vec<(DropReason, u64)>,
+}
+
+impl Counts {
+    /// Given up, for whatever reason.
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.iter().map(|(_, count)| count).sum()
+    }
+}
+
+/// The counters of one kind of event at one place.
+#[derive(Debug, Default)]
+struct Tally {
+    delivered: AtomicU64,
+    dropped: [AtomicU64; DropReason::ALL.len()],
+}
+
+/// The counters at the front, before events are handed to destinations.
+#[derive(Debug, Default)]
+pub(crate) struct Front {
+    made: [AtomicU64; 3],
+    dropped: [[AtomicU64; DropReason::ALL.len()]; 3],
+    rejected: AtomicU64,
+}
+
+impl Front {
+    pub(crate) fn made(&self, kind: EventKind) {
+        self.made[kind as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn dropped(&self, kind: EventKind, reason: DropReason) {
+        self.dropped[kind as usize][reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn rejected(&self) {
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stats(&self, destinations: &[&Ledger]) -> Stats {
+        let none = Ledger::default();
+        let ledgers = if destinations.is_empty() {
+            &[&none][..]
+        } else {
+            destinations
+        };
+        Stats {
+            destinations: ledgers.iter().map(|ledger| ledger.stats(self)).collect(),
+            rejected: self.rejected.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// The counters of one destination.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    name: Mutex<String>,
+    kinds: [Tally; 3],
+    retried: AtomicU64,
+    possible_duplicates: AtomicU64,
+}
+
+impl Ledger {
+    pub(crate) fn new(name: String) -> Self {
+        Self {
+            name: Mutex::new(name),
+            ..Self::default()
+        }
+    }
+
+    /// A destination may be found only after a while.
+    pub(crate) fn rename(&self, name: String) {
+        *self.name.lock().unwrap_or_else(PoisonError::into_inner) = name;
+    }
+
+    pub(crate) fn delivered(&self, kind: EventKind, count: u64) {
+        self.kinds[kind as usize]
+            .delivered
+            .fetch_add(count, Ordering::Release);
+    }
+
+    pub(crate) fn dropped(&self, kind: EventKind, reason: DropReason) {
+        self.kinds[kind as usize].dropped[reason as usize].fetch_add(1, Ordering::Release);
+    }
+
+    pub(crate) fn retried(&self) {
+        self.retried.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn possible_duplicates(&self, count: u64) {
+        self.possible_duplicates.fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn stats(&self, front: &Front) -> DestinationStats {
+        DestinationStats {
+            name: self
+                .name
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+            kinds: EventKind::ALL.map(|kind| self.counts(kind, front)),
+            retried: self.retried.load(Ordering::Relaxed),
+            possible_duplicates: self.possible_duplicates.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Reads what is settled before what was made, so that `waiting` is never below zero.
+    fn counts(&self, kind: EventKind, front: &Front) -> Counts {
+        let tally = &self.kinds[kind as usize];
+        let delivered = tally.delivered.load(Ordering::Acquire);
+        let dropped: Vec<_> = DropReason::ALL
+            .into_iter()
+            .map(|reason| {
+                let here = tally.dropped[reason as usize].load(Ordering::Acquire);
+                let before = front.dropped[kind as usize][reason as usize].load(Ordering::Acquire);
+                (reason, here + before)
+            })
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        let made = front.made[kind as usize].load(Ordering::Relaxed);
+        let settled = delivered + dropped.iter().map(|(_, count)| count).sum::<u64>();
+        Counts {
+            made,
+            recovered: 0,
+            delivered,
+            waiting: made.saturating_sub(settled),
+            spooled: 0,
+            dropped,
+        }
+    }
+}

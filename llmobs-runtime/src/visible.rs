@@ -1,0 +1,43 @@
+//! The `tracing` span that goes beside each of ours, so that logs, consoles and
+//! OpenTelemetry nest and correlate. It never carries input or output, and whether a
+//! filter hides it changes nothing in what is delivered (DESIGN §3.1).
+
+use crate::client::ClientInner;
+use crate::id::TraceId;
+use crate::kind::SpanKind;
+
+macro_rules! open {
+    ($kind:ident, $name:ident, $trace:ident, $span:ident, $model:ident, $provider:ident,
+     $($variant:ident $literal:literal)*) => {
+        match $kind {
+            $(SpanKind::$variant => tracing::info_span!(
+                target: "llmobs",
+                $literal,
+                otel.name = $name,
+                llmobs.kind = $literal,
+                llmobs.trace_id = %$trace,
+                llmobs.span_id = $span,
+                model_name = $model,
+                model_provider = $provider,
+            ),)*
+        }
+    };
+}
+
+/// Opens the span, unless the configuration or every subscriber says no.
+pub(crate) fn open(
+    client: &ClientInner,
+    kind: SpanKind,
+    name: &str,
+    trace: &TraceId,
+    span: u64,
+    [model, provider]: [Option<&str>; 2],
+) -> Option<tracing::Span> {
+    if !client.settings.tracing_spans {
+        return None;
+    }
+    let opened = open!(kind, name, trace, span, model, provider,
+        Llm "llm" Workflow "workflow" Agent "agent" Tool "tool" Task "task"
+        Embedding "embedding" Retrieval "retrieval");
+    (!opened.is_disabled()).then_some(opened)
+}

@@ -1,0 +1,348 @@
+//! The worker: one thread with a runtime of its own, which does everything that the
+//! caller's thread does not: encoding, batching, delivery.
+//!
+//! It looks at the queue every 100 ms, or when half of a limit is reached or a flush
+//! asks for it; a caller never waits for it and rarely wakes it.
+
+pub(crate) mod batch;
+mod encode;
+mod lane;
+pub(crate) mod queue;
+mod retry;
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::{
+    UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel,
+};
+
+use batch::{Event, Gathering};
+use lane::{Lanes, Mark};
+pub(crate) use queue::Payload;
+use queue::{Budget, Receiver, Sender};
+
+use crate::client::ClientInner;
+use crate::clock::Anchor;
+use crate::config::Settings;
+use crate::export;
+use crate::stats::{DropReason, EventKind};
+
+/// How often the queue is looked at.
+const TICK: Duration = Duration::from_millis(100);
+/// How many events are encoded before requests in flight get their turn.
+const AT_ONCE: usize = 512;
+/// How long the rest may take when the last handle went without a shutdown.
+const ORPHAN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a caller asks of the worker.
+pub(crate) enum Control {
+    /// Look at the queue now.
+    Wake,
+    /// A lane has settled a batch.
+    Progress,
+    Flush(Flush),
+    Shutdown(Flush),
+}
+
+pub(crate) struct Flush {
+    deadline: Instant,
+    answer: Answer,
+}
+
+/// Where the end of a flush is told: `true` where everything was settled in time.
+enum Answer {
+    Blocking(std::sync::mpsc::SyncSender<bool>),
+    Async(tokio::sync::oneshot::Sender<bool>),
+}
+
+impl Answer {
+    fn tell(self, done: bool) {
+        // A caller that has gone needs no answer.
+        match self {
+            Self::Blocking(sender) => drop(sender.try_send(done)),
+            Self::Async(sender) => drop(sender.send(done)),
+        }
+    }
+}
+
+/// The callers' side of the worker.
+pub(crate) struct Worker {
+    queue: Sender,
+    control: UnboundedSender<Control>,
+}
+
+/// A worker that has not been started.
+pub(crate) struct Start {
+    receiver: Receiver,
+    control: UnboundedReceiver<Control>,
+    /// For the lanes. It keeps the worker from no end: a client that is dropped ends it.
+    progress: WeakUnboundedSender<Control>,
+    settings: Settings,
+}
+
+impl Worker {
+    pub(crate) fn new(settings: &Settings) -> (Self, Start) {
+        let (control, receiver) = unbounded_channel();
+        // Every destination has the whole budget; the front must not run out before them.
+        let destinations = settings.destinations.len().max(1);
+        let budget = Budget::new(
+            settings.max_events.saturating_mul(destinations),
+            settings.max_bytes.saturating_mul(destinations),
+        );
+        let (queue, events) = queue::channel(budget, control.clone());
+        let start = Start {
+            receiver: events,
+            control: receiver,
+            progress: control.downgrade(),
+            settings: settings.clone(),
+        };
+        (Self { queue, control }, start)
+    }
+
+    pub(crate) fn enqueue(&self, client: &ClientInner, payload: Payload, weight: usize) {
+        self.queue.enqueue(client, payload, weight);
+    }
+
+    /// Blocks until everything that was enqueued before is settled; `false` after `timeout`.
+    pub(crate) fn flush(&self, timeout: Duration) -> bool {
+        self.wait(timeout, Control::Flush)
+    }
+
+    pub(crate) async fn flush_async(&self, timeout: Duration) -> bool {
+        let (sender, answer) = tokio::sync::oneshot::channel();
+        let flush = Flush {
+            deadline: Instant::now() + timeout,
+            answer: Answer::Async(sender),
+        };
+        if self.control.send(Control::Flush(flush)).is_err() {
+            return true;
+        }
+        answer.await.unwrap_or(false)
+    }
+
+    /// The same as a flush, after which the worker is gone.
+    pub(crate) fn shutdown(&self, timeout: Duration) -> bool {
+        self.wait(timeout, Control::Shutdown)
+    }
+
+    fn wait(&self, timeout: Duration, control: impl FnOnce(Flush) -> Control) -> bool {
+        let (sender, answer) = std::sync::mpsc::sync_channel(1);
+        let flush = Flush {
+            deadline: Instant::now() + timeout,
+            answer: Answer::Blocking(sender),
+        };
+        if self.control.send(control(flush)).is_err() {
+            // A worker that is gone has settled everything.
+            return true;
+        }
+        // The worker answers at the deadline; it may be busy just then.
+        let patience = timeout + Duration::from_millis(250);
+        answer.recv_timeout(patience).unwrap_or(false)
+    }
+}
+
+impl Start {
+    /// Starts the thread. It knows the client only as long as somebody else does.
+    pub(crate) fn spawn(self, client: &Arc<ClientInner>) -> std::io::Result<()> {
+        let client = Arc::downgrade(client);
+        std::thread::Builder::new()
+            .name("llmobs-worker".to_owned())
+            .spawn(move || self.run(&client))
+            .map(drop)
+    }
+
+    fn run(self, client: &Weak<ClientInner>) {
+        let _silence = crate::report::silence();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        match runtime {
+            Ok(runtime) => runtime.block_on(Running::start(self, client)),
+            // The receiver goes with `self`: what is enqueued from now on counts as dropped.
+            Err(error) => crate::report::error(|| {
+                format!("the worker could not start ({error}): nothing will be delivered")
+            }),
+        }
+    }
+}
+
+/// The worker at work.
+struct Running {
+    receiver: Receiver,
+    settings: Settings,
+    gatherings: [Gathering; 3],
+    lanes: Lanes,
+    flushes: Vec<(Flush, Mark)>,
+}
+
+impl Running {
+    async fn start(start: Start, client: &Weak<ClientInner>) {
+        let Start {
+            receiver,
+            mut control,
+            progress,
+            settings,
+        } = start;
+        let exporters = export::choose(&settings).await;
+        let lanes = Lanes::open(exporters, &settings, &progress);
+        if let Some(client) = client.upgrade() {
+            client.set_ledgers(lanes.ledgers());
+        }
+        let gather = |kind| Gathering::new(kind, export::frame(kind), settings.payload_size_bytes);
+        let mut running = Self {
+            receiver,
+            gatherings: EventKind::ALL.map(gather),
+            lanes,
+            flushes: Vec::new(),
+            settings,
+        };
+        running.serve(&mut control).await;
+    }
+
+    async fn serve(&mut self, control: &mut UnboundedReceiver<Control>) {
+        loop {
+            let timeout = self.until_next_deadline();
+            let message = tokio::time::timeout(timeout, control.recv()).await;
+            self.receiver.rearm();
+            match message {
+                Err(_) | Ok(Some(Control::Wake)) => self.drain().await,
+                Ok(Some(Control::Progress)) => {}
+                Ok(Some(Control::Flush(flush))) => {
+                    let mark = self.seal_everything().await;
+                    self.flushes.push((flush, mark));
+                }
+                Ok(Some(Control::Shutdown(flush))) => {
+                    return self.finish(flush, control).await;
+                }
+                Ok(None) => {
+                    let (sender, _) = std::sync::mpsc::sync_channel(1);
+                    let flush = Flush {
+                        deadline: Instant::now() + ORPHAN_TIMEOUT,
+                        answer: Answer::Blocking(sender),
+                    };
+                    return self.finish(flush, control).await;
+                }
+            }
+            self.seal_aged();
+            self.answer_flushes();
+        }
+    }
+
+    fn until_next_deadline(&self) -> Duration {
+        let now = Instant::now();
+        let deadlines = self.flushes.iter().map(|(flush, _)| flush.deadline);
+        deadlines
+            .map(|deadline| deadline.saturating_duration_since(now))
+            .fold(TICK, Duration::min)
+    }
+
+    /// Takes what is in the queue and encodes it.
+    async fn drain(&mut self) {
+        let anchor = Anchor::now();
+        let mut taken = 0;
+        while let Some(queued) = self.receiver.next() {
+            let weight = queued.weight;
+            if let Some(payload) = queued.take() {
+                self.take(payload, weight, &anchor);
+            }
+            taken += 1;
+            if taken % AT_ONCE == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    fn take(&mut self, payload: Payload, weight: usize, anchor: &Anchor) {
+        let (kind, made_ms, json) = match payload {
+            Payload::Span(span) => {
+                let largest = self.gatherings[EventKind::Span as usize].largest_event();
+                let limit = self.settings.event_size_bytes.min(largest);
+                let mut event = encode::span(&span, anchor);
+                let made_ms = (event.start_ns + event.duration) / 1_000_000;
+                (
+                    EventKind::Span,
+                    made_ms,
+                    encode::span_json(&mut event, limit),
+                )
+            }
+            Payload::Evaluation(event, _) => {
+                let json = encode::evaluation_json(&event);
+                (EventKind::Evaluation, event.timestamp_ms, json)
+            }
+        };
+        let gathering = &mut self.gatherings[kind as usize];
+        let json = json.and_then(|json| match json.len() <= gathering.largest_event() {
+            true => Ok(json),
+            false => Err(DropReason::TooLarge),
+        });
+        match json {
+            Ok(json) => {
+                let budget = Arc::clone(&self.receiver.budget);
+                let event = Event::new(kind, json, made_ms, budget, weight);
+                if let Some(sealed) = gathering.add(event) {
+                    self.lanes.submit(kind, &sealed);
+                }
+            }
+            Err(reason) => {
+                self.receiver.budget.release(1, weight);
+                self.lanes.dropped(kind, reason);
+            }
+        }
+    }
+
+    fn seal_aged(&mut self) {
+        let age = self.settings.flush_interval;
+        for gathering in &mut self.gatherings {
+            if let Some(events) = gathering.seal_aged(age) {
+                self.lanes.submit(gathering.kind(), &events);
+            }
+        }
+    }
+
+    /// Hands everything that was enqueued until now to the lanes.
+    async fn seal_everything(&mut self) -> Mark {
+        self.drain().await;
+        for gathering in &mut self.gatherings {
+            if let Some(events) = gathering.seal() {
+                self.lanes.submit(gathering.kind(), &events);
+            }
+        }
+        self.lanes.mark()
+    }
+
+    fn answer_flushes(&mut self) {
+        let now = Instant::now();
+        let over =
+            |(flush, mark): &mut (Flush, Mark)| self.lanes.reached(mark) || flush.deadline <= now;
+        for (flush, mark) in self.flushes.extract_if(.., over) {
+            flush.answer.tell(self.lanes.reached(&mark));
+        }
+    }
+
+    /// Sends the rest, then ends. What is not settled at the deadline goes with its lane,
+    /// counted; the answer comes after that, so that the counts are final.
+    async fn finish(&mut self, shutdown: Flush, control: &mut UnboundedReceiver<Control>) {
+        let mark = self.seal_everything().await;
+        let mut waiting = vec![shutdown.answer];
+        while !self.lanes.reached(&mark) {
+            let left = shutdown.deadline.saturating_duration_since(Instant::now());
+            match tokio::time::timeout(left, control.recv()).await {
+                Ok(Some(Control::Flush(flush) | Control::Shutdown(flush))) => {
+                    waiting.push(flush.answer);
+                }
+                Ok(Some(Control::Wake | Control::Progress)) => {}
+                Err(_) => break,
+                // Nobody can ask any more; the lanes still tell when they are done.
+                Ok(None) => tokio::time::sleep(left.min(TICK)).await,
+            }
+            self.answer_flushes();
+        }
+        let done = self.lanes.reached(&mark);
+        self.lanes.close().await;
+        waiting.extend(self.flushes.drain(..).map(|(flush, _)| flush.answer));
+        for answer in waiting {
+            answer.tell(done);
+        }
+    }
+}

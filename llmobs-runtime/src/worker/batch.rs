@@ -1,0 +1,202 @@
+//! Encoded events, and the batches that they travel in.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::lane::Account;
+use super::queue::Budget;
+use crate::stats::{DropReason, EventKind};
+
+/// The most events that one request carries (DESIGN §3.8).
+pub(crate) const MOST_EVENTS: usize = 1_000;
+
+/// One event as JSON text. It holds its share of the budget until every destination has
+/// settled it.
+pub(crate) struct Event {
+    pub(crate) kind: EventKind,
+    pub(crate) json: Box<[u8]>,
+    pub(crate) made_ms: u64,
+    budget: Arc<Budget>,
+}
+
+impl Event {
+    /// Takes over the budget that `estimate` bytes were reserved in.
+    pub(super) fn new(
+        kind: EventKind,
+        json: Vec<u8>,
+        made_ms: u64,
+        budget: Arc<Budget>,
+        estimate: usize,
+    ) -> Arc<Self> {
+        budget.correct(estimate, json.len());
+        Arc::new(Self {
+            kind,
+            json: json.into(),
+            made_ms,
+            budget,
+        })
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        self.budget.release(1, self.json.len());
+    }
+}
+
+/// An event on its way to one destination. However its journey ends, it is counted once:
+/// one that is let go unsettled counts as dropped by the shutdown.
+pub(crate) struct Pending {
+    pub(crate) event: Arc<Event>,
+    account: Arc<Account>,
+    settled: bool,
+}
+
+impl Pending {
+    /// `None` where the destination has as much waiting as it may; that is counted.
+    pub(super) fn new(event: Arc<Event>, account: &Arc<Account>) -> Option<Self> {
+        if let Err(reason) = account.budget.reserve(event.json.len()) {
+            account.ledger.dropped(event.kind, reason);
+            return None;
+        }
+        Some(Self {
+            event,
+            account: Arc::clone(account),
+            settled: false,
+        })
+    }
+
+    pub(crate) fn delivered(mut self) {
+        self.settled = true;
+        self.account.ledger.delivered(self.event.kind, 1);
+    }
+
+    pub(crate) fn dropped(mut self, reason: DropReason) {
+        self.settled = true;
+        self.account.ledger.dropped(self.event.kind, reason);
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.account.budget.release(1, self.event.json.len());
+        if !self.settled {
+            let ledger = &self.account.ledger;
+            ledger.dropped(self.event.kind, DropReason::Shutdown);
+        }
+    }
+}
+
+/// Events of one kind that go out in one request.
+pub(crate) struct Batch {
+    pub(crate) kind: EventKind,
+    pub(crate) events: Vec<Pending>,
+    /// Its place in the order of its lane, for flushes.
+    pub(super) number: u64,
+}
+
+/// Gathers the events of one kind until a request is full or old enough.
+pub(super) struct Gathering {
+    kind: EventKind,
+    events: Vec<Arc<Event>>,
+    bytes: usize,
+    oldest: Option<Instant>,
+    frame: Frame,
+    most_bytes: usize,
+}
+
+/// How many bytes a request has beside its events.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame {
+    /// Around all of them.
+    pub(crate) around: usize,
+    /// For each of them, separators included.
+    pub(crate) each: usize,
+}
+
+impl Gathering {
+    pub(super) fn new(kind: EventKind, frame: Frame, most_bytes: usize) -> Self {
+        Self {
+            kind,
+            events: Vec::new(),
+            bytes: frame.around,
+            oldest: None,
+            frame,
+            most_bytes,
+        }
+    }
+
+    /// The largest event that fits into a request of its own.
+    pub(super) fn largest_event(&self) -> usize {
+        self.most_bytes
+            .saturating_sub(self.frame.around + self.frame.each)
+    }
+
+    /// Adds an event; gives back what had to go before it.
+    pub(super) fn add(&mut self, event: Arc<Event>) -> Option<Vec<Arc<Event>>> {
+        let size = event.json.len() + self.frame.each;
+        let full = self.events.len() >= MOST_EVENTS || self.bytes + size > self.most_bytes;
+        let sealed = if full { self.seal() } else { None };
+        self.oldest.get_or_insert_with(Instant::now);
+        self.bytes += size;
+        self.events.push(event);
+        sealed
+    }
+
+    /// What was gathered, if its oldest event has waited for `age`.
+    pub(super) fn seal_aged(&mut self, age: Duration) -> Option<Vec<Arc<Event>>> {
+        let old = self.oldest.is_some_and(|oldest| oldest.elapsed() >= age);
+        if old { self.seal() } else { None }
+    }
+
+    pub(super) fn seal(&mut self) -> Option<Vec<Arc<Event>>> {
+        self.oldest = None;
+        self.bytes = self.frame.around;
+        let events = std::mem::take(&mut self.events);
+        (!events.is_empty()).then_some(events)
+    }
+
+    pub(super) fn kind(&self) -> EventKind {
+        self.kind
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(budget: &Arc<Budget>, len: usize) -> Arc<Event> {
+        Event::new(EventKind::Span, vec![b' '; len], 0, Arc::clone(budget), 0)
+    }
+
+    fn gathering(most_bytes: usize) -> (Gathering, Arc<Budget>) {
+        let frame = Frame { around: 2, each: 3 };
+        let budget = Arc::new(Budget::new(usize::MAX, usize::MAX));
+        let gathering = Gathering::new(EventKind::Span, frame, most_bytes);
+        (gathering, budget)
+    }
+
+    #[test]
+    fn a_request_is_never_larger_than_its_limit() {
+        let (mut gathering, budget) = gathering(28);
+        assert!(gathering.add(event(&budget, 10)).is_none());
+        assert!(
+            gathering.add(event(&budget, 10)).is_none(),
+            "28 bytes fit exactly"
+        );
+        let sealed = gathering.add(event(&budget, 1)).unwrap();
+        assert_eq!(sealed.len(), 2);
+        assert_eq!(gathering.seal().unwrap().len(), 1);
+        assert!(gathering.seal().is_none());
+        assert_eq!(gathering.largest_event(), 23);
+    }
+
+    #[test]
+    fn a_request_has_at_most_a_thousand_events() {
+        let (mut gathering, budget) = gathering(usize::MAX);
+        for _ in 0..MOST_EVENTS {
+            assert!(gathering.add(event(&budget, 1)).is_none());
+        }
+        assert_eq!(gathering.add(event(&budget, 1)).unwrap().len(), MOST_EVENTS);
+    }
+}

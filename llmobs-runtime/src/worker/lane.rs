@@ -1,0 +1,160 @@
+//! Lanes: one line of batches to one destination, in order, so that one that hangs holds
+//! up no other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::mpsc::{
+    UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel,
+};
+use tokio::task::JoinHandle;
+
+use super::batch::{Batch, Event, Pending};
+use super::queue::Budget;
+use super::{Control, retry};
+use crate::config::Settings;
+use crate::export::Exporter;
+use crate::stats::{DropReason, EventKind, Ledger};
+
+/// What waits for one destination, and what became of the rest.
+pub(crate) struct Account {
+    pub(crate) ledger: Arc<Ledger>,
+    pub(super) budget: Budget,
+}
+
+pub(super) struct Lanes {
+    lanes: Vec<Lane>,
+    accounts: Vec<Arc<Account>>,
+}
+
+struct Lane {
+    kinds: &'static [EventKind],
+    account: Arc<Account>,
+    batches: UnboundedSender<Batch>,
+    submitted: u64,
+    settled: Arc<AtomicU64>,
+    task: JoinHandle<()>,
+}
+
+/// How far each lane has to come for a flush to be over.
+pub(super) struct Mark(Vec<u64>);
+
+impl Lanes {
+    pub(super) fn open(
+        exporters: Vec<Exporter>,
+        settings: &Settings,
+        progress: &WeakUnboundedSender<Control>,
+    ) -> Self {
+        let mut lanes = Vec::new();
+        let mut accounts = Vec::new();
+        for exporter in exporters {
+            let account = Arc::new(Account {
+                ledger: Arc::new(Ledger::new(exporter.name())),
+                budget: Budget::new(settings.max_events, settings.max_bytes),
+            });
+            for kinds in exporter.lanes() {
+                let (batches, receiver) = unbounded_channel();
+                let settled = Arc::new(AtomicU64::new(0));
+                let task = Task {
+                    delivery: retry::Delivery::new(
+                        exporter.clone(),
+                        settings.clone(),
+                        Arc::clone(&account.ledger),
+                    ),
+                    batches: receiver,
+                    settled: Arc::clone(&settled),
+                    progress: progress.clone(),
+                };
+                lanes.push(Lane {
+                    kinds,
+                    account: Arc::clone(&account),
+                    batches,
+                    submitted: 0,
+                    settled,
+                    task: tokio::spawn(task.run()),
+                });
+            }
+            accounts.push(account);
+        }
+        Self { lanes, accounts }
+    }
+
+    pub(super) fn ledgers(&self) -> Vec<Arc<Ledger>> {
+        let ledgers = self.accounts.iter().map(|account| &account.ledger);
+        ledgers.cloned().collect()
+    }
+
+    /// Hands a batch to every destination.
+    pub(super) fn submit(&mut self, kind: EventKind, events: &[Arc<Event>]) {
+        for lane in &mut self.lanes {
+            if lane.kinds.contains(&kind) {
+                lane.submit(kind, events);
+            }
+        }
+    }
+
+    /// Counts an event that cannot be sent anywhere.
+    pub(super) fn dropped(&self, kind: EventKind, reason: DropReason) {
+        for account in &self.accounts {
+            account.ledger.dropped(kind, reason);
+        }
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        Mark(self.lanes.iter().map(|lane| lane.submitted).collect())
+    }
+
+    pub(super) fn reached(&self, mark: &Mark) -> bool {
+        let mut lanes = self.lanes.iter().zip(&mark.0);
+        lanes.all(|(lane, mark)| lane.settled.load(Ordering::Acquire) >= *mark)
+    }
+
+    /// Ends every lane where it stands; what it holds counts as dropped.
+    pub(super) async fn close(&mut self) {
+        for lane in self.lanes.drain(..) {
+            lane.task.abort();
+            drop(lane.batches);
+            // An aborted task has let go of its batches once this returns.
+            let _ = lane.task.await;
+        }
+    }
+}
+
+impl Lane {
+    fn submit(&mut self, kind: EventKind, events: &[Arc<Event>]) {
+        let pending = |event: &Arc<Event>| Pending::new(Arc::clone(event), &self.account);
+        let events: Vec<Pending> = events.iter().filter_map(pending).collect();
+        if events.is_empty() {
+            return;
+        }
+        self.submitted += 1;
+        let batch = Batch {
+            kind,
+            events,
+            number: self.submitted,
+        };
+        // A lane that has ended gives the batch back; dropping it counts its events.
+        let _ = self.batches.send(batch);
+    }
+}
+
+/// What a lane does.
+struct Task {
+    delivery: retry::Delivery,
+    batches: UnboundedReceiver<Batch>,
+    settled: Arc<AtomicU64>,
+    progress: WeakUnboundedSender<Control>,
+}
+
+impl Task {
+    async fn run(mut self) {
+        while let Some(batch) = self.batches.recv().await {
+            let number = batch.number;
+            self.delivery.deliver(batch.kind, batch.events).await;
+            self.settled.store(number, Ordering::Release);
+            if let Some(control) = self.progress.upgrade() {
+                let _ = control.send(Control::Progress);
+            }
+        }
+    }
+}
