@@ -426,17 +426,18 @@ pub fn annotate<'a>(
     if !any_enabled() {
         return Ok(());
     }
-    let result = match span.into() {
+    match span.into() {
         Some(span) => span.annotate(annotation),
         None => match context::current_span() {
             Some(span) => span.annotate(annotation),
-            None => Err(AnnotateError::NoSpan),
+            None => {
+                if let Some(client) = context::current_client() {
+                    client.front.rejected();
+                }
+                Err(AnnotateError::NoSpan)
+            }
         },
-    };
-    if result.is_err() {
-        count_rejection();
     }
-    result
 }
 
 /// Attaches `evaluation` to the span that `target` names. It is validated at once and sent
@@ -462,12 +463,6 @@ pub fn submit_evaluation(
             client.front.rejected();
             Err(error)
         }
-    }
-}
-
-fn count_rejection() {
-    if let Some(client) = context::current_client() {
-        client.front.rejected();
     }
 }
 

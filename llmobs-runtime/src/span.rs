@@ -411,6 +411,14 @@ impl SpanInner {
     }
 
     pub(crate) fn annotate(&self, annotation: Annotation) -> Result<(), AnnotateError> {
+        let result = self.apply(annotation);
+        if result.is_err() {
+            self.client.front.rejected();
+        }
+        result
+    }
+
+    fn apply(&self, annotation: Annotation) -> Result<(), AnnotateError> {
         let mut failure = None;
         let mut fail = |error: AnnotateError| {
             failure.get_or_insert(error);

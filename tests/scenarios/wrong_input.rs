@@ -163,6 +163,17 @@ fn an_annotation_outside_any_span_is_an_error() {
     assert_eq!(sent.stats.rejected, 1);
 }
 
+#[test]
+fn refused_annotations_are_counted_whichever_way_they_are_made() {
+    let sent = Client::start().sent_by(|| {
+        let span = Span::task("t").start();
+        span.finish().unwrap();
+        assert!(llmobs::annotate(&span, Annotation::new()).is_err());
+        assert!(span.annotate(Annotation::new()).is_err());
+    });
+    assert_eq!(sent.stats.rejected, 2);
+}
+
 /// A file where a folder would have to be: a mode does not stop root from writing.
 struct NoFolder(std::path::PathBuf);
 
