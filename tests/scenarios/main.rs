@@ -11,4 +11,5 @@ mod inheritance;
 mod log;
 mod text;
 mod volume;
+mod ways;
 mod wrong_input;

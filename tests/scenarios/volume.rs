@@ -1,9 +1,8 @@
-//! Many events at once, and other ways to an Agent.
+//! Many events at once, and how much of each leaves.
 
 use std::collections::HashSet;
 
 use llmobs::{Config, Evaluation, Span};
-use llmobs_tests::Intake;
 
 use crate::client::Client;
 
@@ -46,24 +45,6 @@ fn threads_that_finish_spans_at_once_lose_none() {
         }
     });
     assert_eq!(client.sent().spans.len(), 4_000);
-}
-
-#[cfg(unix)]
-#[test]
-fn an_agent_is_reached_by_its_unix_socket() {
-    let client = Client::at(Intake::start_unix(), Config::new());
-    assert!(client.intake().url().starts_with("unix://"));
-    let sent = client.sent_by(|| {
-        let _in = Span::llm("answer").start().enter();
-        let evaluation = Evaluation::new("quality", 0.5);
-        llmobs::submit_evaluation(llmobs::export_span(None), evaluation).unwrap();
-    });
-    assert_eq!((sent.spans.len(), sent.evaluations.len()), (1, 1));
-    let destination = &sent.stats.destinations[0];
-    assert!(
-        destination.name.starts_with("agent unix://"),
-        "{destination:?}"
-    );
 }
 
 #[test]

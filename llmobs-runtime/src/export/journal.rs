@@ -6,6 +6,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -19,6 +20,10 @@ const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 const MOST_BYTES: u64 = 256 * 1024 * 1024;
 const OLDEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// Counts for the whole process: two writers of one folder may start in the same
+/// millisecond, such as two lanes that both find out that there is no Agent.
+static NEXT_SEGMENT: AtomicU32 = AtomicU32::new(0);
+
 /// The journal of one folder.
 #[derive(Clone)]
 pub(crate) struct Journal {
@@ -29,7 +34,6 @@ pub(crate) struct Journal {
 struct Writer {
     dir: PathBuf,
     started_ms: u64,
-    next: u32,
     segment: Option<(File, u64)>,
 }
 
@@ -43,7 +47,6 @@ impl Journal {
         let mut writer = Writer {
             dir: dir.clone(),
             started_ms: clock::unix_ms(),
-            next: 0,
             segment: None,
         };
         writer.rotate()?;
@@ -101,9 +104,8 @@ impl Writer {
             "{}-{}-{}.jsonl",
             std::process::id(),
             self.started_ms,
-            self.next
+            NEXT_SEGMENT.fetch_add(1, Ordering::Relaxed)
         );
-        self.next += 1;
         let mut options = OpenOptions::new();
         options.append(true).create_new(true);
         #[cfg(unix)]
