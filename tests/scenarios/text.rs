@@ -157,3 +157,32 @@ fn tags_are_sorted_and_each_key_is_there_once() {
     }
     assert!(!tags.contains(&"team:a") && !tags.contains(&"z:1"));
 }
+
+#[test]
+fn an_empty_name_is_the_name_of_the_kind() {
+    let sent = Client::start().sent_by(|| {
+        drop(Span::task("").start());
+        drop(Span::tool(None::<String>).start());
+        drop(Span::llm(Some("named")).start());
+    });
+    let mut names: Vec<_> = sent.spans.iter().map(|span| &span["name"]).collect();
+    names.sort_by_key(|name| name.to_string());
+    assert_eq!(names, ["named", "task", "tool"]);
+}
+
+/// Python's sanitiser looks at all of `meta`, whose depth is 0: the arguments of a tool call lie at 6.
+#[test]
+fn containers_too_deep_become_their_text_in_tool_calls_as_in_metadata() {
+    let deep = |depth: usize| (0..depth).fold(json!(0), |inner, _| json!({"k": inner}));
+    let sent = Client::start().sent_by(|| {
+        let call = ToolCall::new("f", deep(8));
+        let said = Message::assistant("").tool_call(call);
+        let annotation = Annotation::new().output(said).metadata("m", deep(12));
+        Span::llm("l").start().annotate(annotation).unwrap();
+    });
+    let meta = &sent.span("l")["meta"];
+    let arguments = "/output/messages/0/tool_calls/0/arguments/k/k/k/k/k/k";
+    assert_eq!(meta.pointer(arguments), Some(&json!(r#"{"k":{"k":0}}"#)));
+    let metadata = "/metadata/m/k/k/k/k/k/k/k/k/k/k";
+    assert_eq!(meta.pointer(metadata), Some(&json!(r#"{"k":{"k":0}}"#)));
+}
