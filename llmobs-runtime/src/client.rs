@@ -38,6 +38,8 @@ pub(crate) struct ClientInner {
     pub(crate) settings: Settings,
     pub(crate) front: Front,
     open: AtomicBool,
+    /// Made by `enable`: what still refers to it after its end means the global client.
+    global: bool,
     /// One for each destination, once the worker knows them.
     ledgers: Mutex<Vec<Arc<Ledger>>>,
     #[cfg(feature = "enabled")]
@@ -94,7 +96,7 @@ impl Config {
             });
             return Ok(Guard { client: None });
         }
-        let client = ClientInner::start(settings)?;
+        let client = ClientInner::start(settings, true)?;
         let previous = global.replace(Arc::clone(&client));
         GENERATION.fetch_add(1, Ordering::AcqRel);
         drop(global);
@@ -113,7 +115,7 @@ impl Config {
     pub fn build(self) -> Result<LlmObs, ConfigError> {
         let settings = self.settings()?;
         let inner = if settings.enabled && cfg!(feature = "enabled") {
-            ClientInner::start(settings)?
+            ClientInner::start(settings, false)?
         } else {
             ClientInner::idle(settings)?
         };
@@ -123,7 +125,7 @@ impl Config {
 
 impl ClientInner {
     #[cfg(feature = "enabled")]
-    fn start(settings: Settings) -> Result<Arc<Self>, ConfigError> {
+    fn start(settings: Settings, global: bool) -> Result<Arc<Self>, ConfigError> {
         for warning in &settings.warnings {
             tracing::warn!(target: "llmobs", "{warning}");
         }
@@ -132,6 +134,7 @@ impl ClientInner {
             settings,
             front: Front::default(),
             open: AtomicBool::new(true),
+            global,
             ledgers: Mutex::default(),
             worker,
         });
@@ -150,13 +153,14 @@ impl ClientInner {
             settings,
             front: Front::default(),
             open: AtomicBool::new(false),
+            global: false,
             ledgers: Mutex::default(),
             worker,
         }))
     }
 
     #[cfg(not(feature = "enabled"))]
-    fn start(settings: Settings) -> Result<Arc<Self>, ConfigError> {
+    fn start(settings: Settings, _global: bool) -> Result<Arc<Self>, ConfigError> {
         Self::idle(settings)
     }
 
@@ -167,12 +171,17 @@ impl ClientInner {
             settings,
             front: Front::default(),
             open: AtomicBool::new(false),
+            global: false,
             ledgers: Mutex::default(),
         }))
     }
 
     pub(crate) fn is_open(&self) -> bool {
         self.open.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_global(&self) -> bool {
+        self.global
     }
 
     pub(crate) fn set_ledgers(&self, ledgers: Vec<Arc<Ledger>>) {

@@ -71,15 +71,17 @@ pub(crate) fn origin() -> Option<Origin> {
                 Entry::Client(client) => Some(client),
                 Entry::Root => None,
             });
-        match scoped.filter(|client| client.is_open()) {
-            Some(client) => (
+        match scoped {
+            Some(client) if client.is_open() => (
                 Some(Origin {
                     client: Arc::clone(client),
                     parent,
                 }),
                 None,
             ),
-            None => {
+            // What was scoped to a client that takes nothing is for no other one.
+            Some(client) if !client.is_global() => (None, None),
+            _ => {
                 let (client, stale) = stack.global();
                 (client.map(|client| Origin { client, parent }), stale)
             }

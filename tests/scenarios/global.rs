@@ -1,9 +1,9 @@
 //! The global client. A process has one: this is the only test of this program that enables it.
 
-use llmobs::{Config, Span};
+use llmobs::{Config, Context, Evaluation, EvaluationTarget, Span};
 use llmobs_tests::Intake;
 
-use crate::client::Client;
+use crate::client::{Client, SOON};
 
 #[test]
 fn the_guard_keeps_the_global_client_and_its_drop_delivers() {
@@ -22,6 +22,23 @@ fn the_guard_keeps_the_global_client_and_its_drop_delivers() {
     // A scoped client takes the global one's place.
     let scoped = Client::start().sent_by(|| drop(Span::task("scoped").start()));
     assert_eq!(scoped.spans.len(), 1);
+    // Also where it takes nothing: what belongs to it is not for the global one.
+    let (disabled, closed) = (config().enabled(false), Config::new());
+    let (disabled, closed) = (disabled.build().unwrap(), closed.build().unwrap());
+    let left_over = closed.scope(|| {
+        let _in = Span::task("of the closed one").start().enter();
+        Context::current()
+    });
+    closed.shutdown(SOON).unwrap();
+    let nothing = || {
+        assert!(!llmobs::is_enabled());
+        drop(Span::task("nowhere").start());
+        let evaluation = Evaluation::new("nowhere", 1);
+        llmobs::submit_evaluation(EvaluationTarget::span("1", "2"), evaluation).unwrap();
+    };
+    disabled.scope(nothing);
+    closed.scope(nothing);
+    left_over.in_scope(nothing);
     // Threads need not be told of the global client.
     std::thread::spawn(|| drop(Span::task("on a thread").start()))
         .join()
@@ -37,8 +54,14 @@ fn the_guard_keeps_the_global_client_and_its_drop_delivers() {
     };
     assert_eq!(names(), ["first", "on a thread"]);
 
+    // A span of the global client that has ended hands over to the next one.
     let again = config().enable().unwrap();
-    drop(Span::task("again").start());
+    let in_again = Span::task("again").start().enter();
     drop(again);
-    assert_eq!(names(), ["first", "on a thread", "again"]);
+    let next = config().enable().unwrap();
+    drop(Span::task("next").start());
+    drop(in_again);
+    drop(next);
+    assert_eq!(names(), ["first", "on a thread", "next"]);
+    assert!(intake.evaluations().is_empty());
 }
