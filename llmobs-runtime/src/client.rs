@@ -197,6 +197,9 @@ impl ClientInner {
     /// Takes a finished span. A span that outlives its client is counted as dropped.
     pub(crate) fn finish_span(&self, span: Arc<SpanInner>, weight: usize) {
         self.front.made(EventKind::Span);
+        if !self.is_open() {
+            return self.dropped(EventKind::Span, DropReason::Shutdown);
+        }
         #[cfg(feature = "enabled")]
         self.worker
             .enqueue(self, worker::Payload::Span(span), weight);
