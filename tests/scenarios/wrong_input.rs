@@ -194,18 +194,23 @@ impl Drop for NoFolder {
 
 #[test]
 fn a_journal_that_cannot_be_written_is_one_error_line_and_events_stay_in_memory() {
+    /// Enough that keeping one must not cost a look at all that are kept.
+    const COUNT: u64 = 40_000;
     log::keep();
     let file = NoFolder::create();
     let dir = file.0.join("below");
     let config = Config::new().destination(Destination::Journal).dir(&dir);
     let client = config.build().unwrap();
     client.scope(|| {
-        for _ in 0..3 {
+        for _ in 0..COUNT {
             drop(Span::task("kept").start());
         }
     });
     let stats = client.flush(SOON).unwrap().stats;
-    assert_eq!((stats.spans().made, stats.spans().delivered), (3, 3));
+    assert_eq!(
+        (stats.spans().made, stats.spans().delivered),
+        (COUNT, COUNT)
+    );
     assert_eq!(stats.destinations[0].name, "memory");
     client.shutdown(SOON).unwrap();
     let lines = log::lines_with(&dir.display().to_string());

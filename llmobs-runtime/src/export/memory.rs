@@ -26,9 +26,15 @@ use crate::stats::EventKind;
 /// ```
 #[derive(Clone, Default)]
 pub struct Memory {
-    kept: Arc<Mutex<VecDeque<(EventKind, Box<[u8]>)>>>,
+    kept: Arc<Mutex<Kept>>,
     /// The oldest go past this many bytes; 0 is no limit.
     most_bytes: usize,
+}
+
+#[derive(Default)]
+struct Kept {
+    events: VecDeque<(EventKind, Box<[u8]>)>,
+    bytes: usize,
 }
 
 impl Memory {
@@ -57,12 +63,12 @@ impl Memory {
 
     /// Forgets everything.
     pub fn clear(&self) {
-        self.lock().clear();
+        *self.lock() = Kept::default();
     }
 
     fn of_kind(&self, kind: EventKind) -> Vec<Value> {
         let kept = self.lock();
-        let of_kind = kept.iter().filter(|(other, _)| *other == kind);
+        let of_kind = kept.events.iter().filter(|(other, _)| *other == kind);
         of_kind
             .filter_map(|(_, json)| serde_json::from_slice(json).ok())
             .collect()
@@ -71,22 +77,23 @@ impl Memory {
     #[cfg(feature = "enabled")]
     pub(crate) fn keep(&self, kind: EventKind, json: &[u8]) {
         let mut kept = self.lock();
-        kept.push_back((kind, json.into()));
-        if self.most_bytes > 0 {
-            let mut bytes: usize = kept.iter().map(|(_, json)| json.len()).sum();
-            while bytes > self.most_bytes {
-                bytes -= kept.pop_front().map_or(bytes, |(_, json)| json.len());
-            }
+        kept.bytes += json.len();
+        kept.events.push_back((kind, json.into()));
+        while self.most_bytes > 0 && kept.bytes > self.most_bytes {
+            let Some((_, oldest)) = kept.events.pop_front() else {
+                break;
+            };
+            kept.bytes -= oldest.len();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(EventKind, Box<[u8]>)>> {
+    fn lock(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Memory({} events)", self.lock().len())
+        write!(f, "Memory({} events)", self.lock().events.len())
     }
 }
