@@ -184,3 +184,19 @@ fn what_ends_after_the_shutdown_is_counted_as_dropped() {
     assert_eq!((spans.made, spans.delivered), (1, 0));
     assert_eq!(spans.dropped, [(DropReason::Shutdown, 1)]);
 }
+
+#[test]
+fn any_time_is_a_legal_time_to_wait() {
+    let client = Client::start();
+    client.run(span_and_evaluation);
+    client.handle().flush(Duration::MAX).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let flushed = client.handle().flush_async(Duration::MAX);
+    runtime.unwrap().block_on(flushed).unwrap();
+    assert_eq!(client.intake().spans().len(), 1);
+    client.run(span_and_evaluation);
+    let none = client.handle().flush(Duration::ZERO);
+    assert!(none.is_ok() || matches!(none, Err(FlushError::Timeout { .. })));
+    client.handle().shutdown(Duration::MAX).unwrap();
+    assert_eq!(client.sent().spans.len(), 2);
+}
