@@ -4,7 +4,6 @@
 //! the calls of recording 29 with the real environment, and the test compares what arrives.
 
 use std::process::Command;
-use std::time::Duration;
 
 use llmobs::{Evaluation, Span};
 use llmobs_tests::{Exemptions, Golden, Intake};
@@ -72,8 +71,8 @@ fn child() {
         let evaluation = Evaluation::new("x", 1);
         llmobs::submit_evaluation(llmobs::export_span(None), evaluation).unwrap();
     }
-    let report = llmobs.client().unwrap().flush(Duration::from_secs(10));
-    assert_eq!(report.unwrap().stats.waiting(), 0);
+    // As at the end of a `main`.
+    drop(llmobs);
 }
 
 #[track_caller]

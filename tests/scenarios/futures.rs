@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::Barrier;
 use tokio::task::yield_now;
 
-use crate::client::Client;
+use crate::client::{Client, SOON};
 
 fn many_threads() -> Runtime {
     tokio::runtime::Builder::new_multi_thread()
@@ -180,8 +180,23 @@ fn an_asynchronous_flush_returns_when_the_server_has_answered() {
     let client = Client::start();
     one_thread().block_on(client.handle().scope_future(async {
         drop(Span::task("flushed").start());
-        llmobs::flush_async(crate::client::SOON).await.unwrap();
+        llmobs::flush_async(SOON).await.unwrap();
         assert_eq!(client.intake().accepted_spans().len(), 1);
+    }));
+    client.sent();
+}
+
+#[test]
+fn blocking_calls_inside_a_runtime_of_one_thread_come_back() {
+    let client = Client::start();
+    one_thread().block_on(client.handle().scope_future(async {
+        drop(Span::task("flushed").start());
+        llmobs::flush(SOON).unwrap();
+        assert_eq!(client.intake().accepted_spans().len(), 1);
+        drop(Span::task("rest").start());
+        llmobs::shutdown(SOON).unwrap();
+        assert_eq!(client.intake().accepted_spans().len(), 2);
+        assert!(!llmobs::is_enabled());
     }));
     client.sent();
 }

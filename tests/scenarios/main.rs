@@ -2,6 +2,7 @@
 //!
 //! Everything goes through HTTP to an intake of the test's own.
 
+mod beside;
 mod client;
 mod ends;
 mod evaluations;
