@@ -180,7 +180,7 @@ impl fmt::Debug for SpanGuard {
 }
 
 /// An entry of this thread, with the tracing span that was entered beside it.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Attached {
     token: Option<Token>,
     tracing: Option<tracing::span::EnteredSpan>,
