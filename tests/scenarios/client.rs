@@ -6,6 +6,8 @@ use llmobs::{Config, LlmObs, Stats};
 use llmobs_tests::Intake;
 use serde_json::Value;
 
+use crate::log;
+
 /// Longer than anything here takes.
 pub const SOON: Duration = Duration::from_secs(10);
 
@@ -31,6 +33,7 @@ impl Client {
     }
 
     pub fn at(intake: Intake, config: Config) -> Self {
+        log::keep();
         let client = config.agent_url(intake.url()).build().unwrap();
         Self { client, intake }
     }

@@ -4,9 +4,11 @@ use llmobs::{Config, Context, Evaluation, EvaluationTarget, Span};
 use llmobs_tests::Intake;
 
 use crate::client::{Client, SOON};
+use crate::log;
 
 #[test]
 fn the_guard_keeps_the_global_client_and_its_drop_delivers() {
+    log::keep();
     let intake = Intake::start();
     let config = || Config::new().ml_app("global").agent_url(intake.url());
     assert!(config().enabled(false).enable().unwrap().client().is_none());

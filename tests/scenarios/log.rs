@@ -31,7 +31,8 @@ impl Visit for Line {
     }
 }
 
-/// Keeps the lines from now on: a subscriber belongs to the whole process.
+/// Keeps the lines from now on: a subscriber belongs to the whole process. Every test that starts a client calls this
+/// before, because tracing may miss a subscriber that comes in the very moment in which a line is first met.
 pub fn keep() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {

@@ -2,7 +2,6 @@
 //!
 //! Everything goes through HTTP to an intake of the test's own.
 
-mod beside;
 mod client;
 mod ends;
 mod evaluations;

@@ -48,6 +48,7 @@ fn an_origin_takes_the_place_of_the_agents_and_one_with_a_path_of_the_proxy_too(
         ("", true, ""),
         ("/relay/", true, "/relay"),
     ] {
+        log::keep();
         let intake = Intake::start();
         let config = Config::new()
             .override_origin(format!("{}{suffix}", intake.url()))
@@ -154,6 +155,7 @@ fn an_agent_without_the_proxy_counts_as_none_and_the_journal_takes_over() {
 
 #[test]
 fn a_shutdown_that_gets_no_answer_returns_in_time_and_counts_what_is_lost() {
+    log::keep();
     let intake = Intake::start();
     intake.script(|_| Reply::hang());
     let client = Config::new().agent_url(intake.url()).build().unwrap();

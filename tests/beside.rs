@@ -1,16 +1,17 @@
 //! The `tracing` span that goes beside each span of ours.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
+use std::time::Duration;
 
 use llmobs::{Annotation, Config, FutureExt as _, Span};
+use llmobs_tests::Intake;
+use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
-
-use crate::client::Client;
 
 type Fields = BTreeMap<&'static str, String>;
 
@@ -66,68 +67,84 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Watch {
     }
 }
 
+/// Makes the calls with a client of their own, watched, and gives what arrived.
+fn sent_by(watch: &Watch, config: Config, calls: impl FnOnce()) -> Vec<Value> {
+    // tracing asks who is interested in a span when it is first met, and a subscriber that comes in that very moment
+    // may be missed. One that wants everything, there from the start, has all of them met.
+    static FROM_THE_START: Once = Once::new();
+    FROM_THE_START.call_once(|| {
+        let all = tracing_subscriber::registry().with(Watch::default());
+        tracing::subscriber::set_global_default(all).unwrap();
+    });
+    let intake = Intake::start();
+    let client = config.agent_url(intake.url()).build().unwrap();
+    let subscriber = tracing_subscriber::registry().with(watch.clone());
+    tracing::subscriber::with_default(subscriber, || {
+        client.scope(calls);
+        tracing::info!(target: "app", "outside");
+    });
+    client.shutdown(Duration::from_secs(10)).unwrap();
+    intake.spans()
+}
+
+fn named<'a>(spans: &'a [Value], name: &str) -> &'a Value {
+    spans.iter().find(|span| span["name"] == name).unwrap()
+}
+
+fn id(spans: &[Value], name: &str) -> String {
+    named(spans, name)["span_id"].as_str().unwrap().to_owned()
+}
+
 #[test]
 fn it_nests_and_carries_names_and_ids_but_no_content() {
     let watch = Watch::default();
-    let client = Client::start();
-    let subscriber = tracing_subscriber::registry().with(watch.clone());
-    tracing::subscriber::with_default(subscriber, || {
-        client.run(|| {
-            let _workflow = Span::workflow("outer ☃").start().enter();
-            let llm = Span::llm("inner").model_name("claude");
-            let llm = llm.model_provider("anthropic").start().enter();
-            let annotation = Annotation::new().input("secret").output("secret");
-            let annotation = annotation.metadata("k", "secret").tag("k", "secret");
-            llm.span().annotate(annotation).unwrap();
-            tracing::info!(target: "app", "a log line");
-        });
-        tracing::info!(target: "app", "outside");
+    let sent = sent_by(&watch, Config::new(), || {
+        let _workflow = Span::workflow("outer ☃").start().enter();
+        let llm = Span::llm("inner").model_name("claude");
+        let llm = llm.model_provider("anthropic").start().enter();
+        let annotation = Annotation::new().input("secret").output("secret");
+        let annotation = annotation.metadata("k", "secret").tag("k", "secret");
+        llm.span().annotate(annotation).unwrap();
+        tracing::info!(target: "app", "a log line");
     });
-    let sent = client.sent();
     let seen = watch.0.lock().unwrap();
     assert_eq!(seen.spans.len(), 2);
-    let id = |name: &str| sent.span(name)["span_id"].as_str().unwrap().to_owned();
     for (index, name) in ["outer ☃", "inner"].into_iter().enumerate() {
         let (target, fields, parent) = &seen.spans[index];
-        let ours = sent.span(name);
+        let ours = named(&sent, name);
         assert_eq!(target, "llmobs");
         assert_eq!(fields["otel.name"], name);
         assert_eq!(fields["llmobs.kind"], ours["meta"]["span"]["kind"]);
         assert_eq!(fields["llmobs.trace_id"], ours["trace_id"]);
         assert_eq!(fields["llmobs.span_id"], ours["span_id"]);
-        assert_eq!(*parent, (index == 1).then(|| id("outer ☃")));
+        assert_eq!(*parent, (index == 1).then(|| id(&sent, "outer ☃")));
         assert!(!format!("{fields:?}").contains("secret"), "{fields:?}");
     }
     let fields = &seen.spans[1].1;
     assert_eq!(fields["model_name"], "claude");
     assert_eq!(fields["model_provider"], "anthropic");
-    assert_eq!(seen.events, [vec![id("inner"), id("outer ☃")], vec![]]);
+    let above = vec![id(&sent, "inner"), id(&sent, "outer ☃")];
+    assert_eq!(seen.events, [above, vec![]]);
 }
 
 #[test]
 fn it_is_entered_at_each_poll_of_a_future() {
     let watch = Watch::default();
-    let client = Client::start();
-    let subscriber = tracing_subscriber::registry().with(watch.clone());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    tracing::subscriber::with_default(subscriber, || {
-        client.run(|| {
-            let (one, two) = (Span::task("one").start(), Span::task("two").start());
-            let log = |_| async {
-                for _ in 0..2 {
-                    tracing::info!(target: "app", "in a poll");
-                    tokio::task::yield_now().await;
-                }
-            };
-            let (of_one, of_two) = (log(1).in_span(&one), log(2).in_span(&two));
-            runtime.block_on(async { tokio::join!(of_one, of_two) });
-        });
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.unwrap();
+    let sent = sent_by(&watch, Config::new(), || {
+        let (one, two) = (Span::task("one").start(), Span::task("two").start());
+        let log = || async {
+            for _ in 0..2 {
+                tracing::info!(target: "app", "in a poll");
+                tokio::task::yield_now().await;
+            }
+        };
+        let (of_one, of_two) = (log().in_span(&one), log().in_span(&two));
+        runtime.block_on(async { tokio::join!(of_one, of_two) });
     });
-    let sent = client.sent();
-    let id = |name: &str| vec![sent.span(name)["span_id"].as_str().unwrap().to_owned()];
-    let mut expected = [id("one"), id("one"), id("two"), id("two")];
+    let of = |name: &str| vec![id(&sent, name)];
+    let mut expected = [vec![], of("one"), of("one"), of("two"), of("two")];
     expected.sort();
     // Whose turn it is, is tokio's choice.
     let mut events = watch.0.lock().unwrap().events.clone();
@@ -138,11 +155,8 @@ fn it_is_entered_at_each_poll_of_a_future() {
 #[test]
 fn it_can_be_turned_off() {
     let watch = Watch::default();
-    let client = Client::configured(Config::new().tracing_spans(false));
-    let subscriber = tracing_subscriber::registry().with(watch.clone());
-    tracing::subscriber::with_default(subscriber, || {
-        client.run(|| drop(Span::task("t").start().enter()));
-    });
-    assert_eq!(client.sent().spans.len(), 1);
+    let config = Config::new().tracing_spans(false);
+    let sent = sent_by(&watch, config, || drop(Span::task("t").start().enter()));
+    assert_eq!(sent.len(), 1);
     assert!(watch.0.lock().unwrap().spans.is_empty());
 }
