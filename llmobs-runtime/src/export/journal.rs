@@ -6,7 +6,6 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -20,10 +19,6 @@ const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 const MOST_BYTES: u64 = 256 * 1024 * 1024;
 const OLDEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Counts for the whole process: two writers of one folder may start in the same
-/// millisecond, such as two lanes that both find out that there is no Agent.
-static NEXT_SEGMENT: AtomicU32 = AtomicU32::new(0);
-
 /// The journal of one folder.
 #[derive(Clone)]
 pub(crate) struct Journal {
@@ -34,6 +29,7 @@ pub(crate) struct Journal {
 struct Writer {
     dir: PathBuf,
     started_ms: u64,
+    next: u32,
     segment: Option<(File, u64)>,
 }
 
@@ -47,6 +43,7 @@ impl Journal {
         let mut writer = Writer {
             dir: dir.clone(),
             started_ms: clock::unix_ms(),
+            next: 0,
             segment: None,
         };
         writer.rotate()?;
@@ -100,17 +97,24 @@ impl Writer {
     }
 
     fn rotate(&mut self) -> io::Result<()> {
-        let name = format!(
-            "{}-{}-{}.jsonl",
-            std::process::id(),
-            self.started_ms,
-            NEXT_SEGMENT.fetch_add(1, Ordering::Relaxed)
-        );
         let mut options = OpenOptions::new();
         options.append(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(self.dir.join(name))?;
+        let file = loop {
+            let name = format!(
+                "{}-{}-{}.jsonl",
+                std::process::id(),
+                self.started_ms,
+                self.next
+            );
+            self.next += 1;
+            match options.open(self.dir.join(name)) {
+                // Another client of this process began in the same millisecond.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                opened => break opened?,
+            }
+        };
         file.lock()?;
         self.segment = Some((file, 0));
         prune(&self.dir)
