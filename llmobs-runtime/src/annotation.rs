@@ -171,10 +171,9 @@ impl Io {
                 Content::Documents(self.into_documents(kind, side)?)
             }
             _ => match self.0 {
-                IoRepr::Text(text) => Content::Text(text),
+                IoRepr::Text(text) | IoRepr::Json(Value::String(text)) => Content::Text(text),
                 IoRepr::Texts(texts) => Content::Json(texts.into()),
                 IoRepr::Json(Value::Null) => return Ok(None),
-                IoRepr::Json(Value::String(text)) => Content::Text(text),
                 IoRepr::Json(value) => Content::Json(value),
                 IoRepr::Messages(messages) => Content::Json(to_json(&messages)),
                 IoRepr::Documents(documents) => Content::Json(to_json(&documents)),

@@ -71,19 +71,12 @@ pub(crate) fn origin() -> Option<Origin> {
                 Entry::Client(client) => Some(client),
                 Entry::Root => None,
             });
-        match scoped.filter(|client| client.is_open()) {
-            Some(client) => (
-                Some(Origin {
-                    client: Arc::clone(client),
-                    parent,
-                }),
-                None,
-            ),
-            None => {
-                let (client, stale) = stack.global();
-                (client.map(|client| Origin { client, parent }), stale)
-            }
+        if let Some(client) = scoped.filter(|client| client.is_open()) {
+            let client = Arc::clone(client);
+            return (Some(Origin { client, parent }), None);
         }
+        let (client, stale) = stack.global();
+        (client.map(|client| Origin { client, parent }), stale)
     })?;
     // A client's last handle may go here: not under the borrow.
     drop(stale);

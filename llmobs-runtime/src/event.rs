@@ -276,7 +276,7 @@ impl EvaluationEvent {
     }
 
     pub(crate) fn set_value(&mut self, value: CheckedValue) {
-        self.metric_type = match value {
+        let metric_type = match value {
             CheckedValue::Score(number) => {
                 self.score_value = Some(number);
                 "score"
@@ -293,8 +293,8 @@ impl EvaluationEvent {
                 self.json_value = Some(map);
                 "json"
             }
-        }
-        .to_owned();
+        };
+        metric_type.clone_into(&mut self.metric_type);
     }
 
     /// The bytes that the event holds until it is encoded, roughly.

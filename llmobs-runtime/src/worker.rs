@@ -272,9 +272,9 @@ impl Running {
             }
         };
         let gathering = &mut self.gatherings[kind as usize];
-        let json = json.and_then(|json| match json.len() <= gathering.largest_event() {
-            true => Ok(json),
-            false => Err(DropReason::TooLarge),
+        let json = json.and_then(|json| {
+            let fits = json.len() <= gathering.largest_event();
+            fits.then_some(json).ok_or(DropReason::TooLarge)
         });
         match json {
             Ok(json) => {

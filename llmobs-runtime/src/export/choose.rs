@@ -25,6 +25,12 @@ pub(crate) async fn choose(settings: &Settings) -> Vec<Exporter> {
             .map(|destination| open(destination, settings))
             .collect()
     };
+    if settings.spool {
+        report::warn(|| {
+            "LLMOBS_SPOOL is set, but this version has no spool yet: what waits stays in memory"
+                .to_owned()
+        });
+    }
     report::info(|| {
         let names: Vec<String> = exporters.iter().map(Exporter::name).collect();
         let capture = match settings.capture {
@@ -87,10 +93,10 @@ async fn default_agent(settings: &Settings) -> Option<Exporter> {
         .into_iter()
         .flatten()
     {
-        if let Ok(mut agent) = Datadog::agent(url, settings) {
-            if agent.offers_proxy().await == Some(true) {
-                return Some(Exporter::Datadog(Box::new(agent)));
-            }
+        if let Ok(mut agent) = Datadog::agent(url, settings)
+            && agent.offers_proxy().await == Some(true)
+        {
+            return Some(Exporter::Datadog(Box::new(agent)));
         }
     }
     None

@@ -155,10 +155,7 @@ impl Datadog {
         let mut response = request.send().await.ok()?;
         if !response.status().is_success() {
             // Something answers there that is no Agent, or an Agent that is not ready.
-            return match response.status().is_server_error() {
-                true => None,
-                false => Some(false),
-            };
+            return (!response.status().is_server_error()).then_some(false);
         }
         let info: Value = serde_json::from_slice(&bounded(&mut response).await).unwrap_or_default();
         let endpoints = info["endpoints"].as_array();
@@ -308,7 +305,7 @@ fn tls_config(needed: bool) -> Result<rustls::ClientConfig, String> {
     }
     builder
         .with_platform_verifier()
-        .map(|builder| builder.with_no_client_auth())
+        .map(rustls::ConfigBuilder::<_, rustls::client::WantsClientCert>::with_no_client_auth)
         .map_err(|error| format!("the system's certificates cannot be read ({error})"))
 }
 

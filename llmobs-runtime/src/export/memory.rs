@@ -26,10 +26,13 @@ use crate::stats::EventKind;
 /// ```
 #[derive(Clone, Default)]
 pub struct Memory {
-    kept: Arc<Mutex<VecDeque<(EventKind, Box<[u8]>)>>>,
+    kept: Arc<Mutex<Kept>>,
     /// The oldest go past this many bytes; 0 is no limit.
     most_bytes: usize,
 }
+
+/// Events as JSON text, the oldest first.
+type Kept = VecDeque<(EventKind, Box<[u8]>)>;
 
 impl Memory {
     /// An empty one, without a limit.
@@ -80,7 +83,7 @@ impl Memory {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(EventKind, Box<[u8]>)>> {
+    fn lock(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

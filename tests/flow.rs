@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llmobs_runtime::{
+use llmobs::{
     Annotation, Config, Destination, Evaluation, EvaluationError, LlmObs, Memory, Span,
     SpanContext, annotate, export_span, submit_evaluation,
 };
