@@ -32,7 +32,8 @@ async fn plan(cities: Vec<String>) -> Result<String, Box<dyn std::error::Error +
 
     // On a thread for blocking work.
     let context = Context::current();
-    let best = tokio::task::spawn_blocking(move || context.in_scope(|| warmest(&forecasts))).await?;
+    let best =
+        tokio::task::spawn_blocking(move || context.in_scope(|| warmest(&forecasts))).await?;
 
     let answer = advise(&best).await;
     audit.await?;
@@ -65,7 +66,11 @@ fn warmest(forecasts: &[Forecast]) -> String {
     warmest.map_or_else(String::new, |forecast| forecast.city.clone())
 }
 
-#[llm(model_name = "template", model_provider = "example", metadata(temperature = 0))]
+#[llm(
+    model_name = "template",
+    model_provider = "example",
+    metadata(temperature = 0)
+)]
 async fn advise(city: &str) -> String {
     tokio::time::sleep(Duration::from_millis(2)).await;
     let question = Message::user(format!("What do I wear in {city}?"));

@@ -24,7 +24,9 @@ pub fn print(dir: &Path) -> Result<(), Box<dyn Error>> {
             if line["kind"] == "span" {
                 spans.push(event);
             } else {
-                let span = event["join_on"]["span"]["span_id"].as_str().unwrap_or_default();
+                let span = event["join_on"]["span"]["span_id"]
+                    .as_str()
+                    .unwrap_or_default();
                 evaluations.entry(span.to_owned()).or_default().push(event);
             }
         }
@@ -47,7 +49,11 @@ fn print_span(
 ) {
     let indent = "  ".repeat(depth);
     let kind = text(&span["meta"]["span"]["kind"]);
-    let status = if span["status"] == "error" { " [error]" } else { "" };
+    let status = if span["status"] == "error" {
+        " [error]"
+    } else {
+        ""
+    };
     let micros = span["duration"].as_u64().unwrap_or_default() / 1_000;
     let tokens = match span["metrics"]["total_tokens"].as_u64() {
         Some(total) => format!("  {total} tokens"),
@@ -59,16 +65,25 @@ fn print_span(
         micros / 1_000,
         micros % 1_000,
     );
-    for evaluation in evaluations.get(text(&span["span_id"])).into_iter().flatten() {
+    for evaluation in evaluations
+        .get(text(&span["span_id"]))
+        .into_iter()
+        .flatten()
+    {
         let metric = text(&evaluation["metric_type"]);
         let value = &evaluation[format!("{metric}_value")];
         let assessment = match evaluation["assessment"].as_str() {
             Some(assessment) => format!(" ({assessment})"),
             None => String::new(),
         };
-        println!("{indent}  * {} = {value}{assessment}", text(&evaluation["label"]));
+        println!(
+            "{indent}  * {} = {value}{assessment}",
+            text(&evaluation["label"])
+        );
     }
-    let children = spans.iter().filter(|child| child["parent_id"] == span["span_id"]);
+    let children = spans
+        .iter()
+        .filter(|child| child["parent_id"] == span["span_id"]);
     for child in children {
         print_span(child, depth + 1, spans, evaluations);
     }

@@ -45,7 +45,10 @@ impl Library {
             }
         }
         let mut spread = HashMap::new();
-        for word in passages.iter().flat_map(|passage: &Passage| passage.counts.keys()) {
+        for word in passages
+            .iter()
+            .flat_map(|passage: &Passage| passage.counts.keys())
+        {
             *spread.entry(word.clone()).or_insert(0) += 1;
         }
         let total: usize = passages.iter().map(Passage::length).sum();

@@ -66,7 +66,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     for destination in &report.stats.destinations {
         let counts = [llmobs::EventKind::Span, llmobs::EventKind::Evaluation]
             .map(|kind| destination.counts(kind).delivered);
-        println!("{}: {} spans, {} evaluations", destination.name, counts[0], counts[1]);
+        println!(
+            "{}: {} spans, {} evaluations",
+            destination.name, counts[0], counts[1]
+        );
     }
     println!();
     journal::print(&dir)?;
@@ -140,14 +143,23 @@ fn generate(
     model: &Model,
 ) -> Result<Reply, Box<dyn Error>> {
     let messages = model::prompt(question, passages);
-    annotate(None, Annotation::new().input(messages.clone()).metadata("temperature", 0)).ok();
+    annotate(
+        None,
+        Annotation::new()
+            .input(messages.clone())
+            .metadata("temperature", 0),
+    )
+    .ok();
     let completion = model.complete(question, passages, &messages)?;
     annotate(
         None,
         Annotation::new()
             .metric("input_tokens", completion.input_tokens)
             .metric("output_tokens", completion.output_tokens)
-            .metric("total_tokens", completion.input_tokens + completion.output_tokens),
+            .metric(
+                "total_tokens",
+                completion.input_tokens + completion.output_tokens,
+            ),
     )
     .ok();
     Ok(Reply {
@@ -184,8 +196,15 @@ fn evaluate(question: &str, reply: &Reply, passages: &[(f64, &Passage)], sources
     let relevant = words::share(&content_words(question), &answer);
 
     let faithful = Evaluation::new("faithfulness", supported)
-        .assessment(if supported >= 0.8 { Assessment::Pass } else { Assessment::Fail })
-        .reasoning(format!("{:.0} % of its words stand in the passages", supported * 100.0))
+        .assessment(if supported >= 0.8 {
+            Assessment::Pass
+        } else {
+            Assessment::Fail
+        })
+        .reasoning(format!(
+            "{:.0} % of its words stand in the passages",
+            supported * 100.0
+        ))
         .tag("evaluator", "word-overlap");
     let verdict = match relevant {
         share if share >= 0.6 => "on topic",
@@ -198,7 +217,10 @@ fn evaluate(question: &str, reply: &Reply, passages: &[(f64, &Passage)], sources
     }
     let of_the_whole = [
         Evaluation::new("cited", !sources.is_empty()),
-        Evaluation::new("coverage", json!({"passages": passages.len(), "cited": sources.len()})),
+        Evaluation::new(
+            "coverage",
+            json!({"passages": passages.len(), "cited": sources.len()}),
+        ),
     ];
     for evaluation in of_the_whole {
         submit_evaluation(export_span(None), evaluation).ok();

@@ -38,7 +38,9 @@ impl Model {
         let _ = rustls::crypto::ring::default_provider().install_default();
         Ok(Self::OpenAi {
             http: reqwest::Client::new(),
-            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?,
             base_url: base_url.trim_end_matches('/').to_owned(),
             key: var("OPENAI_API_KEY"),
             model: var("OPENAI_MODEL").unwrap_or_else(|| "gpt-4o-mini".to_owned()),
@@ -72,7 +74,14 @@ impl Model {
     }
 
     async fn ask(&self, messages: &[Message]) -> Result<Completion, Box<dyn Error>> {
-        let Self::OpenAi { http, base_url, key, model, .. } = self else {
+        let Self::OpenAi {
+            http,
+            base_url,
+            key,
+            model,
+            ..
+        } = self
+        else {
             return Err("this model has no endpoint".into());
         };
         let body = json!({"model": model, "messages": messages, "temperature": 0});
@@ -94,7 +103,9 @@ impl Model {
         Ok(Completion {
             text: content.ok_or("the reply holds no message")?.to_owned(),
             input_tokens: reply["usage"]["prompt_tokens"].as_u64().unwrap_or_default(),
-            output_tokens: reply["usage"]["completion_tokens"].as_u64().unwrap_or_default(),
+            output_tokens: reply["usage"]["completion_tokens"]
+                .as_u64()
+                .unwrap_or_default(),
         })
     }
 }
@@ -105,7 +116,9 @@ impl fmt::Display for Model {
             Self::Extractive => f.write_str(
                 "none (OPENAI_BASE_URL is not set: answers are sentences copied from the passages)",
             ),
-            Self::OpenAi { model, base_url, .. } => write!(f, "{model} at {base_url}"),
+            Self::OpenAi {
+                model, base_url, ..
+            } => write!(f, "{model} at {base_url}"),
         }
     }
 }
@@ -124,7 +137,9 @@ pub fn prompt(question: &str, passages: &[(f64, &Passage)]) -> Vec<Message> {
 /// The two sentences that share most words with the question, in the order of the text.
 fn extract(question: &str, passages: &[(f64, &Passage)], messages: &[Message]) -> Completion {
     let asked = content_words(question);
-    let all = passages.iter().flat_map(|(_, passage)| sentences(&passage.text));
+    let all = passages
+        .iter()
+        .flat_map(|(_, passage)| sentences(&passage.text));
     let mut scored: Vec<(usize, f64, String)> = all
         .enumerate()
         .map(|(place, sentence)| (place, share(&asked, &content_words(&sentence)), sentence))
@@ -140,7 +155,10 @@ fn extract(question: &str, passages: &[(f64, &Passage)], messages: &[Message]) -
     };
     let count = |text: &str| u64::try_from(words(text).count()).unwrap_or(u64::MAX);
     Completion {
-        input_tokens: messages.iter().map(|message| count(message.content())).sum(),
+        input_tokens: messages
+            .iter()
+            .map(|message| count(message.content()))
+            .sum(),
         output_tokens: count(&text),
         text,
     }

@@ -145,24 +145,6 @@ impl Span {
         self.inner.as_ref()
     }
 
-    /// The handle that is current on this thread; the span lives until it, too, is dropped.
-    pub(crate) fn current() -> Option<Self> {
-        context::current_span().and_then(|inner| Self::reopen(&inner))
-    }
-
-    /// A new handle, unless the last one has gone.
-    fn reopen(inner: &Arc<SpanInner>) -> Option<Self> {
-        inner
-            .handles
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |handles| {
-                (handles > 0).then_some(handles + 1)
-            })
-            .ok()?;
-        Some(Self {
-            inner: Some(Arc::clone(inner)),
-        })
-    }
-
     /// Makes the span current on this thread until the guard is dropped. The guard holds
     /// a handle, so `Span::task("x").start().enter()` works.
     pub fn enter(&self) -> SpanGuard {

@@ -54,7 +54,10 @@ impl Lapdog {
         };
         let started = Instant::now();
         while lapdog.try_get("/info").is_none() {
-            assert!(started.elapsed() < Duration::from_secs(60), "lapdog does not answer");
+            assert!(
+                started.elapsed() < Duration::from_secs(60),
+                "lapdog does not answer"
+            );
             std::thread::sleep(Duration::from_millis(100));
         }
         lapdog
@@ -73,7 +76,9 @@ impl Lapdog {
             let body = request["body"].as_str().expect("a body");
             let body = BASE64_STANDARD.decode(body).expect("base64");
             Stored {
-                path: url.split_once("/evp").map_or(String::new(), |(_, rest)| format!("/evp{rest}")),
+                path: url
+                    .split_once("/evp")
+                    .map_or(String::new(), |(_, rest)| format!("/evp{rest}")),
                 headers: request["headers"].clone(),
                 body: serde_json::from_slice(&body).expect("a body of JSON"),
             }
@@ -93,14 +98,26 @@ impl Lapdog {
             "search": {"query": query},
             "sorts": [{"time": {"order": "asc"}}],
         }});
-        let url = format!("{}/api/unstable/llm-obs-query-rewriter/list?type=llmobs", self.url);
-        let request = self.http.post(url).header("content-type", "application/json");
-        let found = self.send(request.body(body.to_string())).expect("an answer");
-        found["result"]["events"].as_array().cloned().unwrap_or_default()
+        let url = format!(
+            "{}/api/unstable/llm-obs-query-rewriter/list?type=llmobs",
+            self.url
+        );
+        let request = self
+            .http
+            .post(url)
+            .header("content-type", "application/json");
+        let found = self
+            .send(request.body(body.to_string()))
+            .expect("an answer");
+        found["result"]["events"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
     }
 
     fn get(&self, path: &str) -> Value {
-        self.try_get(path).unwrap_or_else(|| panic!("no answer to GET {path}"))
+        self.try_get(path)
+            .unwrap_or_else(|| panic!("no answer to GET {path}"))
     }
 
     fn try_get(&self, path: &str) -> Option<Value> {

@@ -14,7 +14,15 @@ const EVALUATIONS: &str = "/evp_proxy/v2/api/intake/llm-obs/v2/eval-metric";
 fn run_quickstart(lapdog: &Lapdog, questions: &[&str]) -> String {
     let folder = std::env::temp_dir().join(format!("llmobs-quickstart-{}", std::process::id()));
     let output = Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--package", "llmobs", "--example", "quickstart", "--"])
+        .args([
+            "run",
+            "--quiet",
+            "--package",
+            "llmobs",
+            "--example",
+            "quickstart",
+            "--",
+        ])
         .args(questions)
         .env("DD_TRACE_AGENT_URL", lapdog.url())
         .env("LLMOBS_DIR", &folder)
@@ -52,18 +60,34 @@ fn evaluations(stored: &[Stored]) -> Vec<Value> {
 #[test]
 fn lapdog_reads_the_quickstart_as_it_was_sent() {
     let lapdog = Lapdog::start();
-    let questions = ["How do I attach an evaluation to a span?", "What is redacted?"];
+    let questions = [
+        "How do I attach an evaluation to a span?",
+        "What is redacted?",
+    ];
     let printed = run_quickstart(&lapdog, &questions);
 
     let stored = lapdog.stored();
     for request in &stored {
-        let subdomain = if request.path == SPANS { "llmobs-intake" } else { "api" };
+        let subdomain = if request.path == SPANS {
+            "llmobs-intake"
+        } else {
+            "api"
+        };
         let headers = request.headers.as_object().expect("headers");
         let header = |name: &str| {
-            let mut found = headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
-            found.next().map(|(_, value)| value.as_str().unwrap_or_default())
+            let mut found = headers
+                .iter()
+                .filter(|(key, _)| key.eq_ignore_ascii_case(name));
+            found
+                .next()
+                .map(|(_, value)| value.as_str().unwrap_or_default())
         };
-        assert_eq!(header("x-datadog-evp-subdomain"), Some(subdomain), "{}", request.path);
+        assert_eq!(
+            header("x-datadog-evp-subdomain"),
+            Some(subdomain),
+            "{}",
+            request.path
+        );
         assert_eq!(header("content-type"), Some("application/json"));
     }
 
@@ -84,9 +108,16 @@ fn lapdog_reads_the_quickstart_as_it_was_sent() {
             let seen = &read["spans"][id];
             assert_eq!(seen["name"], span["name"], "{id}");
             assert_eq!(seen["parent_id"], span["parent_id"], "{id}");
-            assert_eq!(seen["meta"]["span"]["kind"], span["meta"]["span"]["kind"], "{id}");
+            assert_eq!(
+                seen["meta"]["span"]["kind"], span["meta"]["span"]["kind"],
+                "{id}"
+            );
             for side in ["input", "output"] {
-                assert_eq!(seen["meta"][side], span["meta"][side], "{side} of {}", span["name"]);
+                assert_eq!(
+                    seen["meta"][side], span["meta"][side],
+                    "{side} of {}",
+                    span["name"]
+                );
             }
             for metric in ["input_tokens", "output_tokens", "total_tokens"] {
                 let sent = span["metrics"][metric].as_f64();
@@ -107,7 +138,10 @@ fn lapdog_reads_the_quickstart_as_it_was_sent() {
     for found in lapdog.list("@meta.span.kind:retrieval") {
         let documents = &found["event"]["custom"]["meta"]["output"]["documents"];
         let first = &documents[0];
-        assert!(first["text"].is_string() && first["score"].is_number(), "{documents}");
+        assert!(
+            first["text"].is_string() && first["score"].is_number(),
+            "{documents}"
+        );
     }
 
     let evaluations = evaluations(&stored);

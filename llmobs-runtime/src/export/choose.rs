@@ -49,7 +49,7 @@ pub(crate) async fn choose(settings: &Settings) -> Vec<Exporter> {
 
 fn open(destination: &Destination, settings: &Settings) -> Exporter {
     match destination {
-        Destination::Agent => datadog(Datadog::agent(&settings.agent.url, settings), settings),
+        Destination::Agent => agent_only(settings),
         Destination::Agentless => datadog(Datadog::agentless(settings), settings),
         Destination::Journal => journal(settings),
         Destination::Memory(memory) => Exporter::Memory(memory.clone()),
@@ -66,13 +66,18 @@ fn datadog(built: Result<Datadog, String>, settings: &Settings) -> Exporter {
     }
 }
 
+/// An Agent that nothing else may stand in for: events wait for it.
+fn agent_only(settings: &Settings) -> Exporter {
+    let agent = Datadog::agent(&settings.agent.url, settings);
+    datadog(agent.map(Datadog::without_substitute), settings)
+}
+
 async fn find(settings: &Settings) -> Exporter {
     match settings.agentless {
         Some(true) => return datadog(Datadog::agentless(settings), settings),
+        Some(false) => return agent_only(settings),
         // An origin that takes the Agent's place needs no asking.
-        _ if settings.override_origin.is_some() || settings.agentless == Some(false) => {
-            return datadog(Datadog::agent(&settings.agent.url, settings), settings);
-        }
+        _ if settings.override_origin.is_some() => return agent_only(settings),
         _ if settings.agent.named => {
             return datadog(Datadog::agent(&settings.agent.url, settings), settings);
         }

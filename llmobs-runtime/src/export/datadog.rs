@@ -47,6 +47,8 @@ enum Door {
         prefix: &'static str,
         /// It has said that it has the proxy, or need not be asked.
         known: bool,
+        /// Without the proxy it counts as no Agent at all, and another destination is taken.
+        may_be_replaced: bool,
     },
     Intake {
         site: String,
@@ -89,8 +91,20 @@ impl Datadog {
                     PROXY
                 },
                 known: overridden.is_some(),
+                may_be_replaced: true,
             },
         })
+    }
+
+    /// Events wait for this Agent, whether it has the proxy by now or not.
+    pub(super) fn without_substitute(mut self) -> Self {
+        if let Door::Agent {
+            may_be_replaced, ..
+        } = &mut self.door
+        {
+            *may_be_replaced = false;
+        }
+        self
     }
 
     pub(super) fn agentless(settings: &Settings) -> Result<Self, String> {
@@ -169,17 +183,21 @@ impl Datadog {
 
     /// Posts the events once.
     pub(super) async fn export(&mut self, kind: EventKind, events: &[Pending]) -> Outcome {
-        if matches!(self.door, Door::Agent { known: false, .. }) {
-            match self.offers_proxy().await {
-                Some(true) => {}
-                Some(false) => return Outcome::Elsewhere,
-                None => {
-                    let reason = "it does not answer".to_owned();
-                    return Outcome::Retry {
-                        after: None,
-                        reason,
-                    };
-                }
+        if let Door::Agent {
+            known: false,
+            may_be_replaced,
+            ..
+        } = self.door
+        {
+            let reason = match self.offers_proxy().await {
+                Some(true) => None,
+                Some(false) if may_be_replaced => return Outcome::Elsewhere,
+                Some(false) => Some(format!("its /info does not list {PROXY}")),
+                None => Some("it does not answer".to_owned()),
+            };
+            if let Some(reason) = reason {
+                let after = None;
+                return Outcome::Retry { after, reason };
             }
         }
         let (url, subdomain) = self.endpoint(kind);
