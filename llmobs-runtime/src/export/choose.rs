@@ -1,7 +1,7 @@
 //! Which destination: what the code says, else what is found (DESIGN §3.10).
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Exporter;
 use super::datadog::Datadog;
@@ -12,8 +12,8 @@ use crate::report;
 
 /// Where a Datadog Agent puts its socket by default.
 const DEFAULT_SOCKET: &str = "/var/run/datadog/apm.socket";
-/// How often an Agent that was not there is looked for again.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// How often an Agent that was not there is looked for again, in flush intervals.
+const LOOK_AGAIN: u32 = 10;
 
 /// The destinations, at least one. Says in one line which they are.
 pub(crate) async fn choose(settings: &Settings) -> Vec<Exporter> {
@@ -123,7 +123,7 @@ pub(crate) fn without_agent(settings: &Settings) -> Exporter {
     }
     let exporter = match journal(settings) {
         Exporter::Journal(journal) if may_find_agent(&settings.agent) => {
-            Exporter::JournalMeanwhile(journal, AgentWatch::new())
+            Exporter::JournalMeanwhile(journal, AgentWatch::new(settings))
         }
         other => other,
     };
@@ -165,9 +165,9 @@ pub(crate) struct AgentWatch {
 }
 
 impl AgentWatch {
-    fn new() -> Self {
+    fn new(settings: &Settings) -> Self {
         Self {
-            next: Instant::now() + LOOK_AGAIN,
+            next: Instant::now() + settings.flush_interval * LOOK_AGAIN,
         }
     }
 
@@ -175,7 +175,7 @@ impl AgentWatch {
         if Instant::now() < self.next {
             return None;
         }
-        self.next = Instant::now() + LOOK_AGAIN;
+        *self = Self::new(settings);
         let agent = default_agent(settings).await?;
         report::info(|| format!("an Agent has appeared: sending to {}", agent.name()));
         Some(agent)
