@@ -97,18 +97,24 @@ impl Writer {
     }
 
     fn rotate(&mut self) -> io::Result<()> {
-        let name = format!(
-            "{}-{}-{}.jsonl",
-            std::process::id(),
-            self.started_ms,
-            self.next
-        );
-        self.next += 1;
         let mut options = OpenOptions::new();
         options.append(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(self.dir.join(name))?;
+        let file = loop {
+            let name = format!(
+                "{}-{}-{}.jsonl",
+                std::process::id(),
+                self.started_ms,
+                self.next
+            );
+            self.next += 1;
+            match options.open(self.dir.join(name)) {
+                // Another client of this process began in the same millisecond.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                opened => break opened?,
+            }
+        };
         file.lock()?;
         self.segment = Some((file, 0));
         prune(&self.dir)
