@@ -8,7 +8,7 @@ pub(crate) mod batch;
 mod encode;
 mod lane;
 pub(crate) mod queue;
-mod retry;
+pub(crate) mod retry;
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -171,7 +171,7 @@ impl Start {
 struct Running {
     receiver: Receiver,
     settings: Settings,
-    gatherings: [Gathering; 3],
+    gatherings: [Gathering<Arc<Event>>; 3],
     lanes: Lanes,
     flushes: Vec<(Flush, Mark)>,
 }

@@ -145,15 +145,17 @@ fn journal(settings: &Settings) -> Exporter {
     match Journal::open(&settings.dir) {
         Ok(journal) => Exporter::Journal(journal),
         Err(error) => {
+            let reason = format!(
+                "the journal in {} cannot be written ({error})",
+                settings.dir.display()
+            );
             report::error(|| {
                 format!(
-                    "the journal in {} cannot be written ({error}): events stay in memory, and \
-                     the newest {} bytes of them are kept",
-                    settings.dir.display(),
+                    "{reason}: events stay in memory, and the newest {} bytes of them are kept",
                     settings.max_bytes
                 )
             });
-            Exporter::Memory(Memory::bounded(settings.max_bytes))
+            Exporter::LastResort(Memory::bounded(settings.max_bytes), reason)
         }
     }
 }

@@ -7,12 +7,12 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AF
 use reqwest::{Client, ClientBuilder, StatusCode};
 use serde_json::Value;
 
-use super::Outcome;
+use super::{Line, Outcome};
 use crate::config::{Origin, Settings};
 use crate::container;
 use crate::event::VERSION;
 use crate::stats::EventKind;
-use crate::worker::batch::{Frame, Pending};
+use crate::worker::batch::Frame;
 
 const SPANS_PATH: &str = "/api/v2/llmobs";
 const EVALUATIONS_PATH: &str = "/api/intake/llm-obs/v2/eval-metric";
@@ -182,7 +182,7 @@ impl Datadog {
     }
 
     /// Posts the events once.
-    pub(super) async fn export(&mut self, kind: EventKind, events: &[Pending]) -> Outcome {
+    pub(super) async fn export(&mut self, kind: EventKind, events: &[Line<'_>]) -> Outcome {
         if let Door::Agent {
             known: false,
             may_be_replaced,
@@ -261,14 +261,14 @@ impl Datadog {
                     }
                     Door::Agent { .. } => format!("{reason}; does the Agent have a valid API key?"),
                 };
-                let after = Some(after.unwrap_or(PAUSE));
-                Outcome::Retry { after, reason }
+                let after = after.unwrap_or(PAUSE);
+                Outcome::Barred { after, reason }
             }
             // A redirect leads the key to another place: it is not followed, and somebody
             // has to mend the address.
             status if status.is_redirection() => {
-                let after = Some(after.unwrap_or(PAUSE));
-                Outcome::Retry { after, reason }
+                let after = after.unwrap_or(PAUSE);
+                Outcome::Barred { after, reason }
             }
             StatusCode::NOT_FOUND => match &mut self.door {
                 Door::Agent { known, .. } if *known => {
@@ -381,20 +381,18 @@ pub(super) fn frame(kind: EventKind) -> Frame {
     }
 }
 
-fn body(kind: EventKind, events: &[Pending]) -> Vec<u8> {
+fn body(kind: EventKind, events: &[Line<'_>]) -> Vec<u8> {
     let envelope = Envelope::of(kind);
     let frame = frame(kind);
-    let bytes = events
-        .iter()
-        .map(|pending| pending.event.json.len() + frame.each);
+    let bytes = events.iter().map(|event| event.json.len() + frame.each);
     let mut body = Vec::with_capacity(frame.around + bytes.sum::<usize>());
     body.extend(envelope.open.as_bytes());
-    for (index, pending) in events.iter().enumerate() {
+    for (index, event) in events.iter().enumerate() {
         if index > 0 {
             body.push(b',');
         }
         body.extend(envelope.before.as_bytes());
-        body.extend(&*pending.event.json);
+        body.extend(event.json);
         body.extend(envelope.after.as_bytes());
     }
     body.extend(envelope.close.as_bytes());
