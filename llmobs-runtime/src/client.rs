@@ -38,6 +38,8 @@ pub(crate) struct ClientInner {
     pub(crate) settings: Settings,
     pub(crate) front: Front,
     open: AtomicBool,
+    /// Made by `enable`: what still refers to it after its end means the global client.
+    global: bool,
     /// One for each destination, once the worker knows them.
     ledgers: Mutex<Vec<Arc<Ledger>>>,
     #[cfg(feature = "enabled")]
@@ -94,7 +96,7 @@ impl Config {
             });
             return Ok(Guard { client: None });
         }
-        let client = ClientInner::start(settings)?;
+        let client = ClientInner::start(settings, true)?;
         let previous = global.replace(Arc::clone(&client));
         GENERATION.fetch_add(1, Ordering::AcqRel);
         drop(global);
@@ -113,7 +115,7 @@ impl Config {
     pub fn build(self) -> Result<LlmObs, ConfigError> {
         let settings = self.settings()?;
         let inner = if settings.enabled && cfg!(feature = "enabled") {
-            ClientInner::start(settings)?
+            ClientInner::start(settings, false)?
         } else {
             ClientInner::idle(settings)
         };
@@ -123,7 +125,7 @@ impl Config {
 
 impl ClientInner {
     #[cfg(feature = "enabled")]
-    fn start(settings: Settings) -> Result<Arc<Self>, ConfigError> {
+    fn start(settings: Settings, global: bool) -> Result<Arc<Self>, ConfigError> {
         for warning in &settings.warnings {
             tracing::warn!(target: "llmobs", "{warning}");
         }
@@ -132,6 +134,7 @@ impl ClientInner {
             settings,
             front: Front::default(),
             open: AtomicBool::new(true),
+            global,
             ledgers: Mutex::default(),
             worker,
         });
@@ -156,6 +159,7 @@ impl ClientInner {
             settings,
             front: Front::default(),
             open: AtomicBool::new(false),
+            global: false,
             ledgers: Mutex::default(),
             #[cfg(feature = "enabled")]
             worker,
@@ -164,6 +168,10 @@ impl ClientInner {
 
     pub(crate) fn is_open(&self) -> bool {
         self.open.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_global(&self) -> bool {
+        self.global
     }
 
     pub(crate) fn set_ledgers(&self, ledgers: Vec<Arc<Ledger>>) {
@@ -179,6 +187,9 @@ impl ClientInner {
     /// Takes a finished span. A span that outlives its client is counted as dropped.
     pub(crate) fn finish_span(&self, span: Arc<SpanInner>, weight: usize) {
         self.front.made(EventKind::Span);
+        if !self.is_open() {
+            return self.dropped(EventKind::Span, DropReason::Shutdown);
+        }
         #[cfg(feature = "enabled")]
         self.worker
             .enqueue(self, worker::Payload::Span(span), weight);
@@ -417,17 +428,18 @@ pub fn annotate<'a>(
     if !any_enabled() {
         return Ok(());
     }
-    let result = match span.into() {
+    match span.into() {
         Some(span) => span.annotate(annotation),
         None => match context::current_span() {
             Some(span) => span.annotate(annotation),
-            None => Err(AnnotateError::NoSpan),
+            None => {
+                if let Some(client) = context::current_client() {
+                    client.front.rejected();
+                }
+                Err(AnnotateError::NoSpan)
+            }
         },
-    };
-    if result.is_err() {
-        count_rejection();
     }
-    result
 }
 
 /// Attaches `evaluation` to the span that `target` names. It is validated at once and sent
@@ -453,12 +465,6 @@ pub fn submit_evaluation(
             client.front.rejected();
             Err(error)
         }
-    }
-}
-
-fn count_rejection() {
-    if let Some(client) = context::current_client() {
-        client.front.rejected();
     }
 }
 

@@ -71,9 +71,14 @@ pub(crate) fn origin() -> Option<Origin> {
                 Entry::Client(client) => Some(client),
                 Entry::Root => None,
             });
-        if let Some(client) = scoped.filter(|client| client.is_open()) {
-            let client = Arc::clone(client);
-            return (Some(Origin { client, parent }), None);
+        match scoped {
+            Some(client) if client.is_open() => {
+                let client = Arc::clone(client);
+                return (Some(Origin { client, parent }), None);
+            }
+            // What was scoped to a client that takes nothing is for no other one.
+            Some(client) if !client.is_global() => return (None, None),
+            _ => {}
         }
         let (client, stale) = stack.global();
         (client.map(|client| Origin { client, parent }), stale)
@@ -171,7 +176,7 @@ impl fmt::Debug for SpanGuard {
 }
 
 /// An entry of this thread, with the tracing span that was entered beside it.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Attached {
     token: Option<Token>,
     tracing: Option<tracing::span::EnteredSpan>,

@@ -170,9 +170,28 @@ pub(crate) fn metrics(metrics: Vec<(String, Number)>) -> Map<String, Value> {
 /// How deep containers may nest before ddtrace makes text of them; `meta` itself is 0
 /// (reference §4.2, golden 10).
 const DEEPEST: usize = 12;
+/// The depth of a value of `meta.metadata`.
+const METADATA_DEPTH: usize = 2;
+/// The depth of `arguments` in `meta.input.messages[…].tool_calls[…]`.
+const ARGUMENTS_DEPTH: usize = 6;
+
+impl Meta {
+    /// Makes text of what is too deep, wherever a user's JSON stands.
+    pub(crate) fn flatten(&mut self) {
+        for value in self.metadata.values_mut() {
+            flatten(value, METADATA_DEPTH);
+        }
+        let messages = [&mut self.input, &mut self.output].map(|side| side.messages.iter_mut());
+        for message in messages.into_iter().flatten() {
+            for call in &mut message.tool_calls {
+                flatten(&mut call.arguments, ARGUMENTS_DEPTH);
+            }
+        }
+    }
+}
 
 /// Replaces each container at depth 12 and below by its JSON text.
-pub(crate) fn flatten(value: &mut Value, depth: usize) {
+fn flatten(value: &mut Value, depth: usize) {
     match value {
         Value::Object(_) | Value::Array(_) if depth >= DEEPEST => {
             *value = Value::String(value.to_string());
@@ -344,8 +363,7 @@ mod tests {
         for depth in (0..15).rev() {
             value = json!({format!("l{depth}"): value});
         }
-        // `metadata` lies at depth 1, a value in it at depth 2 (golden 10).
-        flatten(&mut value, 2);
+        flatten(&mut value, METADATA_DEPTH);
         let mut inner = &value;
         for depth in 0..10 {
             inner = &inner[format!("l{depth}")];

@@ -104,6 +104,8 @@ pub(crate) struct Start {
     pub(crate) agent_version: Option<Text>,
     pub(crate) tags: Vec<(Text, Text)>,
     pub(crate) metadata: Map<String, Value>,
+    /// What an attribute captures or is told; later annotations replace it.
+    pub(crate) input: Option<Content>,
     /// By an attribute: the tag `decorator:1`.
     pub(crate) decorated: bool,
 }
@@ -121,6 +123,7 @@ impl Start {
             agent_version: None,
             tags: Vec::new(),
             metadata: Map::new(),
+            input: None,
             decorated: false,
         }
     }
@@ -133,8 +136,17 @@ fn filled(text: Option<Text>) -> Option<Text> {
 impl Span {
     /// Starts a span below the current one.
     pub(crate) fn begin(start: Start) -> Self {
-        let inner = context::origin().map(|origin| Arc::new(SpanInner::start(start, origin)));
-        Self { inner }
+        match context::origin() {
+            Some(origin) => Self::begin_at(start, origin),
+            None => Self::idle(),
+        }
+    }
+
+    /// Starts a span at a place that was looked up before.
+    pub(crate) fn begin_at(start: Start, origin: Origin) -> Self {
+        Self {
+            inner: Some(Arc::new(SpanInner::start(start, origin))),
+        }
     }
 
     pub(crate) fn idle() -> Self {
@@ -197,11 +209,6 @@ impl Span {
     /// The span's identity; `None` while llmobs is not enabled. It stays valid after the end.
     pub fn context(&self) -> Option<SpanContext> {
         Some(self.inner.as_ref()?.context())
-    }
-
-    /// What an attribute captured as input. Later annotations replace it.
-    pub(crate) fn capture_input(&self, input: Content) {
-        self.with_data(|data| data.input = Some(input));
     }
 
     /// What an attribute captured as output, unless the user has set one (reference §3.4).
@@ -337,6 +344,7 @@ impl SpanInner {
                 model_provider: filled(start.model_provider),
                 agent_version: filled(start.agent_version),
                 metadata: start.metadata,
+                input: start.input,
                 tags: start.tags,
                 session,
                 tracing,
@@ -393,6 +401,14 @@ impl SpanInner {
     }
 
     pub(crate) fn annotate(&self, annotation: Annotation) -> Result<(), AnnotateError> {
+        let result = self.apply(annotation);
+        if result.is_err() {
+            self.client.front.rejected();
+        }
+        result
+    }
+
+    fn apply(&self, annotation: Annotation) -> Result<(), AnnotateError> {
         let mut failure = None;
         let mut fail = |error: AnnotateError| {
             failure.get_or_insert(error);

@@ -32,6 +32,8 @@ use crate::stats::{DropReason, EventKind};
 const TICK: Duration = Duration::from_millis(100);
 /// How many events are encoded before requests in flight get their turn.
 const AT_ONCE: usize = 512;
+/// No wait is longer: adding `Duration::MAX` to an `Instant` panics.
+const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// How long the rest may take when the last handle went without a shutdown.
 const ORPHAN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -112,7 +114,7 @@ impl Worker {
     pub(crate) async fn flush_async(&self, timeout: Duration) -> bool {
         let (sender, answer) = tokio::sync::oneshot::channel();
         let flush = Flush {
-            deadline: Instant::now() + timeout,
+            deadline: Instant::now() + timeout.min(LONGEST_WAIT),
             answer: Answer::Async(sender),
         };
         if self.control.send(Control::Flush(flush)).is_err() {
@@ -127,6 +129,7 @@ impl Worker {
     }
 
     fn wait(&self, timeout: Duration, control: impl FnOnce(Flush) -> Control) -> bool {
+        let timeout = timeout.min(LONGEST_WAIT);
         let (sender, answer) = std::sync::mpsc::sync_channel(1);
         let flush = Flush {
             deadline: Instant::now() + timeout,

@@ -31,8 +31,11 @@ pub struct Memory {
     most_bytes: usize,
 }
 
-/// Events as JSON text, the oldest first.
-type Kept = VecDeque<(EventKind, Box<[u8]>)>;
+#[derive(Default)]
+struct Kept {
+    events: VecDeque<(EventKind, Box<[u8]>)>,
+    bytes: usize,
+}
 
 impl Memory {
     /// An empty one, without a limit.
@@ -60,12 +63,12 @@ impl Memory {
 
     /// Forgets everything.
     pub fn clear(&self) {
-        self.lock().clear();
+        *self.lock() = Kept::default();
     }
 
     fn of_kind(&self, kind: EventKind) -> Vec<Value> {
         let kept = self.lock();
-        let of_kind = kept.iter().filter(|(other, _)| *other == kind);
+        let of_kind = kept.events.iter().filter(|(other, _)| *other == kind);
         of_kind
             .filter_map(|(_, json)| serde_json::from_slice(json).ok())
             .collect()
@@ -74,12 +77,13 @@ impl Memory {
     #[cfg(feature = "enabled")]
     pub(crate) fn keep(&self, kind: EventKind, json: &[u8]) {
         let mut kept = self.lock();
-        kept.push_back((kind, json.into()));
-        if self.most_bytes > 0 {
-            let mut bytes: usize = kept.iter().map(|(_, json)| json.len()).sum();
-            while bytes > self.most_bytes {
-                bytes -= kept.pop_front().map_or(bytes, |(_, json)| json.len());
-            }
+        kept.bytes += json.len();
+        kept.events.push_back((kind, json.into()));
+        while self.most_bytes > 0 && kept.bytes > self.most_bytes {
+            let Some((_, oldest)) = kept.events.pop_front() else {
+                break;
+            };
+            kept.bytes -= oldest.len();
         }
     }
 
@@ -90,6 +94,6 @@ impl Memory {
 
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Memory({} events)", self.lock().len())
+        write!(f, "Memory({} events)", self.lock().events.len())
     }
 }

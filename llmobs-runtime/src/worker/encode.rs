@@ -46,10 +46,8 @@ pub(super) fn span(span: &SpanInner, anchor: &Anchor) -> SpanEvent {
     }
     if settings.capture != Capture::None {
         meta.metadata = data.metadata;
-        for value in meta.metadata.values_mut() {
-            event::flatten(value, 2);
-        }
     }
+    meta.flatten();
     let status = match &data.error {
         Some(_) => Status::Error,
         None => Status::Ok,

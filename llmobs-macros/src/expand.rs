@@ -1,0 +1,517 @@
+//! The code that a function becomes.
+//!
+//! `P` stands for the runtime's private module. All names of our own begin with
+//! `__llmobs_`: hygiene does not protect a `let` from a user's constant of the same name.
+//! The user's tokens keep their spans, ours have `mixed_site` ones, so that lints see
+//! the former and leave the latter alone.
+
+use proc_macro2::{Ident, Literal, Span, TokenStream};
+use quote::{ToTokens, quote_spanned};
+use syn::ext::IdentExt as _;
+use syn::spanned::Spanned as _;
+use syn::{Expr, ReturnType, Type};
+
+use crate::attr::Args;
+use crate::kind::Kind;
+use crate::shape::{self, Shape};
+use crate::signature::{Binding, Function, names};
+use crate::valid::literal;
+
+/// What all parts of one expansion share.
+struct Expansion<'a> {
+    kind: Kind,
+    args: &'a Args,
+    function: &'a Function,
+    bindings: Vec<Binding>,
+    /// The expressions of the attribute.
+    exprs: TokenStream,
+    /// The path of the private module.
+    p: TokenStream,
+    span: Span,
+}
+
+/// Writes the function anew, with its span.
+pub(crate) fn expand(kind: Kind, args: &Args, function: &Function) -> TokenStream {
+    let span = Span::mixed_site();
+    let expansion = Expansion {
+        kind,
+        args,
+        function,
+        bindings: function
+            .bindings()
+            .into_iter()
+            .filter(|binding| !binding.is_constant())
+            .collect(),
+        exprs: expressions(args),
+        p: private(args, span),
+        span,
+    };
+    expansion.write()
+}
+
+fn private(args: &Args, span: Span) -> TokenStream {
+    let version = Ident::new(&crate::version(), span);
+    match &args.root {
+        Some(root) => quote_spanned!(span=> #root::__private::#version),
+        None => quote_spanned!(span=> ::llmobs::__private::#version),
+    }
+}
+
+fn expressions(args: &Args) -> TokenStream {
+    let mut tokens = TokenStream::new();
+    let texts = args.texts.iter().map(|(_, expr)| expr);
+    let pairs = args
+        .tags
+        .iter()
+        .chain(&args.metadata)
+        .map(|pair| &pair.value);
+    for expr in texts.chain(pairs).chain(&args.input).chain(&args.output) {
+        expr.to_tokens(&mut tokens);
+    }
+    tokens
+}
+
+impl Expansion<'_> {
+    fn write(&self) -> TokenStream {
+        let Self {
+            function, p, span, ..
+        } = self;
+        let Function {
+            attrs,
+            vis,
+            sig,
+            body,
+        } = function;
+        let on = match function.shape(self.args.future.is_some()) {
+            Shape::Sync => self.sync(),
+            Shape::Async => self.asynchronous(),
+            Shape::Future { output, boxed } => self.future(output.as_ref(), boxed),
+            Shape::Inline { value } => self.inline(value),
+        };
+        let off = self.off();
+        let inner = &body.inner;
+        let content = quote_spanned!(*span=> #inner #p::switch! { {#on} {#off} });
+        let braces = body.around(content);
+        // A signature is emitted as it came, token by token.
+        quote_spanned!(*span=> #(#attrs)* #vis #sig #braces)
+    }
+
+    /// The bare function; the attribute's expressions are checked and count as used.
+    fn off(&self) -> TokenStream {
+        let span = self.span;
+        let tokens = &self.function.body.tokens;
+        let texts = self.args.texts.iter().map(|(_, expr)| expr);
+        let pairs = self
+            .args
+            .tags
+            .iter()
+            .chain(&self.args.metadata)
+            .map(|pair| &pair.value);
+        let exprs: Vec<&Expr> = texts.chain(pairs).chain(&self.args.input).collect();
+        if exprs.is_empty() {
+            return tokens.clone();
+        }
+        quote_spanned!(span=> if false { #(let _ = &(#exprs);)* } #tokens)
+    }
+
+    fn sync(&self) -> TokenStream {
+        let Self { p, span, .. } = self;
+        let start = self.start();
+        let closure = self.closure();
+        if shape::is_unit(&self.function.sig.output) {
+            return quote_spanned!(*span=>
+                let __llmobs_in = #start;
+                #p::call(&__llmobs_in, #closure)
+            );
+        }
+        let record = self.record();
+        let check = self.named_future();
+        quote_spanned!(*span=>
+            let __llmobs_in = #start;
+            let __llmobs_out = #p::call(&__llmobs_in, #closure);
+            #check
+            if let #p::Some(__llmobs_in) = &__llmobs_in {
+                let __llmobs_in = __llmobs_in.span();
+                let __llmobs_out = &__llmobs_out;
+                #record
+            }
+            __llmobs_out
+        )
+    }
+
+    fn asynchronous(&self) -> TokenStream {
+        let Self { p, span, .. } = self;
+        let start = self.starting(
+            &quote_spanned!(*span=> __llmobs_s.enter_poll();),
+            &TokenStream::new(),
+        );
+        let hold = self.hold();
+        let fake = self.fake_return();
+        let body = self.body();
+        let record = self.recorder();
+        // Nothing outside of the inner future borrows a parameter: it would then be kept
+        // beside that future, a second time.
+        quote_spanned!(*span=>
+            let __llmobs_f = async move { #hold #start #fake #body };
+            #p::Instrumented::lazy(__llmobs_f, #record).await
+        )
+    }
+
+    fn future(&self, output: Option<&Type>, boxed: bool) -> TokenStream {
+        let Self { p, span, .. } = self;
+        let start = self.start();
+        let closure = self.closure();
+        let record = self.recorder();
+        let output = output.map_or_else(|| quote_spanned!(*span=> _), shape::erased);
+        let future = quote_spanned!(*span=>
+            #p::Instrumented::started(__llmobs_in, #p::typed::<#output, _>(__llmobs_f), #record)
+        );
+        let future = if boxed {
+            quote_spanned!(*span=> #p::Box::pin(#future))
+        } else {
+            future
+        };
+        quote_spanned!(*span=>
+            let __llmobs_in = #start;
+            let __llmobs_f = #p::call(&__llmobs_in, #closure);
+            #future
+        )
+    }
+
+    fn inline(&self, value: bool) -> TokenStream {
+        let Self { p, span, .. } = self;
+        let start = self.start();
+        let block = self.function.body.behind(self.marker());
+        let output = &self.function.sig.output;
+        if !value || shape::is_unit(output) {
+            return quote_spanned!(*span=> let __llmobs_in = #start; #block);
+        }
+        let returned = shape::returned(output);
+        let record = self.record();
+        quote_spanned!(*span=>
+            let __llmobs_in = #start;
+            let __llmobs_out: #returned = #block;
+            if let #p::Some(__llmobs_in) = &__llmobs_in {
+                let __llmobs_in = __llmobs_in.span();
+                let __llmobs_out = &__llmobs_out;
+                #record
+            }
+            __llmobs_out
+        )
+    }
+
+    /// An expression that starts the span, if anything is enabled.
+    fn start(&self) -> TokenStream {
+        let Self { p, span, .. } = self;
+        let some = quote_spanned!(*span=> #p::Some(__llmobs_s.enter()));
+        let none = quote_spanned!(*span=> else { #p::None });
+        self.starting(&some, &none)
+    }
+
+    fn starting(&self, enter: &TokenStream, otherwise: &TokenStream) -> TokenStream {
+        let Self {
+            p,
+            span,
+            function,
+            kind,
+            ..
+        } = self;
+        let name = Literal::string(&function.sig.ident.unraw().to_string());
+        let kind = Ident::new(kind.variant(), *span);
+        let fill = self.fill();
+        quote_spanned!(*span=>
+            if let #p::Some(mut __llmobs_s) = #p::start(#name, #p::Kind::#kind) {
+                #fill
+                #enter
+            } #otherwise
+        )
+    }
+
+    /// What the attribute says, and what is captured.
+    fn fill(&self) -> TokenStream {
+        let Self { p, span, args, .. } = self;
+        let mut fill = TokenStream::new();
+        for (key, expr) in &args.texts {
+            let text = self.text(expr);
+            let setter = Ident::new(key.name(), *span);
+            fill.extend(quote_spanned!(*span=> __llmobs_s.#setter(#text);));
+        }
+        for pair in &args.tags {
+            let (key, value) = (&pair.key, reference(&pair.value));
+            fill.extend(quote_spanned!(*span=> __llmobs_s.tag(#key, #value);));
+        }
+        for pair in &args.metadata {
+            let (key, value) = (&pair.key, reference(&pair.value));
+            let cap = self.cap(
+                &quote_spanned!(*span=> __llmobs_v),
+                &quote_spanned!(*span=> #p::None),
+            );
+            fill.extend(quote_spanned!(*span=>
+                match #value { __llmobs_v => __llmobs_s.metadata(#key, { use #p::ladder::*; #cap }) }
+            ));
+        }
+        if let Some(input) = &args.input {
+            let value = reference(input);
+            let cap = self.cap(
+                &quote_spanned!(*span=> __llmobs_v),
+                &quote_spanned!(*span=> #p::None),
+            );
+            fill.extend(quote_spanned!(*span=>
+                if __llmobs_s.captures() {
+                    match #value { __llmobs_v => __llmobs_s.input({ use #p::ladder::*; #cap }) }
+                }
+            ));
+        } else {
+            fill.extend(self.arguments());
+        }
+        fill
+    }
+
+    fn arguments(&self) -> TokenStream {
+        let Self {
+            p,
+            span,
+            args,
+            kind,
+            ..
+        } = self;
+        let wanted = args
+            .capture_input
+            .as_ref()
+            .map_or(kind.captures_input(), |capture| capture.value);
+        if !wanted {
+            return TokenStream::new();
+        }
+        let mut arguments = TokenStream::new();
+        for binding in &self.bindings {
+            let Binding { ident, cfg, .. } = binding;
+            if binding.is_unused() || args.skip.contains(ident) {
+                continue;
+            }
+            let name = Literal::string(&ident.unraw().to_string());
+            let cap = self.cap(
+                &quote_spanned!(*span=> &#ident),
+                &quote_spanned!(*span=> #p::Some(#name)),
+            );
+            arguments.extend(quote_spanned!(*span=> #(#cfg)* __llmobs_s.argument(#name, #cap);));
+        }
+        if arguments.is_empty() {
+            return arguments;
+        }
+        quote_spanned!(*span=> if __llmobs_s.captures() { use #p::ladder::*; #arguments })
+    }
+
+    fn text(&self, expr: &Expr) -> TokenStream {
+        let Self { p, span, .. } = self;
+        if let Some(text) = literal(expr) {
+            return quote_spanned!(*span=> #p::literal(#text));
+        }
+        let reference = reference(expr);
+        quote_spanned!(*span=> #p::text(#reference))
+    }
+
+    /// A climb of the ladder for values.
+    fn cap(&self, reference: &TokenStream, name: &TokenStream) -> TokenStream {
+        let Self { p, span, .. } = self;
+        quote_spanned!(*span=> (&&&&&&#p::Cap(#reference)).__llmobs_cap(#name))
+    }
+
+    /// A closure that notes what a future comes to.
+    fn recorder(&self) -> TokenStream {
+        let span = self.span;
+        let output = &self.function.sig.output;
+        if shape::is_unit(output) || shape::is_never(output) {
+            return quote_spanned!(span=> |_, _| {});
+        }
+        let record = self.record();
+        quote_spanned!(span=> |__llmobs_in, __llmobs_out| { #record })
+    }
+
+    /// Notes the output or the error of `__llmobs_out` on `__llmobs_in`.
+    fn record(&self) -> TokenStream {
+        let Self {
+            p, span, function, ..
+        } = self;
+        let value = self.output();
+        let fails = matches!(&function.sig.output, ReturnType::Type(_, ty) if shape::may_fail(ty));
+        if !fails {
+            return quote_spanned!(*span=> let __llmobs_v = __llmobs_out; #value);
+        }
+        quote_spanned!(*span=>
+            use #p::ladder::*;
+            match (&&#p::Ret(__llmobs_out)).__llmobs_split() {
+                #p::Ok(__llmobs_v) => { #value }
+                #p::Err(__llmobs_e) => {
+                    #p::failed(__llmobs_in, (&&&&&#p::Fail(__llmobs_e)).__llmobs_fail())
+                }
+            }
+        )
+    }
+
+    /// Notes the output `__llmobs_v`.
+    fn output(&self) -> TokenStream {
+        let Self {
+            p,
+            span,
+            args,
+            kind,
+            function,
+            ..
+        } = self;
+        let none = quote_spanned!(*span=> #p::None);
+        if let Some(select) = &args.output {
+            let cap = self.cap(&quote_spanned!(*span=> &__llmobs_v), &none);
+            return quote_spanned!(*span=>
+                if #p::wants_output(__llmobs_in) {
+                    if let #p::Some(__llmobs_v) = #p::apply(__llmobs_v, #select) {
+                        use #p::ladder::*;
+                        #p::output(__llmobs_in, #cap);
+                    }
+                }
+            );
+        }
+        let wanted = args
+            .capture_output
+            .as_ref()
+            .map_or(kind.captures_output(), |capture| capture.value);
+        let is_stream =
+            matches!(&function.sig.output, ReturnType::Type(_, ty) if shape::is_stream(ty));
+        if !wanted || is_stream {
+            return quote_spanned!(*span=> let _ = __llmobs_v;);
+        }
+        let cap = self.cap(&quote_spanned!(*span=> __llmobs_v), &none);
+        quote_spanned!(*span=>
+            if #p::wants_output(__llmobs_in) {
+                use #p::ladder::*;
+                #p::output(__llmobs_in, #cap);
+            }
+        )
+    }
+
+    /// A warning where the value turns out to be a future.
+    fn named_future(&self) -> TokenStream {
+        let Self {
+            p, span, function, ..
+        } = self;
+        match &function.sig.output {
+            ReturnType::Type(_, ty) if shape::may_be_future(ty) => {
+                // With a mixed_site span the compiler would keep the warning to itself.
+                let method = Ident::new("__llmobs_no_future", shape::output_span(&function.sig));
+                quote_spanned!(*span=> { use #p::ladder::*; (&&#p::Ret(&__llmobs_out)).#method(); })
+            }
+            _ => TokenStream::new(),
+        }
+    }
+
+    /// The body as a closure that owns the parameters.
+    fn closure(&self) -> TokenStream {
+        let returned = shape::returned(&self.function.sig.output);
+        let hold = self.hold();
+        let body = self.body();
+        quote_spanned!(self.span=> move || -> #returned { #hold #body })
+    }
+
+    /// Moves each parameter as a whole into the closure or future that this stands in, in
+    /// the order that keeps the order in which they are dropped.
+    fn hold(&self) -> TokenStream {
+        let span = self.span;
+        let mut hold = TokenStream::new();
+        for binding in self
+            .bindings
+            .iter()
+            .rev()
+            .filter(|binding| !binding.is_unused())
+        {
+            let Binding { ident, cfg, .. } = binding;
+            // `&mut` is a use of the `mut`, which moves inside.
+            let mutability = binding.mutability(span);
+            hold.extend(quote_spanned!(span=> #(#cfg)* let _ = &#mutability #ident;));
+        }
+        if let Some((this, cfg)) = self.function.receiver() {
+            hold.extend(quote_spanned!(span=> #(#cfg)* let _ = &#this;));
+        }
+        hold
+    }
+
+    /// Declares anew what the body may assign a borrow of its own to, and what it does not
+    /// use, so that the compiler still says so.
+    fn rebind(&self) -> TokenStream {
+        let span = self.span;
+        let mut rebind = TokenStream::new();
+        for binding in &self.bindings {
+            let Binding {
+                ident,
+                cfg,
+                mutable,
+                ..
+            } = binding;
+            let unused = !binding.is_unused()
+                && !self.function.body.mentions(ident)
+                && !names(self.exprs.clone(), ident);
+            if *mutable || unused {
+                let mutability = binding.mutability(ident.span());
+                rebind.extend(quote_spanned!(span=> #(#cfg)* let #mutability #ident = #ident;));
+            }
+        }
+        rebind
+    }
+
+    fn body(&self) -> TokenStream {
+        let span = self.span;
+        let block = self.function.body.behind(self.marker());
+        let rebind = self.rebind();
+        if rebind.is_empty() || shape::is_never(&self.function.sig.output) {
+            return quote_spanned!(span=> #rebind #block);
+        }
+        // Before edition 2024 a temporary of the last expression would outlive the names
+        // that are declared anew.
+        let returned = shape::returned(&self.function.sig.output);
+        quote_spanned!(span=>
+            #rebind
+            let __llmobs_r: #returned = #block;
+            #[allow(unreachable_code)]
+            return __llmobs_r;
+        )
+    }
+
+    /// Tells the compiler the type of each `return` in an async block.
+    fn fake_return(&self) -> TokenStream {
+        let Self {
+            p, span, function, ..
+        } = self;
+        if shape::is_never(&function.sig.output) {
+            return TokenStream::new();
+        }
+        let returned = shape::returned(&function.sig.output);
+        quote_spanned!(*span=> if false { return #p::fake::<#returned>(); })
+    }
+
+    /// A statement before the user's first, or the compiler would call braces around a
+    /// single expression superfluous.
+    fn marker(&self) -> TokenStream {
+        quote_spanned!(self.span=> let _ = ();)
+    }
+}
+
+/// `&(expr)`, with errors about its type on the expression.
+fn reference(expr: &Expr) -> TokenStream {
+    let span = expr.span().resolved_at(Span::mixed_site());
+    quote_spanned!(span=> &(#expr))
+}
+
+impl Binding {
+    /// Its name says that it is not used.
+    fn is_unused(&self) -> bool {
+        self.ident.to_string().starts_with('_')
+    }
+
+    /// A pattern like `Unit` names a constant or a unit struct and binds nothing.
+    fn is_constant(&self) -> bool {
+        let name = self.ident.unraw().to_string();
+        !self.mutable && name.starts_with(char::is_uppercase)
+    }
+
+    fn mutability(&self, span: Span) -> Option<syn::Token![mut]> {
+        self.mutable.then(|| syn::Token![mut](span))
+    }
+}

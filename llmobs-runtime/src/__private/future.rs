@@ -1,0 +1,175 @@
+//! The future of an annotated function: its span is current during each poll, and ends
+//! when the future does.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use super::record;
+use super::start::Entered;
+use crate::context::Attached;
+use crate::span::Span;
+
+thread_local! {
+    /// Where the body of an `async fn` leaves its span during its first poll.
+    static FIRST_POLL: RefCell<Option<Entered>> = const { RefCell::new(None) };
+}
+
+fn swap_begun(new: Option<Entered>) -> Option<Entered> {
+    FIRST_POLL
+        .try_with(|begun| {
+            begun
+                .try_borrow_mut()
+                .ok()
+                .map(|mut begun| std::mem::replace(&mut *begun, new))
+        })
+        .ok()
+        .flatten()
+        .flatten()
+}
+
+/// Hands the span to the future whose first poll this is.
+pub(super) fn begun(entered: Entered) {
+    swap_begun(Some(entered));
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Not polled yet: the body itself starts the span.
+    Fresh,
+    Running,
+    /// Ended, or never enabled.
+    Idle,
+}
+
+pin_project! {
+    /// A future that runs under the span of its function.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Instrumented<F, D> {
+        #[pin]
+        future: Option<F>,
+        span: Span,
+        state: State,
+        done: D,
+    }
+
+    impl<F, D> PinnedDrop for Instrumented<F, D> {
+        fn drop(this: Pin<&mut Self>) {
+            if this.state != State::Running {
+                return;
+            }
+            let mut this = this.project();
+            {
+                let _in = Attached::span(this.span);
+                this.future.set(None);
+            }
+            this.span.mark_cancelled();
+            // Not by the drop of the handle, which would call a panic that passes by an
+            // error of this span.
+            let _ = this.span.end(None);
+        }
+    }
+}
+
+impl<F: Future, D: Fn(&Span, &F::Output)> Instrumented<F, D> {
+    /// For an `async fn`: its body starts the span when it is first polled.
+    #[inline]
+    pub fn lazy(future: F, done: D) -> Self {
+        Self {
+            future: Some(future),
+            span: Span::idle(),
+            state: State::Fresh,
+            done,
+        }
+    }
+
+    /// For a function that returns a future: the span has started with the call.
+    #[inline]
+    pub fn started(entered: Option<Entered>, future: F, done: D) -> Self {
+        let (span, state) = match entered {
+            Some(entered) => (entered.leave(), State::Running),
+            None => (Span::idle(), State::Idle),
+        };
+        Self {
+            future: Some(future),
+            span,
+            state,
+            done,
+        }
+    }
+}
+
+impl<F: Future, D: Fn(&Span, &F::Output)> Future for Instrumented<F, D> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let Some(future) = this.future.as_pin_mut() else {
+            return Poll::Pending;
+        };
+        let poll = AssertUnwindSafe(|| future.poll(task));
+        let polled = match *this.state {
+            State::Idle => return poll.0(),
+            State::Fresh => {
+                let outer = swap_begun(None);
+                let polled = catch_unwind(poll);
+                match swap_begun(outer) {
+                    Some(entered) => {
+                        *this.span = entered.leave();
+                        *this.state = State::Running;
+                    }
+                    None => *this.state = State::Idle,
+                }
+                polled
+            }
+            State::Running => {
+                let _in = Attached::span(this.span);
+                catch_unwind(poll)
+            }
+        };
+        match polled {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(output)) => {
+                if *this.state == State::Running {
+                    *this.state = State::Idle;
+                    (this.done)(this.span, &output);
+                    end(this.span);
+                }
+                Poll::Ready(output)
+            }
+            Err(payload) => {
+                *this.state = State::Idle;
+                record::panicked(this.span, &*payload);
+                resume_unwind(payload)
+            }
+        }
+    }
+}
+
+/// Ends the span, and lets go of it while the future may still be kept.
+#[inline(never)]
+fn end(span: &mut Span) {
+    // The user may have ended it by hand.
+    let _ = span.end(None);
+    *span = Span::idle();
+}
+
+/// States the `Output` that the signature declares, before a ladder looks at it.
+#[inline]
+pub fn typed<T, F: Future<Output = T>>(future: F) -> F {
+    future
+}
+
+impl<F, D> fmt::Debug for Instrumented<F, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Instrumented")
+            .field(&self.span)
+            .finish_non_exhaustive()
+    }
+}

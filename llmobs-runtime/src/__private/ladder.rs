@@ -1,0 +1,333 @@
+//! The ladders: the best that can be said of a value whose type the macro does not know.
+//!
+//! Each rung is a trait with the same method, implemented for one more reference to a
+//! wrapper than the rung below it. A call on the wrapper behind all references finds the
+//! highest rung whose bounds the definition proves: no bound is ever added to a signature.
+
+use std::any::type_name;
+use std::error::Error;
+use std::fmt::{self, Debug, Display};
+use std::future::Future;
+use std::ops::Deref;
+use std::rc::Rc;
+use std::sync::{self, Arc, atomic};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::record::{display, guarded};
+use crate::capture;
+use crate::failure::SpanError;
+
+/// A value to capture.
+pub struct Cap<'a, T: ?Sized>(pub &'a T);
+
+/// An error to record.
+pub struct Fail<'a, E: ?Sized>(pub &'a E);
+
+/// What a function returned.
+pub struct Ret<'a, T: ?Sized>(pub &'a T);
+
+/// An error as the span keeps it.
+#[derive(Debug)]
+pub struct Failure(pub(crate) SpanError);
+
+/// The error of a function that returns no `Result`.
+#[derive(Debug)]
+pub enum Never {}
+
+type Name = Option<&'static str>;
+
+fn type_text<T: ?Sized>() -> Value {
+    Value::from(type_name::<T>())
+}
+
+fn debug_text<T: Debug + ?Sized>(name: Name, value: &T) -> Value {
+    match name {
+        Some(name) if capture::redacted_name(name, true) => Value::from(capture::REDACTED),
+        _ => Value::from(capture::debug(value)),
+    }
+}
+
+/// Locks, channels and atomics by their type's name, for serde would lock them; bytes by
+/// their number. Also behind the usual pointers.
+pub trait CapSpecial {
+    fn __llmobs_cap(&self, name: Name) -> Value;
+}
+
+impl<T: Special + ?Sized> CapSpecial for &&&&&Cap<'_, T> {
+    fn __llmobs_cap(&self, _: Name) -> Value {
+        match self.0.bytes() {
+            Some(bytes) => Value::from(format!("<{bytes} bytes>")),
+            None => type_text::<T>(),
+        }
+    }
+}
+
+/// What has a JSON form.
+pub trait CapSerialize {
+    fn __llmobs_cap(&self, name: Name) -> Value;
+}
+
+impl<T: Serialize + ?Sized> CapSerialize for &&&&Cap<'_, T> {
+    fn __llmobs_cap(&self, name: Name) -> Value {
+        capture::serialize(name, self.0)
+    }
+}
+
+/// `None` is nothing, not the text `None`.
+pub trait CapOptionDebug {
+    fn __llmobs_cap(&self, name: Name) -> Value;
+}
+
+impl<T: Debug> CapOptionDebug for &&&Cap<'_, Option<T>> {
+    fn __llmobs_cap(&self, name: Name) -> Value {
+        self.0
+            .as_ref()
+            .map_or(Value::Null, |value| debug_text(name, value))
+    }
+}
+
+/// What has a text for programmers.
+pub trait CapDebug {
+    fn __llmobs_cap(&self, name: Name) -> Value;
+}
+
+impl<T: Debug + ?Sized> CapDebug for &&Cap<'_, T> {
+    fn __llmobs_cap(&self, name: Name) -> Value {
+        debug_text(name, self.0)
+    }
+}
+
+/// `None` is nothing, whatever it might have held.
+pub trait CapOption {
+    fn __llmobs_cap(&self, name: Name) -> Value;
+}
+
+impl<T> CapOption for &Cap<'_, Option<T>> {
+    fn __llmobs_cap(&self, _: Name) -> Value {
+        self.0.as_ref().map_or(Value::Null, |_| type_text::<T>())
+    }
+}
+
+/// Whatever else.
+pub trait CapName {
+    fn __llmobs_cap(&self, name: Name) -> Value;
+}
+
+impl<T: ?Sized> CapName for Cap<'_, T> {
+    fn __llmobs_cap(&self, _: Name) -> Value {
+        type_text::<T>()
+    }
+}
+
+/// What serde could do but should not.
+pub trait Special {
+    /// The number of bytes; `None` for what is known by its type's name.
+    fn bytes(&self) -> Option<usize> {
+        None
+    }
+}
+
+macro_rules! opaque {
+    ($($ty:ty)*) => {$(
+        impl Special for $ty {}
+    )*};
+}
+
+impl<T: ?Sized> Special for sync::Mutex<T> {}
+impl<T: ?Sized> Special for sync::RwLock<T> {}
+impl<T> Special for sync::OnceLock<T> {}
+impl<T> Special for sync::mpsc::Sender<T> {}
+impl<T> Special for sync::mpsc::SyncSender<T> {}
+impl<T> Special for sync::mpsc::Receiver<T> {}
+impl<T> Special for atomic::AtomicPtr<T> {}
+
+opaque! {
+    sync::Barrier
+    sync::Condvar
+    atomic::AtomicBool
+    atomic::AtomicI8
+    atomic::AtomicI16
+    atomic::AtomicI32
+    atomic::AtomicI64
+    atomic::AtomicIsize
+    atomic::AtomicU8
+    atomic::AtomicU16
+    atomic::AtomicU32
+    atomic::AtomicU64
+    atomic::AtomicUsize
+}
+
+impl Special for [u8] {
+    fn bytes(&self) -> Option<usize> {
+        Some(self.len())
+    }
+}
+
+impl Special for Vec<u8> {
+    fn bytes(&self) -> Option<usize> {
+        Some(self.len())
+    }
+}
+
+impl<const N: usize> Special for [u8; N] {
+    fn bytes(&self) -> Option<usize> {
+        Some(N)
+    }
+}
+
+macro_rules! pointers {
+    ($($ty:ty;)*) => {$(
+        impl<T: Special + ?Sized> Special for $ty {
+            fn bytes(&self) -> Option<usize> {
+                (**self).bytes()
+            }
+        }
+    )*};
+}
+
+pointers! {
+    &T;
+    &mut T;
+    Box<T>;
+    Rc<T>;
+    Arc<T>;
+}
+
+/// A `Result` by its type, whatever it is called.
+pub trait SplitResult<'a> {
+    type Value;
+    type Error;
+    fn __llmobs_split(&self) -> Result<&'a Self::Value, &'a Self::Error>;
+}
+
+impl<'a, T, E> SplitResult<'a> for &Ret<'a, Result<T, E>> {
+    type Value = T;
+    type Error = E;
+    fn __llmobs_split(&self) -> Result<&'a T, &'a E> {
+        self.0.as_ref()
+    }
+}
+
+/// Whatever else.
+pub trait SplitAny<'a> {
+    type Value: ?Sized;
+    fn __llmobs_split(&self) -> Result<&'a Self::Value, &'a Never>;
+}
+
+impl<'a, T: ?Sized> SplitAny<'a> for Ret<'a, T> {
+    type Value = T;
+    fn __llmobs_split(&self) -> Result<&'a T, &'a Never> {
+        Ok(self.0)
+    }
+}
+
+/// A future that the macro could not see, because its type has a name of its own.
+pub trait NamedFuture {
+    #[deprecated(
+        note = "this function returns a future of a named type, so its span covers the call and not \
+                the work: use `async fn`, return `impl Future`, or write `future` in the attribute \
+                if the type is an alias of a boxed future"
+    )]
+    fn __llmobs_no_future(&self) {}
+}
+
+impl<F: Future + ?Sized> NamedFuture for &Ret<'_, F> {}
+
+/// Whatever else.
+pub trait NoFuture {
+    fn __llmobs_no_future(&self) {}
+}
+
+impl<T: ?Sized> NoFuture for Ret<'_, T> {}
+
+/// An error of the standard trait, with its sources.
+pub trait FailError {
+    fn __llmobs_fail(&self) -> Failure;
+}
+
+impl<E: Error + ?Sized> FailError for &&&&Fail<'_, E> {
+    fn __llmobs_fail(&self) -> Failure {
+        failure::<E>(|| SpanError::from_error(self.0))
+    }
+}
+
+/// `anyhow::Error`, `eyre::Report`, `Box<dyn Error>`: no errors, but they lead to one.
+pub trait FailDeref {
+    fn __llmobs_fail(&self) -> Failure;
+}
+
+impl<E: Deref + Display> FailDeref for &&&Fail<'_, E>
+where
+    E::Target: Error,
+{
+    fn __llmobs_fail(&self) -> Failure {
+        failure::<E>(|| {
+            let mut error = SpanError::new(type_name::<E>(), self.0.to_string());
+            error.add_sources(self.0.source());
+            error
+        })
+    }
+}
+
+/// What has a text for people.
+pub trait FailDisplay {
+    fn __llmobs_fail(&self) -> Failure;
+}
+
+impl<E: Display + ?Sized> FailDisplay for &&Fail<'_, E> {
+    fn __llmobs_fail(&self) -> Failure {
+        Failure(SpanError::new(type_name::<E>(), display(&self.0)))
+    }
+}
+
+/// What has a text for programmers.
+pub trait FailDebug {
+    fn __llmobs_fail(&self) -> Failure;
+}
+
+impl<E: Debug + ?Sized> FailDebug for &Fail<'_, E> {
+    fn __llmobs_fail(&self) -> Failure {
+        Failure(SpanError::new(type_name::<E>(), capture::debug(self.0)))
+    }
+}
+
+/// Whatever else.
+pub trait FailName {
+    fn __llmobs_fail(&self) -> Failure;
+}
+
+impl<E: ?Sized> FailName for Fail<'_, E> {
+    fn __llmobs_fail(&self) -> Failure {
+        Failure(SpanError::new(type_name::<E>(), type_name::<E>()))
+    }
+}
+
+/// A user's error may panic while it tells of itself.
+fn failure<E: ?Sized>(tell: impl FnOnce() -> SpanError) -> Failure {
+    Failure(guarded(tell).unwrap_or_else(|| SpanError::new(type_name::<E>(), "")))
+}
+
+/// Calls the closure of `output = |r| …`; `None` if it panics.
+pub fn apply<'a, T: ?Sized, R>(value: &'a T, select: impl FnOnce(&'a T) -> R) -> Option<R> {
+    guarded(|| select(value))
+}
+
+impl<T: ?Sized> Debug for Cap<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cap")
+    }
+}
+
+impl<E: ?Sized> Debug for Fail<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fail")
+    }
+}
+
+impl<T: ?Sized> Debug for Ret<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ret")
+    }
+}

@@ -1,0 +1,188 @@
+//! The start of an annotated function: what its attribute says and what it captures.
+
+use std::borrow::Cow;
+use std::fmt::{self, Display};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use serde_json::Value;
+
+use super::record;
+use crate::annotation::{Content, Side};
+use crate::client;
+use crate::config::Capture;
+use crate::context::{self, Attached, Origin};
+use crate::kind::SpanKind;
+use crate::span::{Span, Start};
+use crate::text::{IntoText, Text};
+
+/// A span that is about to start.
+pub struct Starting {
+    start: Start,
+    origin: Origin,
+    captures: bool,
+    arguments: Vec<(Cow<'static, str>, Value)>,
+}
+
+/// `None` while nothing is enabled, at the price of one relaxed load.
+#[inline]
+pub fn start(name: &'static str, kind: SpanKind) -> Option<Starting> {
+    if client::any_enabled() {
+        Starting::new(name, kind)
+    } else {
+        None
+    }
+}
+
+impl Starting {
+    #[cold]
+    #[inline(never)]
+    fn new(name: &'static str, kind: SpanKind) -> Option<Self> {
+        let origin = context::origin()?;
+        let mut start = Start::new(kind);
+        start.name = Some(Cow::Borrowed(name));
+        start.decorated = true;
+        Some(Self {
+            captures: origin.client.settings.capture == Capture::Full,
+            start,
+            origin,
+            arguments: Vec::new(),
+        })
+    }
+
+    /// Whether what the function is given may be looked at.
+    #[inline]
+    pub fn captures(&self) -> bool {
+        self.captures
+    }
+
+    /// An empty name, or none, leaves the function's own.
+    pub fn name(&mut self, name: Option<Text>) {
+        if let Some(name) = name.filter(|name| !name.is_empty()) {
+            self.start.name = Some(name);
+        }
+    }
+
+    pub fn session_id(&mut self, session_id: Option<Text>) {
+        self.start.session_id = session_id;
+    }
+
+    pub fn ml_app(&mut self, ml_app: Option<Text>) {
+        self.start.ml_app = ml_app;
+    }
+
+    pub fn agent_service(&mut self, agent_service: Option<Text>) {
+        self.start.agent_service = agent_service;
+    }
+
+    pub fn model_name(&mut self, model_name: Option<Text>) {
+        self.start.model_name = model_name;
+    }
+
+    pub fn model_provider(&mut self, model_provider: Option<Text>) {
+        self.start.model_provider = model_provider;
+    }
+
+    pub fn version(&mut self, version: Option<Text>) {
+        self.start.agent_version = version;
+    }
+
+    pub fn tag(&mut self, key: &'static str, value: &dyn Display) {
+        let value = Text::Owned(record::display(value));
+        self.start.tags.push((Cow::Borrowed(key), value));
+    }
+
+    pub fn metadata(&mut self, key: &'static str, value: Value) {
+        self.start.metadata.insert(key.to_owned(), value);
+    }
+
+    /// One captured argument.
+    pub fn argument(&mut self, name: &'static str, value: Value) {
+        self.arguments.push((Cow::Borrowed(name), value));
+    }
+
+    /// `input = expr`.
+    pub fn input(&mut self, value: Value) {
+        self.start.input = record::content(self.start.kind, Side::Input, value);
+    }
+
+    /// Starts the span and makes it current.
+    #[inline(never)]
+    pub fn enter(mut self) -> Entered {
+        if !self.arguments.is_empty() {
+            self.start.input = record::arguments(self.start.kind, self.arguments);
+        }
+        if let Some(Content::Arguments(arguments)) = &mut self.start.input {
+            // Ten bytes of tail are not worth keeping until the worker comes.
+            arguments.shrink_to_fit();
+        }
+        let span = Span::begin_at(self.start, self.origin);
+        Entered {
+            attached: Attached::span(&span),
+            span,
+        }
+    }
+
+    /// The same within the first poll of an [`Instrumented`](super::future::Instrumented),
+    /// which takes the span over when that poll returns.
+    pub fn enter_poll(self) {
+        super::future::begun(self.enter());
+    }
+}
+
+impl fmt::Debug for Starting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Starting({})", self.start.kind)
+    }
+}
+
+/// A span that is current on this thread. Where the function's body stands inline, its
+/// drop ends the span, with an error if a panic comes by.
+#[derive(Debug)]
+pub struct Entered {
+    attached: Attached,
+    span: Span,
+}
+
+impl Entered {
+    pub fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// The span is current no more.
+    pub(super) fn leave(self) -> Span {
+        drop(self.attached);
+        self.span
+    }
+}
+
+/// Runs the body of a function that is not async.
+#[inline]
+pub fn call<R>(entered: &Option<Entered>, body: impl FnOnce() -> R) -> R {
+    match entered {
+        None => body(),
+        Some(entered) => match catch_unwind(AssertUnwindSafe(body)) {
+            Ok(returned) => returned,
+            Err(payload) => {
+                record::panicked(&entered.span, &*payload);
+                resume_unwind(payload)
+            }
+        },
+    }
+}
+
+/// Text out of any expression that an attribute may hold.
+pub fn text(text: impl IntoText) -> Option<Text> {
+    text.into_text()
+}
+
+/// Text out of a literal, which is not copied.
+#[inline]
+pub fn literal(text: &'static str) -> Option<Text> {
+    Some(Cow::Borrowed(text))
+}
+
+/// Stands in a `return` that is never reached, and tells the compiler the type of all others.
+#[allow(clippy::empty_loop, reason = "never called")]
+pub fn fake<T>() -> T {
+    loop {}
+}

@@ -1,0 +1,11 @@
+//! The Rust twins of the recordings in `data/`: the same calls, through HTTP, and the bodies compared.
+//!
+//! A twin is named after its recording. What ours does otherwise on purpose is said by its exemptions, each of which
+//! fails the test when it has nothing left to exempt.
+
+mod annotations;
+mod evaluations;
+mod settings;
+mod sizes;
+mod spans;
+mod twin;

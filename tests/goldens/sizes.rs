@@ -1,0 +1,44 @@
+//! Large events, and more bytes than one request may have.
+
+use llmobs::{Annotation, Span};
+use llmobs_tests::Exemptions;
+
+use crate::twin::Twin;
+
+/// The largest body that the intake takes, envelopes included.
+const LARGEST_BODY: usize = 5_000_000;
+
+#[test]
+fn twin_24_event_1_2mb_is_sent_whole() {
+    let twin = Twin::start("24-event-1_2MB");
+    let long = "a".repeat(1_200_000);
+    twin.run(|| {
+        let _in = Span::llm("big").model_name("m").start().enter();
+        let annotation = Annotation::new()
+            .input(&long)
+            .output("ok")
+            .metadata("kept", 1);
+        llmobs::annotate(None, annotation).unwrap();
+    });
+    let sent = twin.assert_equal(&Exemptions::none());
+    let content = &sent.span("big")["meta"]["input"]["messages"][0]["content"];
+    assert!(content.as_str() == Some(&long), "not the whole text");
+    assert_eq!(sent.requests.len(), 1);
+}
+
+#[test]
+fn twin_26_payload_is_split_over_requests() {
+    let twin = Twin::start("26-payload-split");
+    let long = "b".repeat(2_000_000);
+    twin.run(|| {
+        for name in ["p0", "p1", "p2", "p3"] {
+            let _in = Span::task(name).start().enter();
+            llmobs::annotate(None, Annotation::new().input(&long)).unwrap();
+        }
+    });
+    let sent = twin.assert_equal(&Exemptions::none());
+    let sizes: Vec<usize> = sent.requests.iter().map(|one| one.body.len()).collect();
+    assert!(sizes.iter().all(|size| *size <= LARGEST_BODY), "{sizes:?}");
+    // Two of 2 MB fit into a body, three do not.
+    assert!((2..=4).contains(&sizes.len()), "{sizes:?}");
+}
