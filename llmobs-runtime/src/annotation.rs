@@ -60,12 +60,13 @@ impl Annotation {
         self
     }
 
-    /// Any `Serialize` as the input. It is read at once, bounded as automatic capture is.
+    /// Any `Serialize` as the input. It is read at once, bounded as automatic capture is. One
+    /// that fails or panics gives a mark that says so: `<not captured: why>`.
     pub fn input_json<T: Serialize + ?Sized>(self, input: &T) -> Self {
         self.input(capture::as_given(input))
     }
 
-    /// Any `Serialize` as the output. It is read at once, bounded as automatic capture is.
+    /// Any `Serialize` as the output, read as [`input_json`](Self::input_json) does.
     pub fn output_json<T: Serialize + ?Sized>(self, output: &T) -> Self {
         self.output(capture::as_given(output))
     }
@@ -143,6 +144,8 @@ pub(crate) enum IoRepr {
     Messages(Vec<Message>),
     Documents(Vec<Document>),
     Json(Value),
+    /// JSON that was read within the limits when it was given.
+    Read(Value),
 }
 
 /// An input or an output in the form in which its kind is sent.
@@ -173,9 +176,11 @@ impl Io {
             _ => match self.0 {
                 IoRepr::Text(text) => Content::Text(text),
                 IoRepr::Texts(texts) => Content::Json(texts.into()),
-                IoRepr::Json(Value::Null) => return Ok(None),
-                IoRepr::Json(Value::String(text)) => Content::Text(text),
-                IoRepr::Json(value) => Content::Json(value),
+                IoRepr::Json(value) | IoRepr::Read(value) => match value {
+                    Value::Null => return Ok(None),
+                    Value::String(text) => Content::Text(text),
+                    value => Content::Json(value),
+                },
                 IoRepr::Messages(messages) => Content::Json(to_json(&messages)),
                 IoRepr::Documents(documents) => Content::Json(to_json(&documents)),
             },
@@ -192,7 +197,7 @@ impl Io {
             IoRepr::Text(text) => vec![text.into()],
             IoRepr::Texts(texts) => texts.into_iter().map(Message::from).collect(),
             IoRepr::Messages(messages) => messages,
-            IoRepr::Json(value) => messages_from_json(value),
+            IoRepr::Json(value) | IoRepr::Read(value) => messages_from_json(value),
             IoRepr::Documents(_) => {
                 let field = side.documents();
                 return Err(IoError::WrongKind { field, kind });
@@ -209,7 +214,7 @@ impl Io {
             IoRepr::Text(text) => vec![text.into()],
             IoRepr::Texts(texts) => texts.into_iter().map(Document::from).collect(),
             IoRepr::Documents(documents) => documents,
-            IoRepr::Json(value) => documents_from_json(value),
+            IoRepr::Json(value) | IoRepr::Read(value) => documents_from_json(value),
             IoRepr::Messages(_) => {
                 let field = side.messages();
                 return Err(IoError::WrongKind { field, kind });
