@@ -11,6 +11,7 @@
 //! ignores our errors in an endless loop, and one that calls itself with the very
 //! serializer that it was given, cannot be stopped. And one that takes a lock takes it.
 
+mod annotated;
 mod limits;
 mod redact;
 mod serializer;
@@ -21,11 +22,12 @@ use std::fmt::{self, Debug, Display, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::annotation::{Io, IoRepr};
 use crate::report;
 
+pub(crate) use annotated::bound_io;
 use limits::{Budget, Clipped, Limits, dismantle};
 pub(crate) use redact::redacted_name;
 use redact::{REDACTED, Sensitivity};
@@ -60,6 +62,17 @@ pub(crate) fn as_given<T: Serialize + ?Sized>(value: &T) -> Io {
 /// `value` within the limits; as it is if it has been.
 pub(crate) fn bound(value: Value) -> Value {
     bound_within(&mut Budget::new(&Limits::EVENT), value)
+}
+
+/// The same for an object.
+pub(crate) fn bound_map(map: Map<String, Value>) -> Map<String, Value> {
+    if map.is_empty() {
+        return map;
+    }
+    match bound(Value::Object(map)) {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
 }
 
 /// The same for text.

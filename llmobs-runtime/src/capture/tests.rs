@@ -1,5 +1,5 @@
 use super::*;
-use serde_json::{Map, json};
+use serde_json::json;
 
 mod hostile;
 mod ordinary;
