@@ -12,6 +12,7 @@ use std::time::Instant;
 use serde_json::{Map, Value};
 
 use crate::annotation::{AnnotateError, Annotation, Content, Io, IoError, Side};
+use crate::capture;
 use crate::client::ClientInner;
 use crate::clock;
 use crate::context::{self, Origin, SpanGuard};
@@ -343,7 +344,7 @@ impl SpanInner {
                 model_name: filled(start.model_name),
                 model_provider: filled(start.model_provider),
                 agent_version: filled(start.agent_version),
-                metadata: start.metadata,
+                metadata: capture::bound_map(start.metadata),
                 input: start.input,
                 tags: start.tags,
                 session,
@@ -426,6 +427,7 @@ impl SpanInner {
         };
         let input = io(annotation.input, Side::Input);
         let output = io(annotation.output, Side::Output);
+        let metadata = capture::bound_map(annotation.metadata);
 
         let mut data = self.lock();
         if data.end.is_some() {
@@ -433,7 +435,7 @@ impl SpanInner {
                 name: self.name.to_string(),
             });
         }
-        data.metadata.extend(annotation.metadata);
+        data.metadata.extend(metadata);
         for (key, number) in annotation.metrics {
             match metric(key, number) {
                 Ok((key, number)) => set(&mut data.metrics, key, number),
