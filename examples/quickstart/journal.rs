@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::Value;
 
 /// Prints each trace with kinds, durations, tokens and evaluations, and where it lies.
-pub fn print(dir: &Path) -> Result<(), Box<dyn Error>> {
+pub(crate) fn print(dir: &Path) -> Result<(), Box<dyn Error>> {
     let folder = dir.join("journal");
     let ours = format!("{}-", std::process::id());
     let mut spans: Vec<Value> = Vec::new();

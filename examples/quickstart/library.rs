@@ -12,14 +12,14 @@ const K1: f64 = 1.2;
 const B: f64 = 0.75;
 
 /// A paragraph or a list, with the heading that it stands under.
-pub struct Passage {
-    pub file: String,
-    pub line: usize,
-    pub text: String,
+pub(crate) struct Passage {
+    pub(crate) file: String,
+    pub(crate) line: usize,
+    pub(crate) text: String,
     counts: HashMap<String, usize>,
 }
 
-pub struct Library {
+pub(crate) struct Library {
     passages: Vec<Passage>,
     /// In how many passages a word stands.
     spread: HashMap<String, usize>,
@@ -29,7 +29,7 @@ pub struct Library {
 impl Library {
     /// Reads every `.md` file below `root`, save for hidden folders and build output.
     #[allow(clippy::cast_precision_loss)]
-    pub fn read(root: &Path) -> io::Result<Self> {
+    pub(crate) fn read(root: &Path) -> io::Result<Self> {
         let mut passages = Vec::new();
         let mut folders = vec![root.to_path_buf()];
         while let Some(folder) = folders.pop() {
@@ -59,12 +59,12 @@ impl Library {
         })
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.passages.len()
     }
 
     /// The `most` passages that fit a question best, with their scores.
-    pub fn rank(&self, question: &str, most: usize) -> Vec<(f64, &Passage)> {
+    pub(crate) fn rank(&self, question: &str, most: usize) -> Vec<(f64, &Passage)> {
         let query = content_words(question);
         let mut ranked: Vec<_> = self
             .passages
@@ -94,12 +94,31 @@ impl Library {
 }
 
 impl Passage {
+    /// A passage, if there is enough in it to be worth finding.
+    fn new(file: &str, line: usize, heading: &str, paragraph: &str) -> Option<Self> {
+        let text = paragraph.trim().replace("**", "");
+        if content_words(&text).len() < 5 {
+            return None;
+        }
+        let mut counts = HashMap::new();
+        for word in words(heading).chain(words(&text)) {
+            *counts.entry(word).or_insert(0) += 1;
+        }
+        let file = file.to_owned();
+        Some(Self {
+            file,
+            line,
+            text,
+            counts,
+        })
+    }
+
     fn length(&self) -> usize {
         self.counts.values().sum()
     }
 }
 
-/// Cuts a file at its empty lines; code is left out.
+/// Cuts a file at its empty lines and list items; code and tables are left out.
 fn cut(file: &str, text: &str, passages: &mut Vec<Passage>) {
     let mut heading = String::new();
     let mut paragraph = String::new();
@@ -109,30 +128,19 @@ fn cut(file: &str, text: &str, passages: &mut Vec<Passage>) {
         let trimmed = line.trim();
         if trimmed.starts_with("```") {
             in_code = !in_code;
-            continue;
         }
-        let is_heading = !in_code && trimmed.starts_with('#');
-        let ends = trimmed.is_empty() || is_heading;
-        if ends && content_words(&paragraph).len() > 4 {
-            let mut counts = HashMap::new();
-            for word in words(&heading).chain(words(&paragraph)) {
-                *counts.entry(word).or_insert(0) += 1;
-            }
-            passages.push(Passage {
-                file: file.to_owned(),
-                line: first_line,
-                text: paragraph.trim().to_owned(),
-                counts,
-            });
-        }
-        if ends {
+        let is_prose =
+            !in_code && !line.starts_with("    ") && !trimmed.starts_with(['|', '`', '#']);
+        let item = ["* ", "- ", "1. ", "2. ", "3. ", "4. ", "5. ", "6. "];
+        let item = item.iter().find_map(|mark| trimmed.strip_prefix(mark));
+        if !is_prose || trimmed.is_empty() || item.is_some() {
+            passages.extend(Passage::new(file, first_line, &heading, &paragraph));
             paragraph.clear();
-            first_line = index + 2;
-        } else if !in_code {
-            paragraph.push_str(trimmed);
-            paragraph.push('\n');
+            first_line = index + if item.is_some() { 1 } else { 2 };
         }
-        if is_heading {
+        if is_prose {
+            paragraph.extend([item.unwrap_or(trimmed), "\n"]);
+        } else if trimmed.starts_with('#') {
             heading = trimmed.trim_start_matches('#').trim().to_owned();
         }
     }

@@ -30,9 +30,9 @@ use serde_json::json;
 use words::content_words;
 
 const QUESTIONS: [&str; 3] = [
-    "What happens to events when the intake is down?",
-    "How do I attach an evaluation to a span?",
-    "Which data is redacted automatically?",
+    "What is tried again when it fails?",
+    "How many events may wait before the newest is dropped?",
+    "Which arguments are captured as redacted?",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

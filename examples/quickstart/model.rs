@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::library::Passage;
 use crate::words::{content_words, sentences, share, words};
 
-pub enum Model {
+pub(crate) enum Model {
     /// No model at all: it gives the sentences of the passages that share most words with
     /// the question. Its tokens are words.
     Extractive,
@@ -22,14 +22,14 @@ pub enum Model {
     },
 }
 
-pub struct Completion {
-    pub text: String,
-    pub input_tokens: u64,
-    pub output_tokens: u64,
+pub(crate) struct Completion {
+    pub(crate) text: String,
+    pub(crate) input_tokens: u64,
+    pub(crate) output_tokens: u64,
 }
 
 impl Model {
-    pub fn from_env() -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn from_env() -> Result<Self, Box<dyn Error>> {
         let var = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let Some(base_url) = var("OPENAI_BASE_URL") else {
             return Ok(Self::Extractive);
@@ -47,21 +47,21 @@ impl Model {
         })
     }
 
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         match self {
             Self::Extractive => "extractive",
             Self::OpenAi { model, .. } => model,
         }
     }
 
-    pub fn provider(&self) -> &'static str {
+    pub(crate) fn provider(&self) -> &'static str {
         match self {
             Self::Extractive => "quickstart",
             Self::OpenAi { .. } => "openai",
         }
     }
 
-    pub fn complete(
+    pub(crate) fn complete(
         &self,
         question: &str,
         passages: &[(f64, &Passage)],
@@ -123,7 +123,7 @@ impl fmt::Display for Model {
     }
 }
 
-pub fn prompt(question: &str, passages: &[(f64, &Passage)]) -> Vec<Message> {
+pub(crate) fn prompt(question: &str, passages: &[(f64, &Passage)]) -> Vec<Message> {
     let texts: Vec<&str> = passages.iter().map(|(_, passage)| &*passage.text).collect();
     vec![
         Message::system(format!(
@@ -134,7 +134,8 @@ pub fn prompt(question: &str, passages: &[(f64, &Passage)]) -> Vec<Message> {
     ]
 }
 
-/// The two sentences that share most words with the question, in the order of the text.
+/// The sentence that shares most words with the question, and the next best where it is
+/// nearly as good, in the order of the text.
 fn extract(question: &str, passages: &[(f64, &Passage)], messages: &[Message]) -> Completion {
     let asked = content_words(question);
     let all = passages
@@ -146,6 +147,8 @@ fn extract(question: &str, passages: &[(f64, &Passage)], messages: &[Message]) -
         .filter(|(_, score, _)| *score > 0.0)
         .collect();
     scored.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let enough = scored.first().map_or(0.0, |best| best.1 * 0.7);
+    scored.retain(|(_, score, _)| *score >= enough);
     scored.truncate(2);
     scored.sort_by_key(|(place, ..)| *place);
     let chosen: Vec<String> = scored.into_iter().map(|(.., sentence)| sentence).collect();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-pub type Words = BTreeSet<String>;
+pub(crate) type Words = BTreeSet<String>;
 
 /// Words that say nothing about what a text is about.
 const STOP_WORDS: &[&str] = &[
@@ -13,7 +13,7 @@ const STOP_WORDS: &[&str] = &[
 ];
 
 /// Lower-case words, in order; a plural counts as its singular.
-pub fn words(text: &str) -> impl Iterator<Item = String> + '_ {
+pub(crate) fn words(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split(|c: char| !c.is_alphanumeric() && c != '_')
         .filter(|word| !word.is_empty())
         .map(|word| {
@@ -26,7 +26,7 @@ pub fn words(text: &str) -> impl Iterator<Item = String> + '_ {
 }
 
 /// The words that carry meaning.
-pub fn content_words(text: &str) -> Words {
+pub(crate) fn content_words(text: &str) -> Words {
     words(text)
         .filter(|word| !STOP_WORDS.contains(&word.as_str()))
         .collect()
@@ -34,7 +34,7 @@ pub fn content_words(text: &str) -> Words {
 
 /// How many of `part` are in `whole`, from 0 to 1.
 #[allow(clippy::cast_precision_loss)]
-pub fn share(part: &Words, whole: &Words) -> f64 {
+pub(crate) fn share(part: &Words, whole: &Words) -> f64 {
     if part.is_empty() {
         return 0.0;
     }
@@ -42,10 +42,10 @@ pub fn share(part: &Words, whole: &Words) -> f64 {
 }
 
 /// Sentences, cut at a full stop that is followed by white space.
-pub fn sentences(text: &str) -> Vec<String> {
+pub(crate) fn sentences(text: &str) -> Vec<String> {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     text.split_inclusive(". ")
         .map(|sentence| sentence.trim().to_owned())
-        .filter(|sentence| !sentence.is_empty())
+        .filter(|sentence| content_words(sentence).len() > 2)
         .collect()
 }
