@@ -432,12 +432,14 @@ pub fn annotate<'a>(
         Some(span) => span.annotate(annotation),
         None => match context::current_span() {
             Some(span) => span.annotate(annotation),
-            None => {
-                if let Some(client) = context::current_client() {
+            // Another client may be open elsewhere; what counts is the one in force here.
+            None => match context::current_client() {
+                Some(client) => {
                     client.front.rejected();
+                    Err(AnnotateError::NoSpan)
                 }
-                Err(AnnotateError::NoSpan)
-            }
+                None => Ok(()),
+            },
         },
     }
 }

@@ -4,7 +4,12 @@
 //! fails the test when it has nothing left to exempt.
 
 mod annotations;
+mod asynchronous;
+mod attributes;
+mod captured;
 mod evaluations;
+mod failures;
+mod runtime_alone;
 mod settings;
 mod sizes;
 mod spans;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use llmobs::{AnnotateError, Annotation, Config, ConfigError, Destination, Span};
+use llmobs::{AnnotateError, Annotation, Config, ConfigError, Destination, Evaluation, Span};
 use tracing::Level;
 
 use crate::client::{Client, SOON};
@@ -161,6 +161,24 @@ fn an_annotation_outside_any_span_is_an_error() {
         assert_eq!(result, Err(AnnotateError::NoSpan));
     });
     assert_eq!(sent.stats.rejected, 1);
+}
+
+#[test]
+fn nothing_is_wrong_where_llmobs_is_off_though_another_client_is_open() {
+    let open = Client::start();
+    let off = Config::new().enabled(false).build().unwrap();
+    open.run(|| {
+        let _in = Span::task("t").start().enter();
+        off.scope(|| {
+            assert!(!llmobs::is_enabled());
+            let annotation = Annotation::new().metric("m", f64::NAN);
+            llmobs::annotate(None, annotation).unwrap();
+            let evaluation = Evaluation::new("not a label", f64::NAN);
+            llmobs::submit_evaluation(llmobs::export_span(None), evaluation).unwrap();
+        });
+    });
+    assert_eq!(off.stats().rejected, 0);
+    assert_eq!(open.sent().stats.rejected, 0);
 }
 
 #[test]
