@@ -20,6 +20,11 @@ use crate::text::{IntoText, Text};
 /// wins; input and output are replaced. What is set by hand wins over what an attribute
 /// captures by itself. Building does nothing yet and cannot fail.
 ///
+/// What is given by hand goes as it is: nothing in it is hidden by its name, as automatic
+/// capture does. Input, output and metadata each hold 5,000,000 bytes of text, 100,000
+/// values and 64 levels; what is beyond is cut and marked (`…[12 bytes cut]`,
+/// `…[rest cut]`, `…[deeper than 64 levels]`).
+///
 /// ```
 /// # use llmobs_runtime::{Annotation, Message};
 /// let annotation = Annotation::new()
@@ -60,12 +65,13 @@ impl Annotation {
         self
     }
 
-    /// Any `Serialize` as the input. It is read at once, bounded as automatic capture is.
+    /// Any `Serialize` as the input. It is read at once, within the same limits. One that
+    /// fails or panics gives a mark that says so: `<not captured: why>`.
     pub fn input_json<T: Serialize + ?Sized>(self, input: &T) -> Self {
         self.input(capture::as_given(input))
     }
 
-    /// Any `Serialize` as the output. It is read at once, bounded as automatic capture is.
+    /// Any `Serialize` as the output, read as [`input_json`](Self::input_json) does.
     pub fn output_json<T: Serialize + ?Sized>(self, output: &T) -> Self {
         self.output(capture::as_given(output))
     }
@@ -143,6 +149,8 @@ pub(crate) enum IoRepr {
     Messages(Vec<Message>),
     Documents(Vec<Document>),
     Json(Value),
+    /// JSON that was read within the limits when it was given.
+    Read(Value),
 }
 
 /// An input or an output in the form in which its kind is sent.
@@ -159,23 +167,27 @@ pub(crate) enum Content {
 }
 
 impl Io {
-    /// Brings the value into the form of its kind (reference §5.1).
+    /// Brings the value into the form of its kind (reference §5.1), within the limits of
+    /// what is captured.
     pub(crate) fn into_content(
         self,
         kind: SpanKind,
         side: Side,
     ) -> Result<Option<Content>, IoError> {
+        let io = Self(capture::bound_io(self.0));
         let content = match (kind, side) {
-            (SpanKind::Llm, _) => Content::Messages(self.into_messages(kind, side)?),
+            (SpanKind::Llm, _) => Content::Messages(io.into_messages(kind, side)?),
             (SpanKind::Embedding, Side::Input) | (SpanKind::Retrieval, Side::Output) => {
-                Content::Documents(self.into_documents(kind, side)?)
+                Content::Documents(io.into_documents(kind, side)?)
             }
-            _ => match self.0 {
+            _ => match io.0 {
                 IoRepr::Text(text) => Content::Text(text),
                 IoRepr::Texts(texts) => Content::Json(texts.into()),
-                IoRepr::Json(Value::Null) => return Ok(None),
-                IoRepr::Json(Value::String(text)) => Content::Text(text),
-                IoRepr::Json(value) => Content::Json(value),
+                IoRepr::Json(value) | IoRepr::Read(value) => match value {
+                    Value::Null => return Ok(None),
+                    Value::String(text) => Content::Text(text),
+                    value => Content::Json(value),
+                },
                 IoRepr::Messages(messages) => Content::Json(to_json(&messages)),
                 IoRepr::Documents(documents) => Content::Json(to_json(&documents)),
             },
@@ -192,7 +204,7 @@ impl Io {
             IoRepr::Text(text) => vec![text.into()],
             IoRepr::Texts(texts) => texts.into_iter().map(Message::from).collect(),
             IoRepr::Messages(messages) => messages,
-            IoRepr::Json(value) => messages_from_json(value),
+            IoRepr::Json(value) | IoRepr::Read(value) => messages_from_json(value),
             IoRepr::Documents(_) => {
                 let field = side.documents();
                 return Err(IoError::WrongKind { field, kind });
@@ -209,7 +221,7 @@ impl Io {
             IoRepr::Text(text) => vec![text.into()],
             IoRepr::Texts(texts) => texts.into_iter().map(Document::from).collect(),
             IoRepr::Documents(documents) => documents,
-            IoRepr::Json(value) => documents_from_json(value),
+            IoRepr::Json(value) | IoRepr::Read(value) => documents_from_json(value),
             IoRepr::Messages(_) => {
                 let field = side.messages();
                 return Err(IoError::WrongKind { field, kind });
@@ -266,7 +278,7 @@ fn message_from_json(value: Value) -> Message {
     match value {
         Value::String(text) => text.into(),
         value if is_message(&value) => serde_json::from_value(value).unwrap_or_default(),
-        value => value.to_string().into(),
+        value => json_text(&value).into(),
     }
 }
 
@@ -275,7 +287,7 @@ fn documents_from_json(value: Value) -> Vec<Document> {
     let one = |value: Value| match value {
         Value::String(text) => text.into(),
         value => serde_json::from_value(value.clone())
-            .unwrap_or_else(|_| Document::new(value.to_string())),
+            .unwrap_or_else(|_| Document::new(json_text(&value))),
     };
     match value {
         Value::Null => Vec::new(),
@@ -288,6 +300,11 @@ fn documents_from_json(value: Value) -> Vec<Document> {
         }
         value => vec![one(value)],
     }
+}
+
+/// A value's JSON, which has more bytes than its text has: escapes, keys' quotes.
+fn json_text(value: &Value) -> String {
+    capture::bound_text(value.to_string())
 }
 
 fn to_json<T: Serialize>(value: &T) -> Value {
@@ -441,6 +458,49 @@ mod tests {
             json!([{"content": "[1,2]", "role": ""}])
         );
         assert_eq!(messages(json!(7)), json!([{"content": "7", "role": ""}]));
+    }
+
+    #[test]
+    fn an_annotation_that_is_too_large_is_cut_once() {
+        let text = "x".repeat(5_000_007);
+        let cut = "x".repeat(5_000_000) + "…[7 bytes cut]";
+        let content = |io: Io, kind| io.into_content(kind, Side::Input).unwrap().unwrap();
+        let given = || {
+            [
+                Io::from(text.as_str()),
+                Io::from(Value::from(text.as_str())),
+                capture::as_given(&text),
+            ]
+        };
+        for io in given() {
+            assert!(matches!(content(io, SpanKind::Task), Content::Text(text) if text == cut));
+        }
+        for io in given() {
+            let content = content(io, SpanKind::Llm);
+            assert!(matches!(content, Content::Messages(m) if m[0].content == cut));
+        }
+        for io in given() {
+            let content = content(io, SpanKind::Embedding);
+            assert!(matches!(content, Content::Documents(d) if d[0].text == cut));
+        }
+        let list = Io::from(vec![text.as_str(), "more"]);
+        let Content::Json(list) = content(list, SpanKind::Task) else {
+            unreachable!("texts are JSON")
+        };
+        assert_eq!(list, json!([cut, "…[rest cut]"]));
+    }
+
+    #[test]
+    fn json_that_becomes_longer_as_text_is_cut_as_text() {
+        let value = json!({"k": "\u{1}".repeat(1_000_000)});
+        let Content::Messages(messages) = Io::from(value)
+            .into_content(SpanKind::Llm, Side::Input)
+            .unwrap()
+            .unwrap()
+        else {
+            unreachable!("an llm span has messages")
+        };
+        assert!(messages[0].content.ends_with("…[1000008 bytes cut]"));
     }
 
     #[test]

@@ -1,34 +1,169 @@
-//! Values of unknown types: the bounded serializer.
-use crate::annotation::Io;
-pub(crate) fn as_given<T: serde::Serialize + ?Sized>(value: &T) -> Io {
-    serde_json::to_value(value).unwrap_or_default().into()
-}
+//! Values of unknown types: read within limits, whatever they do (DESIGN §3.5, §3.13).
+//!
+//! This is where code of users runs on our behalf: their `Serialize`, `Debug` and
+//! `Display`. It may panic, fail, recurse or have no end; the program goes on as if we
+//! had not asked, and the span says what happened: `<my::Type: its Serialize panicked>`,
+//! `<not captured: path contains invalid UTF-8 characters>`, `…[1204 bytes cut]`,
+//! `…[rest cut]`, `…[deeper than 64 levels]`.
+//!
+//! Three things are out of our hands. The program's panic hook has printed its message
+//! before a panic reaches us, and with `panic = "abort"` none does. A `Serialize` that
+//! ignores our errors in an endless loop, and one that calls itself with the very
+//! serializer that it was given, cannot be stopped. And one that takes a lock takes it.
 
-/// What stands in place of a value that must not leave.
-pub(crate) const REDACTED: &str = "[redacted]";
+mod annotated;
+mod limits;
+mod redact;
+mod serializer;
+mod tree;
 
-/// A captured value as JSON.
-pub(crate) fn serialize<T: serde::Serialize + ?Sized>(
-    name: Option<&str>,
-    value: &T,
-) -> serde_json::Value {
-    if name.is_some_and(|name| redacted_name(name, true)) {
+use std::any::type_name;
+use std::fmt::{self, Debug, Display, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::annotation::{Io, IoRepr};
+use crate::report;
+
+pub(crate) use annotated::bound_io;
+use limits::{Budget, Clipped, Limits, dismantle};
+pub(crate) use redact::REDACTED;
+use redact::Sensitivity;
+pub(crate) use redact::redacted_name;
+use tree::Reading;
+
+/// Bytes of a value that only has `Debug` or `Display`.
+const LONGEST_TEXT: usize = 16_000;
+
+/// `value` as automatic capture shows it: within the limits, and without what is a secret
+/// by its name. `name` is the value's own, an argument's for instance.
+///
+/// As `serde_json::to_value` gives it, save that NaN and the infinities are the strings
+/// `NaN`, `inf`, `-inf`; bytes are `<n bytes>`; an integer beyond 64 bits is a string; and
+/// a key that is no text becomes its JSON text (`[1,2]`). Hidden by name are fields of
+/// structs, keys of maps and variants that hold data, at any depth. A pair in a list is
+/// not known to be a name and a value, and text that holds JSON is text.
+pub(crate) fn serialize<T: Serialize + ?Sized>(name: Option<&str>, value: &T) -> Value {
+    let sensitivity = name.map_or(Sensitivity::Open, redact::sensitivity);
+    if sensitivity == Sensitivity::Secret {
         return REDACTED.into();
     }
-    let to_value = std::panic::AssertUnwindSafe(|| serde_json::to_value(value).ok());
-    std::panic::catch_unwind(to_value)
-        .ok()
-        .flatten()
-        .unwrap_or_default()
+    let reading = Reading::new(Budget::new(&Limits::EVENT), true);
+    read(reading, sensitivity == Sensitivity::Text, value).0
 }
 
-/// A captured value as the text of its `Debug`.
-pub(crate) fn debug<T: std::fmt::Debug + ?Sized>(value: &T) -> String {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| format!("{value:?}")))
-        .unwrap_or_default()
+/// `value` as it was given by hand: within the limits, nothing hidden.
+pub(crate) fn as_given<T: Serialize + ?Sized>(value: &T) -> Io {
+    let reading = Reading::new(Budget::new(&Limits::EVENT), false);
+    Io(IoRepr::Read(read(reading, false, value).0))
 }
 
-/// Whether a value of this name must not leave.
-pub(crate) fn redacted_name(name: &str, is_string: bool) -> bool {
-    matches!(name, "api_key" | "password" | "secret") || (is_string && name == "token")
+/// `value` within the limits; as it is if it has been.
+pub(crate) fn bound(value: Value) -> Value {
+    bound_within(&mut Budget::new(&Limits::EVENT), value)
 }
+
+/// The same for an object.
+pub(crate) fn bound_map(map: Map<String, Value>) -> Map<String, Value> {
+    if map.is_empty() {
+        return map;
+    }
+    match bound(Value::Object(map)) {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+/// The same for text.
+pub(crate) fn bound_text(mut text: String) -> String {
+    Budget::new(&Limits::EVENT).cut(&mut text);
+    text
+}
+
+fn bound_within(budget: &mut Budget, value: Value) -> Value {
+    let mut left = *budget;
+    if left.take(&value, 0) {
+        *budget = left;
+        return value;
+    }
+    let (cut, reading) = read(Reading::new(*budget, false), false, &value);
+    *budget = reading.budget;
+    dismantle(value);
+    cut
+}
+
+fn read<T: Serialize + ?Sized>(
+    mut reading: Reading,
+    secret_text: bool,
+    value: &T,
+) -> (Value, Reading) {
+    let mut tree = Value::Null;
+    let panicked = panics(|| reading.read(&mut tree, secret_text, value));
+    if panicked {
+        tree = Value::String(complain(type_name::<T>(), "Serialize panicked"));
+    } else if let Some(reason) = &reading.failure {
+        complain(type_name::<T>(), reason);
+    }
+    (tree, reading)
+}
+
+/// What `{value:?}` prints, at most 16 kB of it. Nothing in it is hidden: which of it are
+/// names is not known. The caller asks [`redacted_name`] about the value's own.
+pub(crate) fn debug<T: Debug + ?Sized>(value: &T) -> String {
+    printed(type_name::<T>(), "Debug", &mut |text| {
+        write!(text, "{value:?}")
+    })
+}
+
+/// What `{value}` prints, at most 16 kB of it.
+pub(crate) fn display<T: Display + ?Sized>(value: &T) -> String {
+    printed(type_name::<T>(), "Display", &mut |text| {
+        write!(text, "{value}")
+    })
+}
+
+fn printed(
+    type_name: &str,
+    by: &str,
+    print: &mut dyn FnMut(&mut Clipped) -> fmt::Result,
+) -> String {
+    let mut text = Clipped::new(LONGEST_TEXT);
+    let mut printed = Ok(());
+    let panicked = panics(|| printed = print(&mut text));
+    if text.is_cut() {
+        // What it did after we refused to take more does not matter.
+        text.finish()
+    } else if panicked {
+        complain(type_name, &format!("{by} panicked"))
+    } else if printed.is_err() {
+        complain(type_name, &format!("{by} failed"))
+    } else {
+        text.finish()
+    }
+}
+
+/// Runs code of a user; true if it panics. What it was writing to holds what it wrote.
+fn panics(run: impl FnOnce()) -> bool {
+    let Err(payload) = catch_unwind(AssertUnwindSafe(run)) else {
+        return false;
+    };
+    // A payload is a user's too: its drop may panic.
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(second);
+    }
+    true
+}
+
+/// Tells once that a value could not be captured; the mark to put in its place.
+#[cold]
+fn complain(type_name: &str, what: &str) -> String {
+    report::once(report::Kind::Capture, || {
+        format!("a value of type {type_name} was not captured as a whole: {what}")
+    });
+    format!("<{type_name}: its {what}>")
+}
+
+#[cfg(test)]
+mod tests;

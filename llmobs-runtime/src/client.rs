@@ -117,7 +117,7 @@ impl Config {
         let inner = if settings.enabled && cfg!(feature = "enabled") {
             ClientInner::start(settings, false)?
         } else {
-            ClientInner::idle(settings)?
+            ClientInner::idle(settings)
         };
         Ok(LlmObs { inner })
     }
@@ -145,35 +145,25 @@ impl ClientInner {
         Ok(client)
     }
 
-    /// A client that takes nothing.
-    #[cfg(feature = "enabled")]
-    fn idle(settings: Settings) -> Result<Arc<Self>, ConfigError> {
-        let (worker, _) = Worker::new(&settings);
-        Ok(Arc::new(Self {
-            settings,
-            front: Front::default(),
-            open: AtomicBool::new(false),
-            global: false,
-            ledgers: Mutex::default(),
-            worker,
-        }))
-    }
-
-    #[cfg(not(feature = "enabled"))]
-    fn start(settings: Settings, _global: bool) -> Result<Arc<Self>, ConfigError> {
-        Self::idle(settings)
-    }
-
     #[cfg(not(feature = "enabled"))]
     #[allow(clippy::unnecessary_wraps, reason = "one signature for both builds")]
-    fn idle(settings: Settings) -> Result<Arc<Self>, ConfigError> {
-        Ok(Arc::new(Self {
+    fn start(settings: Settings) -> Result<Arc<Self>, ConfigError> {
+        Ok(Self::idle(settings))
+    }
+
+    /// A client that takes nothing.
+    fn idle(settings: Settings) -> Arc<Self> {
+        #[cfg(feature = "enabled")]
+        let (worker, _) = Worker::new(&settings);
+        Arc::new(Self {
             settings,
             front: Front::default(),
             open: AtomicBool::new(false),
             global: false,
             ledgers: Mutex::default(),
-        }))
+            #[cfg(feature = "enabled")]
+            worker,
+        })
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -369,10 +359,10 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if let Some(client) = self.client.take() {
-            if let Err(error) = client.shutdown(GUARD_TIMEOUT) {
-                tracing::warn!(target: "llmobs", "at shutdown: {error}");
-            }
+        if let Some(client) = self.client.take()
+            && let Err(error) = client.shutdown(GUARD_TIMEOUT)
+        {
+            report::warn(|| format!("at shutdown: {error}"));
         }
     }
 }

@@ -72,20 +72,16 @@ pub(crate) fn origin() -> Option<Origin> {
                 Entry::Root => None,
             });
         match scoped {
-            Some(client) if client.is_open() => (
-                Some(Origin {
-                    client: Arc::clone(client),
-                    parent,
-                }),
-                None,
-            ),
-            // What was scoped to a client that takes nothing is for no other one.
-            Some(client) if !client.is_global() => (None, None),
-            _ => {
-                let (client, stale) = stack.global();
-                (client.map(|client| Origin { client, parent }), stale)
+            Some(client) if client.is_open() => {
+                let client = Arc::clone(client);
+                return (Some(Origin { client, parent }), None);
             }
+            // What was scoped to a client that takes nothing is for no other one.
+            Some(client) if !client.is_global() => return (None, None),
+            _ => {}
         }
+        let (client, stale) = stack.global();
+        (client.map(|client| Origin { client, parent }), stale)
     })?;
     // A client's last handle may go here: not under the borrow.
     drop(stale);

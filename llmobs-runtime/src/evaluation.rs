@@ -243,7 +243,8 @@ impl EvaluationValue {
     }
 }
 
-fn shortened(text: &str) -> String {
+/// The beginning of a value that is shown in an error.
+pub(crate) fn shortened(text: &str) -> String {
     const SHOWN: usize = 80;
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -294,8 +294,27 @@ impl EvaluationEvent {
         }
     }
 
+    /// Adds tags as they stand on the wire. One whose key is ours takes the place of ours;
+    /// of the others a key may come several times, the same tag only once.
+    pub(crate) fn add_wire_tags(&mut self, tags: impl IntoIterator<Item = String>) {
+        let ours: Vec<String> = self.tags.clone();
+        let key = |tag: &str| tag.split_once(':').map_or(tag.len(), |(key, _)| key.len());
+        for tag in tags {
+            if self.tags.contains(&tag) {
+                continue;
+            }
+            let same_key = |other: &&mut String| {
+                ours.contains(other) && other[..key(other)] == tag[..key(&tag)]
+            };
+            match self.tags.iter_mut().find(same_key) {
+                Some(other) => *other = tag,
+                None => self.tags.push(tag),
+            }
+        }
+    }
+
     pub(crate) fn set_value(&mut self, value: CheckedValue) {
-        self.metric_type = match value {
+        let metric_type = match value {
             CheckedValue::Score(number) => {
                 self.score_value = Some(number);
                 "score"
@@ -312,8 +331,8 @@ impl EvaluationEvent {
                 self.json_value = Some(map);
                 "json"
             }
-        }
-        .to_owned();
+        };
+        metric_type.clone_into(&mut self.metric_type);
     }
 
     /// The bytes that the event holds until it is encoded, roughly.
@@ -353,6 +372,17 @@ mod tests {
             inner.as_str(),
             Some(r#"{"l10":{"l11":{"l12":{"l13":{"l14":0}}}}}"#)
         );
+    }
+
+    #[test]
+    fn tags_from_the_wire_replace_ours_and_keep_each_other() {
+        let join = JoinOn::tag("k".into(), "v".into());
+        let mut event =
+            EvaluationEvent::new("l".into(), join, EvaluationScope::Span, "app".into(), 1);
+        let given = ["team:a", "bare", "ml_app:x", "team:b", "team:a", "ml_app:y"];
+        event.add_wire_tags(given.map(String::from));
+        let expected = ["ml_app:x", "team:a", "bare", "team:b", "ml_app:y"];
+        assert_eq!(event.tags[1..], expected);
     }
 
     #[test]

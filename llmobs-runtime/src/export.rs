@@ -10,7 +10,7 @@ mod journal;
 pub(crate) mod memory;
 
 #[cfg(feature = "enabled")]
-pub(crate) use active::{Exporter, Outcome, frame};
+pub(crate) use active::{Encoded, Exporter, Line, Outcome, frame};
 #[cfg(feature = "enabled")]
 pub(crate) use choose::{choose, without_agent};
 
@@ -24,7 +24,19 @@ mod active {
     use super::memory::Memory;
     use crate::config::Settings;
     use crate::stats::EventKind;
-    use crate::worker::batch::{Frame, Pending};
+    use crate::worker::batch::Frame;
+
+    /// One event as a destination takes it.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Line<'a> {
+        pub(crate) json: &'a [u8],
+        pub(crate) made_ms: u64,
+    }
+
+    /// What holds an event that is ready to be sent.
+    pub(crate) trait Encoded {
+        fn line(&self) -> Line<'_>;
+    }
 
     /// What one attempt came to.
     pub(crate) enum Outcome {
@@ -36,6 +48,8 @@ mod active {
             after: Option<Duration>,
             reason: String,
         },
+        /// The server does not let us in: somebody has to mend that before another attempt.
+        Barred { after: Duration, reason: String },
         /// It was sent and no answer came in time: the server may have it.
         Unanswered { reason: String },
         /// The server refuses the whole because of a part, or because of its size.
@@ -54,6 +68,9 @@ mod active {
         /// The journal until an Agent appears.
         JournalMeanwhile(Journal, AgentWatch),
         Memory(Memory),
+        /// Memory in place of a journal that cannot be written, and why: it keeps what it
+        /// gets only as long as the process lives.
+        LastResort(Memory, String),
     }
 
     impl Exporter {
@@ -61,7 +78,7 @@ mod active {
             match self {
                 Self::Datadog(datadog) => datadog.name(),
                 Self::Journal(journal) | Self::JournalMeanwhile(journal, _) => journal.name(),
-                Self::Memory(_) => "memory".to_owned(),
+                Self::Memory(_) | Self::LastResort(..) => "memory".to_owned(),
             }
         }
 
@@ -94,15 +111,15 @@ mod active {
         }
 
         /// Tries once.
-        pub(crate) async fn export(&mut self, kind: EventKind, events: &[Pending]) -> Outcome {
+        pub(crate) async fn export(&mut self, kind: EventKind, events: &[Line<'_>]) -> Outcome {
             match self {
                 Self::Datadog(datadog) => datadog.export(kind, events).await,
                 Self::Journal(journal) | Self::JournalMeanwhile(journal, _) => {
-                    journal.export(events)
+                    journal.export(kind, events)
                 }
-                Self::Memory(memory) => {
-                    for pending in events {
-                        memory.keep(pending.event.kind, &pending.event.json);
+                Self::Memory(memory) | Self::LastResort(memory, _) => {
+                    for event in events {
+                        memory.keep(kind, event.json);
                     }
                     Outcome::Delivered
                 }

@@ -2,9 +2,10 @@
 
 use std::any::Any;
 use std::error::Error;
-use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
+
+use crate::capture;
 
 /// How many sources of an error are followed; a chain that is longer, or a ring, ends there.
 const LONGEST_CHAIN: usize = 64;
@@ -29,7 +30,7 @@ impl SpanError {
     }
 
     pub(crate) fn from_error<E: Error + ?Sized>(error: &E) -> Self {
-        let mut span_error = Self::new(std::any::type_name::<E>(), error.to_string());
+        let mut span_error = Self::new(std::any::type_name::<E>(), capture::display(error));
         span_error.add_sources(error.source());
         span_error
     }
@@ -38,7 +39,8 @@ impl SpanError {
     pub(crate) fn add_sources(&mut self, first: Option<&(dyn Error + 'static)>) {
         let sources = std::iter::successors(first, |&error| error.source());
         for source in sources.take(LONGEST_CHAIN) {
-            let _ = write!(self.stack, "\nCaused by: {source}");
+            self.stack.push_str("\nCaused by: ");
+            self.stack.push_str(&capture::display(source));
         }
     }
 

@@ -83,6 +83,16 @@ impl Message {
         self
     }
 
+    /// What the message says.
+    pub fn content(&self) -> &str {
+        &self.content
+    }
+
+    /// Who says it; empty where nobody said.
+    pub fn role(&self) -> &str {
+        &self.role
+    }
+
     /// The first thing in the message that the wire does not allow.
     pub(crate) fn flaw(&self) -> Option<String> {
         let call = self.tool_calls.iter().find_map(ToolCall::flaw);

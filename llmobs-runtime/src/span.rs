@@ -12,6 +12,7 @@ use std::time::Instant;
 use serde_json::{Map, Value};
 
 use crate::annotation::{AnnotateError, Annotation, Content, Io, IoError, Side};
+use crate::capture;
 use crate::client::ClientInner;
 use crate::clock;
 use crate::context::{self, Origin, SpanGuard};
@@ -155,24 +156,6 @@ impl Span {
 
     pub(crate) fn inner(&self) -> Option<&Arc<SpanInner>> {
         self.inner.as_ref()
-    }
-
-    /// The handle that is current on this thread; the span lives until it, too, is dropped.
-    pub(crate) fn current() -> Option<Self> {
-        context::current_span().and_then(|inner| Self::reopen(&inner))
-    }
-
-    /// A new handle, unless the last one has gone.
-    fn reopen(inner: &Arc<SpanInner>) -> Option<Self> {
-        inner
-            .handles
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |handles| {
-                (handles > 0).then_some(handles + 1)
-            })
-            .ok()?;
-        Some(Self {
-            inner: Some(Arc::clone(inner)),
-        })
     }
 
     /// Makes the span current on this thread until the guard is dropped. The guard holds
@@ -361,7 +344,7 @@ impl SpanInner {
                 model_name: filled(start.model_name),
                 model_provider: filled(start.model_provider),
                 agent_version: filled(start.agent_version),
-                metadata: start.metadata,
+                metadata: capture::bound_map(start.metadata),
                 input: start.input,
                 tags: start.tags,
                 session,
@@ -444,6 +427,7 @@ impl SpanInner {
         };
         let input = io(annotation.input, Side::Input);
         let output = io(annotation.output, Side::Output);
+        let metadata = capture::bound_map(annotation.metadata);
 
         let mut data = self.lock();
         if data.end.is_some() {
@@ -451,7 +435,7 @@ impl SpanInner {
                 name: self.name.to_string(),
             });
         }
-        data.metadata.extend(annotation.metadata);
+        data.metadata.extend(metadata);
         for (key, number) in annotation.metrics {
             match metric(key, number) {
                 Ok((key, number)) => set(&mut data.metrics, key, number),

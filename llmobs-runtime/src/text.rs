@@ -97,6 +97,10 @@ mod tests {
     }
 
     #[test]
+    #[allow(
+        clippy::needless_borrows_for_generic_args,
+        reason = "the references are the case"
+    )]
     fn every_form_of_text_is_taken() {
         let owned = String::from("a");
         for given in [

@@ -8,7 +8,7 @@ pub(crate) mod batch;
 mod encode;
 mod lane;
 pub(crate) mod queue;
-mod retry;
+pub(crate) mod retry;
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -174,7 +174,7 @@ impl Start {
 struct Running {
     receiver: Receiver,
     settings: Settings,
-    gatherings: [Gathering; 3],
+    gatherings: [Gathering<Arc<Event>>; 3],
     lanes: Lanes,
     flushes: Vec<(Flush, Mark)>,
 }
@@ -240,16 +240,18 @@ impl Running {
             .fold(TICK, Duration::min)
     }
 
-    /// Takes what is in the queue and encodes it.
+    /// Takes what is in the queue by now and encodes it. What comes in the meantime is
+    /// left for the next time, or a caller that is faster than we are would keep us here.
     async fn drain(&mut self) {
         let anchor = Anchor::now();
-        let mut taken = 0;
-        while let Some(queued) = self.receiver.next() {
+        for taken in 1..=self.receiver.budget.events() {
+            let Some(queued) = self.receiver.next() else {
+                return;
+            };
             let weight = queued.weight;
             if let Some(payload) = queued.take() {
                 self.take(payload, weight, &anchor);
             }
-            taken += 1;
             if taken % AT_ONCE == 0 {
                 tokio::task::yield_now().await;
             }
@@ -262,7 +264,7 @@ impl Running {
                 let largest = self.gatherings[EventKind::Span as usize].largest_event();
                 let limit = self.settings.event_size_bytes.min(largest);
                 let mut event = encode::span(&span, anchor);
-                let made_ms = (event.start_ns + event.duration) / 1_000_000;
+                let made_ms = event.start_ns.saturating_add(event.duration) / 1_000_000;
                 (
                     EventKind::Span,
                     made_ms,
@@ -275,9 +277,9 @@ impl Running {
             }
         };
         let gathering = &mut self.gatherings[kind as usize];
-        let json = json.and_then(|json| match json.len() <= gathering.largest_event() {
-            true => Ok(json),
-            false => Err(DropReason::TooLarge),
+        let json = json.and_then(|json| {
+            let fits = json.len() <= gathering.largest_event();
+            fits.then_some(json).ok_or(DropReason::TooLarge)
         });
         match json {
             Ok(json) => {
@@ -343,6 +345,10 @@ impl Running {
         }
         let done = self.lanes.reached(&mark);
         self.lanes.close().await;
+        // What came too late is counted now, not after the answer.
+        while let Some(late) = self.receiver.next() {
+            drop(late);
+        }
         waiting.extend(self.flushes.drain(..).map(|(flush, _)| flush.answer));
         for answer in waiting {
             answer.tell(done);

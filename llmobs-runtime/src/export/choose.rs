@@ -1,7 +1,7 @@
 //! Which destination: what the code says, else what is found (DESIGN §3.10).
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Exporter;
 use super::datadog::Datadog;
@@ -12,8 +12,8 @@ use crate::report;
 
 /// Where a Datadog Agent puts its socket by default.
 const DEFAULT_SOCKET: &str = "/var/run/datadog/apm.socket";
-/// How often an Agent that was not there is looked for again.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// How often an Agent that was not there is looked for again, in flush intervals.
+const LOOK_AGAIN: u32 = 10;
 
 /// The destinations, at least one. Says in one line which they are.
 pub(crate) async fn choose(settings: &Settings) -> Vec<Exporter> {
@@ -25,6 +25,12 @@ pub(crate) async fn choose(settings: &Settings) -> Vec<Exporter> {
             .map(|destination| open(destination, settings))
             .collect()
     };
+    if settings.spool {
+        report::warn(|| {
+            "LLMOBS_SPOOL is set, but this version has no spool yet: what waits stays in memory"
+                .to_owned()
+        });
+    }
     report::info(|| {
         let names: Vec<String> = exporters.iter().map(Exporter::name).collect();
         let capture = match settings.capture {
@@ -43,7 +49,7 @@ pub(crate) async fn choose(settings: &Settings) -> Vec<Exporter> {
 
 fn open(destination: &Destination, settings: &Settings) -> Exporter {
     match destination {
-        Destination::Agent => datadog(Datadog::agent(&settings.agent.url, settings), settings),
+        Destination::Agent => agent_only(settings),
         Destination::Agentless => datadog(Datadog::agentless(settings), settings),
         Destination::Journal => journal(settings),
         Destination::Memory(memory) => Exporter::Memory(memory.clone()),
@@ -60,13 +66,18 @@ fn datadog(built: Result<Datadog, String>, settings: &Settings) -> Exporter {
     }
 }
 
+/// An Agent that nothing else may stand in for: events wait for it.
+fn agent_only(settings: &Settings) -> Exporter {
+    let agent = Datadog::agent(&settings.agent.url, settings);
+    datadog(agent.map(Datadog::without_substitute), settings)
+}
+
 async fn find(settings: &Settings) -> Exporter {
     match settings.agentless {
         Some(true) => return datadog(Datadog::agentless(settings), settings),
+        Some(false) => return agent_only(settings),
         // An origin that takes the Agent's place needs no asking.
-        _ if settings.override_origin.is_some() || settings.agentless == Some(false) => {
-            return datadog(Datadog::agent(&settings.agent.url, settings), settings);
-        }
+        _ if settings.override_origin.is_some() => return agent_only(settings),
         _ if settings.agent.named => {
             return datadog(Datadog::agent(&settings.agent.url, settings), settings);
         }
@@ -87,10 +98,10 @@ async fn default_agent(settings: &Settings) -> Option<Exporter> {
         .into_iter()
         .flatten()
     {
-        if let Ok(mut agent) = Datadog::agent(url, settings) {
-            if agent.offers_proxy().await == Some(true) {
-                return Some(Exporter::Datadog(Box::new(agent)));
-            }
+        if let Ok(mut agent) = Datadog::agent(url, settings)
+            && agent.offers_proxy().await == Some(true)
+        {
+            return Some(Exporter::Datadog(Box::new(agent)));
         }
     }
     None
@@ -112,7 +123,7 @@ pub(crate) fn without_agent(settings: &Settings) -> Exporter {
     }
     let exporter = match journal(settings) {
         Exporter::Journal(journal) if may_find_agent(&settings.agent) => {
-            Exporter::JournalMeanwhile(journal, AgentWatch::new())
+            Exporter::JournalMeanwhile(journal, AgentWatch::new(settings))
         }
         other => other,
     };
@@ -134,15 +145,17 @@ fn journal(settings: &Settings) -> Exporter {
     match Journal::open(&settings.dir) {
         Ok(journal) => Exporter::Journal(journal),
         Err(error) => {
+            let reason = format!(
+                "the journal in {} cannot be written ({error})",
+                settings.dir.display()
+            );
             report::error(|| {
                 format!(
-                    "the journal in {} cannot be written ({error}): events stay in memory, and \
-                     the newest {} bytes of them are kept",
-                    settings.dir.display(),
+                    "{reason}: events stay in memory, and the newest {} bytes of them are kept",
                     settings.max_bytes
                 )
             });
-            Exporter::Memory(Memory::bounded(settings.max_bytes))
+            Exporter::LastResort(Memory::bounded(settings.max_bytes), reason)
         }
     }
 }
@@ -154,9 +167,9 @@ pub(crate) struct AgentWatch {
 }
 
 impl AgentWatch {
-    fn new() -> Self {
+    fn new(settings: &Settings) -> Self {
         Self {
-            next: Instant::now() + LOOK_AGAIN,
+            next: Instant::now() + settings.flush_interval * LOOK_AGAIN,
         }
     }
 
@@ -164,7 +177,7 @@ impl AgentWatch {
         if Instant::now() < self.next {
             return None;
         }
-        self.next = Instant::now() + LOOK_AGAIN;
+        *self = Self::new(settings);
         let agent = default_agent(settings).await?;
         report::info(|| format!("an Agent has appeared: sending to {}", agent.name()));
         Some(agent)

@@ -7,12 +7,12 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AF
 use reqwest::{Client, ClientBuilder, StatusCode};
 use serde_json::Value;
 
-use super::Outcome;
+use super::{Line, Outcome};
 use crate::config::{Origin, Settings};
 use crate::container;
 use crate::event::VERSION;
 use crate::stats::EventKind;
-use crate::worker::batch::{Frame, Pending};
+use crate::worker::batch::Frame;
 
 const SPANS_PATH: &str = "/api/v2/llmobs";
 const EVALUATIONS_PATH: &str = "/api/intake/llm-obs/v2/eval-metric";
@@ -47,6 +47,8 @@ enum Door {
         prefix: &'static str,
         /// It has said that it has the proxy, or need not be asked.
         known: bool,
+        /// Without the proxy it counts as no Agent at all, and another destination is taken.
+        may_be_replaced: bool,
     },
     Intake {
         site: String,
@@ -89,8 +91,20 @@ impl Datadog {
                     PROXY
                 },
                 known: overridden.is_some(),
+                may_be_replaced: true,
             },
         })
+    }
+
+    /// Events wait for this Agent, whether it has the proxy by now or not.
+    pub(super) fn without_substitute(mut self) -> Self {
+        if let Door::Agent {
+            may_be_replaced, ..
+        } = &mut self.door
+        {
+            *may_be_replaced = false;
+        }
+        self
     }
 
     pub(super) fn agentless(settings: &Settings) -> Result<Self, String> {
@@ -155,10 +169,7 @@ impl Datadog {
         let mut response = request.send().await.ok()?;
         if !response.status().is_success() {
             // Something answers there that is no Agent, or an Agent that is not ready.
-            return match response.status().is_server_error() {
-                true => None,
-                false => Some(false),
-            };
+            return (!response.status().is_server_error()).then_some(false);
         }
         let info: Value = serde_json::from_slice(&bounded(&mut response).await).unwrap_or_default();
         let endpoints = info["endpoints"].as_array();
@@ -171,18 +182,22 @@ impl Datadog {
     }
 
     /// Posts the events once.
-    pub(super) async fn export(&mut self, kind: EventKind, events: &[Pending]) -> Outcome {
-        if matches!(self.door, Door::Agent { known: false, .. }) {
-            match self.offers_proxy().await {
-                Some(true) => {}
-                Some(false) => return Outcome::Elsewhere,
-                None => {
-                    let reason = "it does not answer".to_owned();
-                    return Outcome::Retry {
-                        after: None,
-                        reason,
-                    };
-                }
+    pub(super) async fn export(&mut self, kind: EventKind, events: &[Line<'_>]) -> Outcome {
+        if let Door::Agent {
+            known: false,
+            may_be_replaced,
+            ..
+        } = self.door
+        {
+            let reason = match self.offers_proxy().await {
+                Some(true) => None,
+                Some(false) if may_be_replaced => return Outcome::Elsewhere,
+                Some(false) => Some(format!("its /info does not list {PROXY}")),
+                None => Some("it does not answer".to_owned()),
+            };
+            if let Some(reason) = reason {
+                let after = None;
+                return Outcome::Retry { after, reason };
             }
         }
         let (url, subdomain) = self.endpoint(kind);
@@ -246,14 +261,14 @@ impl Datadog {
                     }
                     Door::Agent { .. } => format!("{reason}; does the Agent have a valid API key?"),
                 };
-                let after = Some(after.unwrap_or(PAUSE));
-                Outcome::Retry { after, reason }
+                let after = after.unwrap_or(PAUSE);
+                Outcome::Barred { after, reason }
             }
             // A redirect leads the key to another place: it is not followed, and somebody
             // has to mend the address.
             status if status.is_redirection() => {
-                let after = Some(after.unwrap_or(PAUSE));
-                Outcome::Retry { after, reason }
+                let after = after.unwrap_or(PAUSE);
+                Outcome::Barred { after, reason }
             }
             StatusCode::NOT_FOUND => match &mut self.door {
                 Door::Agent { known, .. } if *known => {
@@ -308,7 +323,7 @@ fn tls_config(needed: bool) -> Result<rustls::ClientConfig, String> {
     }
     builder
         .with_platform_verifier()
-        .map(|builder| builder.with_no_client_auth())
+        .map(rustls::ConfigBuilder::<_, rustls::client::WantsClientCert>::with_no_client_auth)
         .map_err(|error| format!("the system's certificates cannot be read ({error})"))
 }
 
@@ -366,20 +381,18 @@ pub(super) fn frame(kind: EventKind) -> Frame {
     }
 }
 
-fn body(kind: EventKind, events: &[Pending]) -> Vec<u8> {
+fn body(kind: EventKind, events: &[Line<'_>]) -> Vec<u8> {
     let envelope = Envelope::of(kind);
     let frame = frame(kind);
-    let bytes = events
-        .iter()
-        .map(|pending| pending.event.json.len() + frame.each);
+    let bytes = events.iter().map(|event| event.json.len() + frame.each);
     let mut body = Vec::with_capacity(frame.around + bytes.sum::<usize>());
     body.extend(envelope.open.as_bytes());
-    for (index, pending) in events.iter().enumerate() {
+    for (index, event) in events.iter().enumerate() {
         if index > 0 {
             body.push(b',');
         }
         body.extend(envelope.before.as_bytes());
-        body.extend(&*pending.event.json);
+        body.extend(event.json);
         body.extend(envelope.after.as_bytes());
     }
     body.extend(envelope.close.as_bytes());

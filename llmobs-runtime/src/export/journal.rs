@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::Outcome;
+use super::{Line, Outcome};
 use crate::clock;
-use crate::worker::batch::{Event, Pending};
+use crate::stats::EventKind;
 
 /// A segment is closed when it passes this size.
 const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
@@ -57,9 +57,9 @@ impl Journal {
         format!("journal {}", self.dir.display())
     }
 
-    pub(super) fn export(&self, events: &[Pending]) -> Outcome {
+    pub(super) fn export(&self, kind: EventKind, events: &[Line<'_>]) -> Outcome {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        match writer.append(events) {
+        match writer.append(kind, events) {
             Ok(()) => Outcome::Delivered,
             Err(error) => Outcome::Retry {
                 after: None,
@@ -70,10 +70,10 @@ impl Journal {
 }
 
 impl Writer {
-    fn append(&mut self, events: &[Pending]) -> io::Result<()> {
+    fn append(&mut self, kind: EventKind, events: &[Line<'_>]) -> io::Result<()> {
         let mut lines = Vec::new();
-        for pending in events {
-            line(&mut lines, &pending.event);
+        for event in events {
+            line(&mut lines, kind, event);
         }
         if self
             .segment
@@ -121,14 +121,14 @@ impl Writer {
     }
 }
 
-fn line(lines: &mut Vec<u8>, event: &Event) {
+fn line(lines: &mut Vec<u8>, kind: EventKind, event: &Line<'_>) {
     let head = format!(
         r#"{{"v":1,"kind":"{}","made_ms":{},"event":"#,
-        event.kind.as_str(),
+        kind.as_str(),
         event.made_ms
     );
     lines.extend(head.as_bytes());
-    lines.extend(&*event.json);
+    lines.extend(event.json);
     lines.extend(b"}\n");
 }
 

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::lane::Account;
 use super::queue::Budget;
+use super::retry::Fate;
+use crate::export::{Encoded, Line};
 use crate::stats::{DropReason, EventKind};
 
 /// The most events that one request carries (DESIGN §3.8).
@@ -66,14 +68,17 @@ impl Pending {
         })
     }
 
-    pub(crate) fn delivered(mut self) {
+    pub(super) fn settle(mut self, fate: &Fate) {
         self.settled = true;
-        self.account.ledger.delivered(self.event.kind, 1);
-    }
-
-    pub(crate) fn dropped(mut self, reason: DropReason) {
-        self.settled = true;
-        self.account.ledger.dropped(self.event.kind, reason);
+        let (ledger, kind) = (&self.account.ledger, self.event.kind);
+        match fate {
+            Fate::Delivered => ledger.delivered(kind, 1),
+            Fate::Refused(_) => ledger.dropped(kind, DropReason::Refused),
+            // A worker never runs out of tries.
+            Fate::Unanswered(_) | Fate::OutOfTries(_) => {
+                ledger.dropped(kind, DropReason::Unanswered);
+            }
+        }
     }
 }
 
@@ -87,6 +92,21 @@ impl Drop for Pending {
     }
 }
 
+impl Encoded for Arc<Event> {
+    fn line(&self) -> Line<'_> {
+        Line {
+            json: &self.json,
+            made_ms: self.made_ms,
+        }
+    }
+}
+
+impl Encoded for Pending {
+    fn line(&self) -> Line<'_> {
+        self.event.line()
+    }
+}
+
 /// Events of one kind that go out in one request.
 pub(crate) struct Batch {
     pub(crate) kind: EventKind,
@@ -96,9 +116,9 @@ pub(crate) struct Batch {
 }
 
 /// Gathers the events of one kind until a request is full or old enough.
-pub(super) struct Gathering {
+pub(crate) struct Gathering<E> {
     kind: EventKind,
-    events: Vec<Arc<Event>>,
+    events: Vec<E>,
     bytes: usize,
     oldest: Option<Instant>,
     frame: Frame,
@@ -114,8 +134,8 @@ pub(crate) struct Frame {
     pub(crate) each: usize,
 }
 
-impl Gathering {
-    pub(super) fn new(kind: EventKind, frame: Frame, most_bytes: usize) -> Self {
+impl<E: Encoded> Gathering<E> {
+    pub(crate) fn new(kind: EventKind, frame: Frame, most_bytes: usize) -> Self {
         Self {
             kind,
             events: Vec::new(),
@@ -127,14 +147,14 @@ impl Gathering {
     }
 
     /// The largest event that fits into a request of its own.
-    pub(super) fn largest_event(&self) -> usize {
+    pub(crate) fn largest_event(&self) -> usize {
         self.most_bytes
             .saturating_sub(self.frame.around + self.frame.each)
     }
 
     /// Adds an event; gives back what had to go before it.
-    pub(super) fn add(&mut self, event: Arc<Event>) -> Option<Vec<Arc<Event>>> {
-        let size = event.json.len() + self.frame.each;
+    pub(crate) fn add(&mut self, event: E) -> Option<Vec<E>> {
+        let size = event.line().json.len() + self.frame.each;
         let full = self.events.len() >= MOST_EVENTS || self.bytes + size > self.most_bytes;
         let sealed = if full { self.seal() } else { None };
         self.oldest.get_or_insert_with(Instant::now);
@@ -144,12 +164,12 @@ impl Gathering {
     }
 
     /// What was gathered, if its oldest event has waited for `age`.
-    pub(super) fn seal_aged(&mut self, age: Duration) -> Option<Vec<Arc<Event>>> {
+    pub(super) fn seal_aged(&mut self, age: Duration) -> Option<Vec<E>> {
         let old = self.oldest.is_some_and(|oldest| oldest.elapsed() >= age);
         if old { self.seal() } else { None }
     }
 
-    pub(super) fn seal(&mut self) -> Option<Vec<Arc<Event>>> {
+    pub(crate) fn seal(&mut self) -> Option<Vec<E>> {
         self.oldest = None;
         self.bytes = self.frame.around;
         let events = std::mem::take(&mut self.events);
@@ -169,7 +189,7 @@ mod tests {
         Event::new(EventKind::Span, vec![b' '; len], 0, Arc::clone(budget), 0)
     }
 
-    fn gathering(most_bytes: usize) -> (Gathering, Arc<Budget>) {
+    fn gathering(most_bytes: usize) -> (Gathering<Arc<Event>>, Arc<Budget>) {
         let frame = Frame { around: 2, each: 3 };
         let budget = Arc::new(Budget::new(usize::MAX, usize::MAX));
         let gathering = Gathering::new(EventKind::Span, frame, most_bytes);

@@ -60,6 +60,7 @@ impl Lanes {
                         exporter.clone(),
                         settings.clone(),
                         Arc::clone(&account.ledger),
+                        retry::Patience::Endless,
                     ),
                     batches: receiver,
                     settled: Arc::clone(&settled),
@@ -150,7 +151,9 @@ impl Task {
     async fn run(mut self) {
         while let Some(batch) = self.batches.recv().await {
             let number = batch.number;
-            self.delivery.deliver(batch.kind, batch.events).await;
+            self.delivery
+                .deliver(batch.kind, batch.events, Pending::settle)
+                .await;
             self.settled.store(number, Ordering::Release);
             if let Some(control) = self.progress.upgrade() {
                 let _ = control.send(Control::Progress);

@@ -92,6 +92,11 @@ impl Budget {
         Ok(events * 2 >= self.max_events || bytes * 2 >= self.max_bytes)
     }
 
+    /// How many events wait anywhere.
+    pub(super) fn events(&self) -> usize {
+        self.events.load(Ordering::Acquire)
+    }
+
     pub(super) fn release(&self, events: usize, bytes: usize) {
         self.events.fetch_sub(events, Ordering::AcqRel);
         self.bytes.fetch_sub(bytes, Ordering::AcqRel);

@@ -4,96 +4,174 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::batch::Pending;
 use crate::config::Settings;
-use crate::export::{Exporter, Outcome};
+use crate::export::{Encoded, Exporter, Line, Outcome};
 use crate::report;
-use crate::stats::{DropReason, EventKind, Ledger};
+use crate::stats::{EventKind, Ledger};
 
 /// The first wait is at most this long, and each further one may be twice the one before.
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 /// The most that a server's `Retry-After` is obeyed for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
+/// After so many requests in a row that ran out of tries, the destination counts as down.
+const MOST_EXHAUSTED: u32 = 2;
+
+/// How long failures are borne.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Patience {
+    /// As long as the worker lives.
+    Endless,
+    /// Somebody waits for the result.
+    Bounded {
+        /// How often one request is tried.
+        tries: u32,
+        /// A server that asks for a longer pause is not waited for.
+        longest_wait: Duration,
+    },
+}
+
+/// What became of an event; the texts name the destination and quote it.
+#[derive(Clone, Debug)]
+pub(crate) enum Fate {
+    Delivered,
+    /// The destination said no to it.
+    Refused(String),
+    /// It was sent and not answered: the destination may have it.
+    Unanswered(String),
+    /// It did not get through while patience lasted.
+    OutOfTries(String),
+}
 
 /// One lane's way to its destination.
-pub(super) struct Delivery {
+pub(crate) struct Delivery {
     exporter: Exporter,
     settings: Settings,
     ledger: Arc<Ledger>,
+    patience: Patience,
     /// Failures in a row, for the backoff.
     failures: u32,
     /// A failure that lasts is told once, and its end as well.
     told: bool,
+    /// Requests in a row that ran out of tries.
+    exhausted: u32,
+    /// Why nothing more is sent; only where patience is bounded.
+    hopeless: Option<String>,
 }
 
 impl Delivery {
-    pub(super) fn new(exporter: Exporter, settings: Settings, ledger: Arc<Ledger>) -> Self {
+    pub(crate) fn new(
+        exporter: Exporter,
+        settings: Settings,
+        ledger: Arc<Ledger>,
+        patience: Patience,
+    ) -> Self {
         Self {
             exporter,
             settings,
             ledger,
+            patience,
             failures: 0,
             told: false,
+            exhausted: 0,
+            hopeless: None,
         }
     }
 
-    /// Delivers the events; returns when each of them is settled.
-    pub(super) async fn deliver(&mut self, kind: EventKind, events: Vec<Pending>) {
+    /// Delivers the events; returns when `settle` was called for each of them.
+    pub(crate) async fn deliver<E: Encoded>(
+        &mut self,
+        kind: EventKind,
+        events: Vec<E>,
+        mut settle: impl FnMut(E, &Fate),
+    ) {
         // The next part stands last.
         let mut parts = vec![Part::new(events)];
-        while let Some(mut part) = parts.pop() {
-            if self.exporter.reconsider(&self.settings).await {
-                self.ledger.rename(self.exporter.name());
-            }
-            let outcome = self.exporter.export(kind, &part.events).await;
-            match outcome {
-                Outcome::Delivered => {
-                    self.succeeded();
-                    part.events.into_iter().for_each(Pending::delivered);
-                }
-                Outcome::Retry { after, reason } => {
-                    self.wait(after, &reason).await;
-                    parts.push(part);
-                }
-                Outcome::Unanswered { reason } => {
-                    // The server may have it. A span that comes twice is one span; an
-                    // evaluation counts twice, so it is risked once.
-                    let count = part.events.len() as u64;
-                    if kind != EventKind::Span && part.unanswered {
-                        self.give_up(part.events, DropReason::Unanswered, &reason);
-                        continue;
+        while let Some(part) = parts.pop() {
+            match self.attempt(kind, part).await {
+                Step::Settled(events, fate) => {
+                    for event in events {
+                        settle(event, &fate);
                     }
-                    self.ledger.possible_duplicates(count);
-                    part.unanswered = true;
-                    self.wait(None, &reason).await;
-                    parts.push(part);
                 }
-                Outcome::Divide { reason } if part.events.len() == 1 => {
-                    self.give_up(part.events, DropReason::Refused, &reason);
+                Step::Again(part) => parts.push(part),
+                Step::Divided(first, second) => parts.extend([second, first]),
+            }
+        }
+    }
+
+    async fn attempt<E: Encoded>(&mut self, kind: EventKind, mut part: Part<E>) -> Step<E> {
+        if let Some(reason) = self.no_use() {
+            return Step::Settled(part.events, Fate::OutOfTries(reason));
+        }
+        if self.exporter.reconsider(&self.settings).await {
+            self.ledger.rename(self.exporter.name());
+        }
+        let outcome = {
+            let lines: Vec<Line<'_>> = part.events.iter().map(E::line).collect();
+            self.exporter.export(kind, &lines).await
+        };
+        part.tries += 1;
+        match outcome {
+            Outcome::Delivered => {
+                self.succeeded();
+                Step::Settled(part.events, Fate::Delivered)
+            }
+            Outcome::Retry { after, reason } => self.again(part, after, &reason).await,
+            Outcome::Barred { after, reason } => match self.patience {
+                Patience::Endless => self.again(part, Some(after), &reason).await,
+                Patience::Bounded { .. } => self.run_out(part, &reason, true),
+            },
+            Outcome::Unanswered { reason } => {
+                // The server may have it. A span that comes twice is one span; an
+                // evaluation counts twice, so it is risked once.
+                let is_last = kind != EventKind::Span && part.unanswered;
+                part.unanswered = true;
+                if is_last {
+                    return self.run_out(part, &reason, false);
                 }
-                Outcome::Divide { .. } => {
-                    let half = part.events.split_off(part.events.len() / 2);
-                    parts.push(Part::new(half));
-                    parts.push(Part::new(part.events));
-                }
-                Outcome::Refused { reason } => {
-                    self.give_up(part.events, DropReason::Refused, &reason);
-                }
-                Outcome::Elsewhere => {
-                    self.exporter = crate::export::without_agent(&self.settings);
-                    self.ledger.rename(self.exporter.name());
-                    parts.push(part);
-                }
+                self.ledger.possible_duplicates(part.events.len() as u64);
+                self.again(part, None, &reason).await
+            }
+            Outcome::Divide { .. } if part.events.len() > 1 => {
+                let half = part.events.split_off(part.events.len() / 2);
+                Step::Divided(Part::new(part.events), Part::new(half))
+            }
+            Outcome::Divide { reason } | Outcome::Refused { reason } => {
+                self.exhausted = 0;
+                let reason = self.give_up(&part, &reason);
+                Step::Settled(part.events, Fate::Refused(reason))
+            }
+            Outcome::Elsewhere => {
+                self.exporter = crate::export::without_agent(&self.settings);
+                self.ledger.rename(self.exporter.name());
+                Step::Again(part)
             }
         }
     }
 
     fn succeeded(&mut self) {
         self.failures = 0;
+        self.exhausted = 0;
         if std::mem::take(&mut self.told) {
             report::info(|| format!("delivery to {} works again", self.exporter.name()));
         }
+    }
+
+    /// Waits for the next attempt, if there is to be one.
+    async fn again<E>(&mut self, part: Part<E>, after: Option<Duration>, reason: &str) -> Step<E> {
+        if let Patience::Bounded {
+            tries,
+            longest_wait,
+        } = self.patience
+        {
+            let too_long = after.is_some_and(|after| after > longest_wait);
+            if too_long || part.tries >= tries {
+                return self.run_out(part, reason, too_long);
+            }
+        }
+        self.wait(after, reason).await;
+        Step::Again(part)
     }
 
     async fn wait(&mut self, after: Option<Duration>, reason: &str) {
@@ -112,30 +190,66 @@ impl Delivery {
         tokio::time::sleep(delay).await;
     }
 
-    fn give_up(&self, events: Vec<Pending>, drop_reason: DropReason, reason: &str) {
-        report::error(|| {
-            format!(
-                "{} events given up at {}: {reason}",
-                events.len(),
-                self.exporter.name()
-            )
-        });
-        for event in events {
-            event.dropped(drop_reason);
+    /// Tries no more, and where patience is bounded may try nothing more at all: a caller
+    /// must not wait for each of a hundred requests to a server that hangs.
+    fn run_out<E>(&mut self, part: Part<E>, reason: &str, is_hopeless: bool) -> Step<E> {
+        let reason = self.give_up(&part, reason);
+        if let Patience::Bounded { .. } = self.patience {
+            self.exhausted += 1;
+            if is_hopeless || self.exhausted >= MOST_EXHAUSTED {
+                self.hopeless = Some(format!(
+                    "not sent, since what was sent before failed: {reason}"
+                ));
+            }
         }
+        let fate = if part.unanswered {
+            Fate::Unanswered(reason)
+        } else {
+            Fate::OutOfTries(reason)
+        };
+        Step::Settled(part.events, fate)
+    }
+
+    /// Why there is no use in an attempt.
+    fn no_use(&self) -> Option<String> {
+        match (&self.patience, &self.exporter) {
+            (Patience::Endless, _) => None,
+            // What is kept there goes with the delivery, so that nobody would ever see it.
+            (_, Exporter::LastResort(_, reason)) => Some(reason.clone()),
+            _ => self.hopeless.clone(),
+        }
+    }
+
+    /// Says so in the log, unless somebody is given the result; tells the whole reason.
+    fn give_up<E>(&self, part: &Part<E>, reason: &str) -> String {
+        let name = self.exporter.name();
+        if let Patience::Endless = self.patience {
+            report::error(|| format!("{} events given up at {name}: {reason}", part.events.len()));
+        }
+        format!("{name}: {reason}")
     }
 }
 
-struct Part {
-    events: Vec<Pending>,
+/// What an attempt came to.
+enum Step<E> {
+    Settled(Vec<E>, Fate),
+    Again(Part<E>),
+    /// In the order in which the halves are sent.
+    Divided(Part<E>, Part<E>),
+}
+
+struct Part<E> {
+    events: Vec<E>,
+    tries: u32,
     /// It was sent once before without an answer.
     unanswered: bool,
 }
 
-impl Part {
-    fn new(events: Vec<Pending>) -> Self {
+impl<E> Part<E> {
+    fn new(events: Vec<E>) -> Self {
         Self {
             events,
+            tries: 0,
             unanswered: false,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llmobs_runtime::{
+use llmobs::{
     Annotation, Config, Destination, Evaluation, EvaluationError, LlmObs, Memory, Span,
     SpanContext, annotate, export_span, submit_evaluation,
 };
@@ -76,4 +76,19 @@ fn a_tight_loop_loses_nothing() {
     assert_eq!(report.stats.evaluations().delivered, 10_000);
     assert_eq!(memory.spans().len(), 10_000);
     assert_eq!(memory.evaluations().len(), 10_000);
+}
+
+#[test]
+fn metadata_is_cut_where_it_nests_without_measure() {
+    let (client, memory) = client();
+    let deep = || (0..100).fold(serde_json::json!(1), |inner, _| serde_json::json!([inner]));
+    client.scope(|| {
+        let span = Span::task("deep").metadata("started", deep()).start();
+        span.annotate(Annotation::new().metadata("annotated", deep()))
+            .unwrap();
+    });
+    client.flush(SOON).unwrap();
+    let metadata = memory.spans()[0]["meta"]["metadata"].to_string();
+    assert_eq!(metadata.matches("…[deeper than 64 levels]").count(), 2);
+    client.shutdown(SOON).unwrap();
 }

@@ -1,0 +1,232 @@
+//! How much a value may hold, and the marks where something was cut.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+/// What a captured or annotated value may hold. A value within the limits stays as it is;
+/// the marks in one that is cut come on top: a line for each level at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Bytes of all strings and keys together.
+    pub(crate) text: usize,
+    /// Values in the tree: scalars and containers, not keys.
+    pub(crate) nodes: usize,
+    /// Containers inside one another.
+    pub(crate) depth: usize,
+}
+
+impl Limits {
+    /// As much text as an event may have bytes (DESIGN §3.5).
+    pub(crate) const EVENT: Self = Self {
+        text: 5_000_000,
+        nodes: 100_000,
+        depth: 64,
+    };
+}
+
+/// The last element of a list that was cut, and the value of [`REST_KEY`].
+pub(super) const REST: &str = "…[rest cut]";
+
+/// The last key of a map that was cut; it sorts after all ASCII keys.
+pub(super) const REST_KEY: &str = "…";
+
+/// What is left of the limits while a value is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    text: usize,
+    nodes: usize,
+    depth: usize,
+    full: bool,
+}
+
+impl Budget {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            text: limits.text,
+            nodes: limits.nodes,
+            depth: limits.depth,
+            full: false,
+        }
+    }
+
+    /// Whether something had no room: from there on nothing more is taken.
+    pub(super) fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// Room for one more value.
+    pub(super) fn take_node(&mut self) -> bool {
+        if self.nodes == 0 {
+            self.full = true;
+        } else if !self.full {
+            self.nodes -= 1;
+        }
+        !self.full
+    }
+
+    /// Room for a text of `bytes`, all of it.
+    pub(super) fn take_text(&mut self, bytes: usize) -> bool {
+        if bytes > self.text {
+            self.full = true;
+        } else if !self.full {
+            self.text -= bytes;
+        }
+        !self.full
+    }
+
+    /// Whether one more container fits inside `depth` others.
+    pub(super) fn takes_container(&self, depth: usize) -> bool {
+        depth < self.depth
+    }
+
+    pub(super) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// How many elements to make room for where a value says how many it has. It may lie.
+    pub(super) fn capacity(&self, hint: Option<usize>) -> usize {
+        hint.unwrap_or(0).min(self.nodes).min(4_096)
+    }
+
+    /// Gives back the room of a text that did not stay.
+    pub(super) fn return_text(&mut self, bytes: usize) {
+        self.text += bytes;
+    }
+
+    /// `text`, or as much of it as there is room for, with a mark.
+    pub(super) fn copy(&mut self, text: &str) -> String {
+        if text.is_empty() || self.take_text(text.len()) {
+            return text.to_owned();
+        }
+        let head = head(text, self.text);
+        self.text = 0;
+        marked(head, text.len())
+    }
+
+    /// The same in place.
+    pub(super) fn cut(&mut self, text: &mut String) {
+        if !text.is_empty() && !self.take_text(text.len()) {
+            *text = self.copy(text);
+        }
+    }
+
+    /// What `text` displays, or as much of it as there is room for. `Err` where its own
+    /// `Display` fails.
+    pub(super) fn display(&mut self, text: &dyn fmt::Display) -> Result<String, fmt::Error> {
+        let room = if self.full { 0 } else { self.text };
+        let mut clipped = Clipped::new(room);
+        let written = fmt::write(&mut clipped, format_args!("{text}"));
+        if clipped.cut {
+            self.full = true;
+            self.text = 0;
+        } else {
+            written?;
+            self.text -= clipped.text.len();
+        }
+        Ok(clipped.finish())
+    }
+
+    /// Whether all of `value`, inside `depth` containers, has room; takes it.
+    pub(super) fn take(&mut self, value: &Value, depth: usize) -> bool {
+        if !self.take_node() {
+            return false;
+        }
+        match value {
+            Value::String(text) => self.take_text(text.len()),
+            Value::Array(items) => {
+                self.takes_container(depth) && items.iter().all(|item| self.take(item, depth + 1))
+            }
+            Value::Object(map) => {
+                let mut entries = map.iter();
+                self.takes_container(depth)
+                    && entries.all(|(key, value)| {
+                        self.take_text(key.len()) && self.take(value, depth + 1)
+                    })
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => true,
+        }
+    }
+}
+
+fn marked(head: &str, whole: usize) -> String {
+    format!("{head}…[{} bytes cut]", whole - head.len())
+}
+
+/// The longest start of `text` that has at most `bytes` and ends between characters.
+pub(super) fn head(text: &str, bytes: usize) -> &str {
+    let mut end = bytes.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// What stands where containers nest deeper than `depth`.
+pub(super) fn too_deep(depth: usize) -> String {
+    format!("…[deeper than {depth} levels]")
+}
+
+/// A writer that takes so many bytes and then refuses, which ends a `Debug` or `Display`
+/// that passes errors on.
+pub(super) struct Clipped {
+    text: String,
+    limit: usize,
+    cut: bool,
+}
+
+impl Clipped {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            text: String::new(),
+            limit,
+            cut: false,
+        }
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    /// The text, marked where it was cut. How much is missing is not known: what had more
+    /// to say was stopped.
+    pub(super) fn finish(mut self) -> String {
+        if self.cut {
+            self.text.push_str(REST);
+        }
+        self.text
+    }
+}
+
+impl fmt::Write for Clipped {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.cut {
+            return Err(fmt::Error);
+        }
+        let head = head(text, self.limit - self.text.len());
+        self.text.push_str(head);
+        if head.len() == text.len() {
+            return Ok(());
+        }
+        self.cut = true;
+        Err(fmt::Error)
+    }
+}
+
+/// Drops `value` in a loop: the drop of a tree recurses as deep as it is, and could
+/// overflow the stack.
+pub(super) fn dismantle(value: Value) {
+    let mut rest = vec![value];
+    while let Some(value) = rest.pop() {
+        match value {
+            Value::Array(items) => rest.extend(items),
+            Value::Object(map) => rest.extend(map.into_iter().map(|(_, value)| value)),
+            _ => {}
+        }
+    }
+}
+
+/// Marks a map that was cut.
+pub(super) fn mark_map(map: &mut Map<String, Value>) {
+    map.insert(REST_KEY.to_owned(), REST.into());
+}

@@ -1,0 +1,417 @@
+//! The JSON tree that a `Serialize` is read into, within limits.
+//!
+//! What is read is written where it belongs at once, so that a value that stops half-way,
+//! at a limit or by an error of its own, leaves what it gave so far. Three things end a
+//! `Serialize`: it is done; it fails by itself, and the value that failed is replaced by a
+//! mark with its words; or [`Error::Cut`], by which we stop it. The value around it goes on
+//! in all three cases, until it asks for room that is not there.
+
+use std::fmt;
+
+use serde::ser::{self, Serialize};
+use serde_json::{Map, Number, Value};
+
+use super::limits::{self, Budget, Clipped, REST};
+use super::redact::{self, REDACTED, Sensitivity};
+
+/// `Some` and newtypes around one another, which add no level to the tree but do to the
+/// stack.
+const WRAPPERS: usize = 128;
+
+/// Bytes of a message by which a type refuses to be serialized.
+const LONGEST_REASON: usize = 1_000;
+
+/// What a whole reading shares.
+pub(super) struct Reading {
+    pub(super) budget: Budget,
+    /// Whether values are hidden by their name.
+    redact: bool,
+    /// An [`Error::Cut`] is on its way: the place that it comes from is in order. Said here
+    /// because a `Serialize` may replace our error by one of its own.
+    cutting: bool,
+    /// The first error that a type gave by itself.
+    pub(super) failure: Option<String>,
+}
+
+impl Reading {
+    pub(super) fn new(budget: Budget, redact: bool) -> Self {
+        Self {
+            budget,
+            redact,
+            cutting: false,
+            failure: None,
+        }
+    }
+
+    /// Reads `value` into `slot`. `secret_text`: by its name it is a secret if it is text.
+    pub(super) fn read<T: Serialize + ?Sized>(
+        &mut self,
+        slot: &mut Value,
+        secret_text: bool,
+        value: &T,
+    ) {
+        self.budget.take_node();
+        let place = Place {
+            depth: 0,
+            wrappers: 0,
+        };
+        Node {
+            slot,
+            reading: self,
+            place,
+            secret_text,
+        }
+        .fill(value);
+    }
+
+    fn cut(&mut self) -> Error {
+        self.cutting = true;
+        Error::Cut
+    }
+
+    fn hides(&self, name: &str) -> Sensitivity {
+        if self.redact {
+            redact::sensitivity(name)
+        } else {
+            Sensitivity::Open
+        }
+    }
+
+    #[cold]
+    fn settle(&mut self, slot: &mut Value, error: &Error) {
+        if std::mem::take(&mut self.cutting) {
+            return;
+        }
+        let reason = error.to_string();
+        *slot = Value::String(format!("<not captured: {reason}>"));
+        self.failure.get_or_insert(reason);
+    }
+}
+
+/// Where in the tree, and how deep in the stack, a value stands.
+#[derive(Clone, Copy)]
+struct Place {
+    depth: usize,
+    wrappers: usize,
+}
+
+impl Place {
+    fn below(self) -> Self {
+        Self {
+            depth: self.depth + 1,
+            ..self
+        }
+    }
+}
+
+/// One value that is to be read: its serializer.
+pub(super) struct Node<'a> {
+    slot: &'a mut Value,
+    pub(super) reading: &'a mut Reading,
+    place: Place,
+    pub(super) secret_text: bool,
+}
+
+impl<'a> Node<'a> {
+    /// Reads `value`, whatever becomes of it.
+    pub(super) fn fill<T: Serialize + ?Sized>(self, value: &T) {
+        let Node {
+            slot,
+            reading,
+            place,
+            secret_text,
+        } = self;
+        let outcome = value.serialize(Node {
+            slot: &mut *slot,
+            reading: &mut *reading,
+            place,
+            secret_text,
+        });
+        match outcome {
+            Ok(()) => reading.cutting = false,
+            Err(error) => reading.settle(slot, &error),
+        }
+    }
+
+    pub(super) fn set(self, value: impl Into<Value>) {
+        *self.slot = value.into();
+    }
+
+    pub(super) fn text(self, text: &str) {
+        let text = if self.secret_text {
+            REDACTED.to_owned()
+        } else {
+            self.reading.budget.copy(text)
+        };
+        *self.slot = Value::String(text);
+    }
+
+    /// The same value one `Some` or newtype further in.
+    pub(super) fn wrapped(mut self) -> Result<Self, Error> {
+        if self.place.wrappers == WRAPPERS {
+            return Err(self.too_deep());
+        }
+        self.place.wrappers += 1;
+        Ok(self)
+    }
+
+    fn too_deep(self) -> Error {
+        let depth = self.reading.budget.depth();
+        *self.slot = Value::String(limits::too_deep(depth));
+        self.reading.cut()
+    }
+
+    pub(super) fn list(self, hint: Option<usize>) -> Result<List<'a>, Error> {
+        if !self.reading.budget.takes_container(self.place.depth) {
+            return Err(self.too_deep());
+        }
+        let capacity = self.reading.budget.capacity(hint);
+        *self.slot = Value::Array(Vec::with_capacity(capacity));
+        match self.slot {
+            Value::Array(items) => Ok(List {
+                items,
+                reading: self.reading,
+                place: self.place.below(),
+                is_cut: false,
+            }),
+            _ => Err(self.reading.cut()),
+        }
+    }
+
+    pub(super) fn object(self) -> Result<Object<'a>, Error> {
+        if !self.reading.budget.takes_container(self.place.depth) {
+            return Err(self.too_deep());
+        }
+        *self.slot = Value::Object(Map::new());
+        match self.slot {
+            Value::Object(map) => Ok(Object {
+                map,
+                reading: self.reading,
+                place: self.place.below(),
+                key: None,
+                is_cut: false,
+            }),
+            _ => Err(self.reading.cut()),
+        }
+    }
+
+    /// The value of a variant that holds data: `{"Variant": …}`.
+    pub(super) fn variant(self, variant: &'static str) -> Result<Node<'a>, Error> {
+        let mut object = self.object()?;
+        object.make_room(variant.len())?;
+        match entry(object.map, object.reading, object.place, variant.to_owned()) {
+            Ok(node) => Ok(node),
+            Err(reading) => Err(reading.cut()),
+        }
+    }
+}
+
+/// The value of `key` in `map`; `Err` where the name alone hides it.
+fn entry<'a>(
+    map: &'a mut Map<String, Value>,
+    reading: &'a mut Reading,
+    place: Place,
+    key: String,
+) -> Result<Node<'a>, &'a mut Reading> {
+    let sensitivity = reading.hides(&key);
+    let slot = map.entry(key).or_insert(Value::Null);
+    if sensitivity == Sensitivity::Secret {
+        *slot = REDACTED.into();
+        return Err(reading);
+    }
+    *slot = Value::Null;
+    Ok(Node {
+        slot,
+        reading,
+        place,
+        secret_text: sensitivity == Sensitivity::Text,
+    })
+}
+
+/// A list that is being read.
+pub(super) struct List<'a> {
+    items: &'a mut Vec<Value>,
+    reading: &'a mut Reading,
+    place: Place,
+    is_cut: bool,
+}
+
+impl List<'_> {
+    pub(super) fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+        self.next()?.fill(value);
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<Node<'_>, Error> {
+        if !self.reading.budget.take_node() {
+            if !std::mem::replace(&mut self.is_cut, true) {
+                self.items.push(REST.into());
+            }
+            return Err(self.reading.cut());
+        }
+        self.items.push(Value::Null);
+        match self.items.last_mut() {
+            Some(slot) => Ok(Node {
+                slot,
+                reading: self.reading,
+                place: self.place,
+                secret_text: false,
+            }),
+            None => Err(self.reading.cut()),
+        }
+    }
+}
+
+/// A map or a struct that is being read.
+pub(super) struct Object<'a> {
+    map: &'a mut Map<String, Value>,
+    reading: &'a mut Reading,
+    place: Place,
+    /// A key that waits for its value.
+    pub(super) key: Option<String>,
+    is_cut: bool,
+}
+
+impl Object<'_> {
+    pub(super) fn insert<T: Serialize + ?Sized>(&mut self, key: String, value: &T) {
+        if let Ok(node) = entry(self.map, self.reading, self.place, key) {
+            node.fill(value);
+        }
+    }
+
+    pub(super) fn field<T: Serialize + ?Sized>(
+        &mut self,
+        key: &str,
+        value: &T,
+    ) -> Result<(), Error> {
+        self.make_room(key.len())?;
+        self.insert(key.to_owned(), value);
+        Ok(())
+    }
+
+    /// Room for one more entry whose key has so many bytes.
+    fn make_room(&mut self, key: usize) -> Result<(), Error> {
+        let budget = &mut self.reading.budget;
+        if budget.take_node() && budget.take_text(key) {
+            return Ok(());
+        }
+        Err(self.end_here())
+    }
+
+    fn end_here(&mut self) -> Error {
+        if !std::mem::replace(&mut self.is_cut, true) {
+            limits::mark_map(self.map);
+        }
+        self.reading.cut()
+    }
+
+    /// A key as text: what is no string becomes its JSON text, as `serde_json` does with
+    /// numbers and bools.
+    pub(super) fn read_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<String, Error> {
+        self.make_room(0)?;
+        let mut value = Value::Null;
+        Node {
+            slot: &mut value,
+            reading: self.reading,
+            place: self.place,
+            secret_text: false,
+        }
+        .fill(key);
+        let key = match value {
+            Value::String(key) => key,
+            other => {
+                let key = other.to_string();
+                self.reading.budget.take_text(key.len());
+                key
+            }
+        };
+        if self.reading.budget.is_full() {
+            return Err(self.end_here());
+        }
+        Ok(key)
+    }
+}
+
+/// A struct, or what only looks like one: a number or raw JSON of `serde_json`.
+pub(super) enum Fields<'a> {
+    Object(Object<'a>),
+    Private { node: Node<'a>, is_raw: bool },
+}
+
+impl Fields<'_> {
+    pub(super) fn field<T: Serialize + ?Sized>(
+        &mut self,
+        key: &str,
+        value: &T,
+    ) -> Result<(), Error> {
+        match self {
+            Self::Object(object) => object.field(key, value),
+            Self::Private { node, .. } => {
+                Node {
+                    slot: node.slot,
+                    reading: node.reading,
+                    place: node.place,
+                    secret_text: false,
+                }
+                .fill(value);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn end(self) {
+        let Self::Private { node, is_raw } = self else {
+            return;
+        };
+        let Value::String(text) = &*node.slot else {
+            return;
+        };
+        if node.reading.budget.is_full() {
+            if is_raw && node.reading.redact {
+                // Cut, it cannot be read, and nobody can say which of it is secret.
+                node.set(REST);
+            }
+            return;
+        }
+        if !is_raw {
+            if let Ok(number) = text.parse::<Number>() {
+                node.reading.budget.return_text(text.len());
+                node.set(Value::Number(number));
+            }
+            return;
+        }
+        if let Ok(value) = serde_json::from_str::<Value>(text) {
+            node.reading.budget.return_text(text.len());
+            node.fill(&value);
+        }
+    }
+}
+
+/// Why a `Serialize` ended before its end.
+#[derive(Debug)]
+pub(super) enum Error {
+    /// We stop it; what it gave is in its place.
+    Cut,
+    /// It stopped by itself.
+    Own(String),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cut => f.write_str("cut at a limit of the capture"),
+            Self::Own(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl ser::Error for Error {
+    fn custom<T: fmt::Display>(reason: T) -> Self {
+        let mut clipped = Clipped::new(LONGEST_REASON);
+        // Where it is cut, and where its Display fails, what it said so far has to do.
+        let _ = fmt::write(&mut clipped, format_args!("{reason}"));
+        Self::Own(clipped.finish())
+    }
+}

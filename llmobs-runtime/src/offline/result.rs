@@ -1,0 +1,193 @@
+//! The results of a submission, row by row.
+
+use std::fmt;
+
+use crate::evaluation::EvaluationError;
+
+/// What became of one row.
+///
+/// ```
+/// # use llmobs_runtime::{RejectionCode, RowResult};
+/// let result = RowResult::Rejected {
+///     code: RejectionCode::MissingLabel,
+///     reason: "`label` is missing".to_owned(),
+/// };
+/// assert_eq!(result.to_string(), "rejected (missing_label): `label` is missing");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[must_use = "a row that was not sent has to be submitted again or given up"]
+pub enum RowResult {
+    /// The server has acknowledged it, or it is written in the journal or to memory.
+    Sent,
+    /// It is not valid, or the server refused it: it will not do better a second time.
+    Rejected {
+        /// Why, for programs.
+        code: RejectionCode,
+        /// Why, with the value that is wrong or the server's words.
+        reason: String,
+    },
+    /// It did not get through, for no fault of its own: it may be submitted again.
+    Retriable {
+        /// Why, with the destination; and whether it may have arrived all the same.
+        reason: String,
+    },
+}
+
+impl RowResult {
+    /// What stays where the sending ends before its time.
+    pub(super) fn interrupted() -> Self {
+        let reason = "the submission was interrupted, and the row may have arrived";
+        Self::Retriable {
+            reason: reason.to_owned(),
+        }
+    }
+
+    /// Whether the row was sent.
+    pub fn is_sent(&self) -> bool {
+        matches!(self, Self::Sent)
+    }
+
+    /// Whether the row may be submitted again.
+    pub fn is_retriable(&self) -> bool {
+        matches!(self, Self::Retriable { .. })
+    }
+
+    /// Why the row was rejected, if it was.
+    pub fn code(&self) -> Option<RejectionCode> {
+        match self {
+            Self::Rejected { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// Why the row was not sent, in words; `None` if it was.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Sent => None,
+            Self::Rejected { reason, .. } | Self::Retriable { reason } => Some(reason),
+        }
+    }
+}
+
+impl fmt::Display for RowResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sent => f.write_str("sent"),
+            Self::Rejected { code, reason } => write!(f, "rejected ({code}): {reason}"),
+            Self::Retriable { reason } => write!(f, "retriable: {reason}"),
+        }
+    }
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        /// Why a row was rejected. The texts are stable, for logs and for other programs.
+        ///
+        /// ```
+        /// # use llmobs_runtime::RejectionCode;
+        /// assert_eq!(RejectionCode::InvalidJoin.as_str(), "invalid_join");
+        /// ```
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum RejectionCode {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl RejectionCode {
+            /// The code as text, such as `missing_label`.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// There is no label, or an empty one.
+    MissingLabel = "missing_label";
+    /// The label breaks Datadog's rules ([`Evaluation::new`](crate::Evaluation::new)), or is no text.
+    InvalidLabel = "invalid_label";
+    /// It does not say which span it belongs to, or not in one way that can be used.
+    InvalidJoin = "invalid_join";
+    /// There is no value, or one that is no metric: NaN, an infinity, an array, null.
+    InvalidValue = "invalid_value";
+    /// The value is of another type than `metric_type` says.
+    TypeMismatch = "type_mismatch";
+    /// The timestamp is not above 0, not of this time, or no number.
+    InvalidTimestamp = "invalid_timestamp";
+    /// The tags are no array of texts, or one of them has no key.
+    InvalidTags = "invalid_tags";
+    /// `metric_type` is missing or none that an evaluation has.
+    InvalidMetricType = "invalid_metric_type";
+    /// `assessment` is neither `pass` nor `fail`.
+    InvalidAssessment = "invalid_assessment";
+    /// `eval_scope` is neither `span` nor `trace`.
+    InvalidScope = "invalid_scope";
+    /// `reasoning` is no text.
+    InvalidReasoning = "invalid_reasoning";
+    /// `metadata` is no object.
+    InvalidMetadata = "invalid_metadata";
+    /// `ml_app` is no text.
+    InvalidMlApp = "invalid_ml_app";
+    /// `event_kind` is not `evaluation`.
+    InvalidEventKind = "invalid_event_kind";
+    /// It has a key that evaluations do not have.
+    UnknownKey = "unknown_key";
+    /// The row is no JSON object.
+    NotAnObject = "not_an_object";
+    /// It is larger than a request may be.
+    TooLarge = "too_large";
+    /// The server refused it; the reason has its words.
+    Refused = "refused";
+    /// llmobs is disabled or was built without its feature `enabled`: nothing is sent.
+    Disabled = "disabled";
+}
+
+impl fmt::Display for RejectionCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a row is not valid.
+#[derive(Debug)]
+pub(super) struct Rejection {
+    pub(super) code: RejectionCode,
+    pub(super) reason: String,
+}
+
+impl Rejection {
+    pub(super) fn new(code: RejectionCode, reason: impl Into<String>) -> Self {
+        Self {
+            code,
+            reason: reason.into(),
+        }
+    }
+}
+
+impl From<Rejection> for RowResult {
+    fn from(Rejection { code, reason }: Rejection) -> Self {
+        Self::Rejected { code, reason }
+    }
+}
+
+impl From<EvaluationError> for Rejection {
+    fn from(error: EvaluationError) -> Self {
+        let code = match &error {
+            EvaluationError::NoSpan { .. } | EvaluationError::InvalidTarget { .. } => {
+                RejectionCode::InvalidJoin
+            }
+            EvaluationError::InvalidLabel { label, .. } if label.is_empty() => {
+                RejectionCode::MissingLabel
+            }
+            EvaluationError::InvalidLabel { .. } => RejectionCode::InvalidLabel,
+            EvaluationError::InvalidValue { .. } => RejectionCode::InvalidValue,
+            EvaluationError::InvalidTimestamp { .. } => RejectionCode::InvalidTimestamp,
+            EvaluationError::InvalidTag { .. } => RejectionCode::InvalidTags,
+        };
+        Self::new(code, error.to_string())
+    }
+}

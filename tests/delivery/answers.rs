@@ -1,0 +1,189 @@
+//! What an answer of the server leads to. Each row: what was lost is counted, and nothing else is.
+
+use std::time::Duration;
+
+use llmobs::{Config, DropReason, Evaluation, EvaluationTarget, Stats, submit_evaluation};
+use llmobs_tests::Intake;
+use llmobs_tests::intake::Reply;
+
+use crate::{SOON, client, make_spans, names};
+
+/// Sends five spans to an intake that answers by `script` and waits until all are settled.
+fn five_spans(intake: &Intake) -> Stats {
+    let client = client(Config::new().agent_url(intake.url()));
+    make_spans(&client, &["a", "b", "c", "poison", "e"]);
+    let stats = client.flush(SOON).unwrap().stats;
+    client.shutdown(SOON).unwrap();
+    assert_eq!(stats.waiting(), 0);
+    assert_eq!(stats.spans().made, 5);
+    stats
+}
+
+#[test]
+fn what_may_pass_is_tried_again() {
+    for status in [408, 425, 429, 500, 503] {
+        let intake = Intake::start();
+        intake.replies([Reply::status(status)]);
+        let stats = five_spans(&intake);
+        assert_eq!(stats.spans().delivered, 5, "{status}");
+        assert_eq!(stats.destinations[0].retried, 1, "{status}");
+        assert_eq!(intake.accepted_spans().len(), 5, "{status}");
+    }
+}
+
+#[test]
+fn a_connection_that_breaks_is_tried_again() {
+    for reply in [Reply::drop_connection(), Reply::reset()] {
+        let intake = Intake::start();
+        intake.replies([reply]);
+        let stats = five_spans(&intake);
+        assert_eq!(stats.spans().delivered, 5);
+        assert_eq!(intake.accepted_spans().len(), 5);
+    }
+}
+
+#[test]
+fn retry_after_is_honoured() {
+    let intake = Intake::start();
+    intake.replies([Reply::status(429).header("Retry-After", "1")]);
+    five_spans(&intake);
+    let requests = intake.requests();
+    let waited = requests[1].arrived - requests[0].arrived;
+    // The backoff alone would be at most half a second.
+    assert!(waited >= Duration::from_millis(950), "{waited:?}");
+}
+
+#[test]
+fn one_bad_event_is_found_by_halves_and_takes_no_other_with_it() {
+    for status in [400, 413] {
+        let intake = Intake::start();
+        intake.script(move |request| {
+            let poisoned = request.spans().any(|span| span["name"] == "poison");
+            Reply::status(if poisoned { status } else { 202 })
+        });
+        let stats = five_spans(&intake);
+        assert_eq!(stats.spans().delivered, 4, "{status}");
+        assert_eq!(stats.spans().dropped, [(DropReason::Refused, 1)]);
+        let mut accepted: Vec<String> = names(&intake.accepted_spans())
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        accepted.sort();
+        assert_eq!(accepted, ["a", "b", "c", "e"]);
+    }
+}
+
+#[test]
+fn what_is_refused_for_good_is_given_up_and_counted() {
+    let intake = Intake::start();
+    intake.script(|_| Reply::status(422).body("no such thing"));
+    let stats = five_spans(&intake);
+    assert_eq!(stats.spans().dropped, [(DropReason::Refused, 5)]);
+    assert_eq!(intake.requests().len(), 1);
+}
+
+#[test]
+fn a_key_that_is_refused_pauses_and_keeps() {
+    for status in [401, 403] {
+        let intake = Intake::start();
+        intake.script(move |_| Reply::status(status));
+        let client = client(Config::new().agent_url(intake.url()));
+        make_spans(&client, &["kept"]);
+        intake.wait_for(|requests| !requests.is_empty(), SOON);
+        client.flush(Duration::from_millis(200)).unwrap_err();
+        assert_eq!(client.stats().spans().waiting, 1, "{status}");
+        assert_eq!(intake.requests().len(), 1, "{status}");
+        client.shutdown(Duration::from_millis(10)).unwrap_err();
+        assert_eq!(client.stats().spans().dropped, [(DropReason::Shutdown, 1)]);
+    }
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    let elsewhere = Intake::start();
+    let intake = Intake::start();
+    let location = elsewhere.url().to_owned();
+    intake.script(move |_| Reply::status(301).header("Location", &location));
+    let client = client(
+        Config::new()
+            .agent_url(intake.url())
+            .header("X-Secret", "s"),
+    );
+    make_spans(&client, &["kept"]);
+    intake.wait_for(|requests| !requests.is_empty(), SOON);
+    client.flush(Duration::from_millis(200)).unwrap_err();
+    assert_eq!(client.stats().spans().waiting, 1);
+    assert!(elsewhere.requests().is_empty());
+    client.shutdown(Duration::from_millis(10)).unwrap_err();
+}
+
+#[test]
+fn an_agent_that_forgets_its_route_is_asked_again() {
+    let intake = Intake::start();
+    intake.replies([Reply::status(404)]);
+    let stats = five_spans(&intake);
+    assert_eq!(stats.spans().delivered, 5);
+    assert_eq!(intake.info_count(), 2);
+}
+
+#[test]
+fn an_evaluation_without_an_answer_is_risked_once_more() {
+    let intake = Intake::start();
+    intake.script(|_| Reply::hang());
+    let config = Config::new()
+        .agent_url(intake.url())
+        .timeout(Duration::from_millis(100));
+    let client = client(config);
+    client.scope(|| {
+        submit_evaluation(EvaluationTarget::span("1", "2"), Evaluation::new("good", 1)).unwrap();
+    });
+    let stats = client.flush(SOON).unwrap().stats;
+    assert_eq!(stats.evaluations().dropped, [(DropReason::Unanswered, 1)]);
+    assert_eq!(stats.destinations[0].possible_duplicates, 1);
+    assert_eq!(intake.evaluations().len(), 2);
+    client.shutdown(SOON).unwrap();
+}
+
+#[test]
+fn past_the_limits_the_newest_is_dropped_and_counted() {
+    let intake = Intake::start();
+    intake.script(|_| Reply::hang());
+    let client = client(Config::new().agent_url(intake.url()).max_events(10));
+    for _ in 0..25 {
+        make_spans(&client, &["one of many"]);
+    }
+    let spans = client.stats().spans();
+    assert_eq!((spans.made, spans.waiting), (25, 10));
+    assert_eq!(spans.dropped, [(DropReason::QueueFull, 15)]);
+    client.shutdown(Duration::from_millis(50)).unwrap_err();
+    let spans = client.stats().spans();
+    assert_eq!(spans.dropped_total(), 25);
+    assert_eq!(spans.waiting, 0);
+}
+
+#[test]
+fn an_event_over_the_limit_loses_its_input_and_output_only() {
+    let intake = Intake::start();
+    let client = client(
+        Config::new()
+            .agent_url(intake.url())
+            .event_size_bytes(2_000),
+    );
+    client.scope(|| {
+        let span = llmobs::Span::task("big").start();
+        let long = "long ".repeat(1_000);
+        let annotation = llmobs::Annotation::new()
+            .input(long)
+            .output("o")
+            .metadata("kept", 1);
+        span.annotate(annotation).unwrap();
+    });
+    client.shutdown(SOON).unwrap();
+    let span = &intake.spans()[0];
+    let marker =
+        "[This value has been dropped because this span's size exceeds the 5MB size limit.]";
+    assert_eq!(span["meta"]["input"]["value"], marker);
+    assert_eq!(span["meta"]["output"]["value"], marker);
+    assert_eq!(span["meta"]["metadata"]["kept"], 1);
+    assert_eq!(span["collection_errors"], serde_json::json!(["dropped_io"]));
+}
