@@ -12,13 +12,13 @@ pub(crate) mod memory;
 #[cfg(feature = "enabled")]
 pub(crate) use active::{Encoded, Exporter, Line, Outcome, frame};
 #[cfg(feature = "enabled")]
-pub(crate) use choose::{choose, without_agent};
+pub(crate) use choose::choose;
 
 #[cfg(feature = "enabled")]
 mod active {
     use std::time::Duration;
 
-    use super::choose::AgentWatch;
+    use super::choose::{AgentWatch, without_agent};
     use super::datadog::{self, Datadog};
     use super::journal::Journal;
     use super::memory::Memory;
@@ -92,6 +92,18 @@ mod active {
             match self {
                 Self::Datadog(_) => APART,
                 _ => TOGETHER,
+            }
+        }
+
+        /// The destination that takes this one's place: the same for all of its lanes, so
+        /// that it is decided, and told, once.
+        pub(crate) fn substitute(&self, settings: &Settings) -> Self {
+            match self {
+                Self::Datadog(datadog) => datadog
+                    .substitute
+                    .get_or_init(|| without_agent(settings))
+                    .clone(),
+                _ => without_agent(settings),
             }
         }
 

@@ -58,6 +58,23 @@ fn an_agent_without_the_proxy_counts_as_none() {
 }
 
 #[test]
+fn what_takes_an_agents_place_is_decided_once_for_spans_and_evaluations() {
+    let intake = Intake::start();
+    intake.endpoints(&["/v0.4/traces"]);
+    let folder = Folder::new();
+    let client = client(Config::new().agent_url(intake.url()).dir(&folder.0));
+    make_spans(&client, &["a"]);
+    client.scope(|| {
+        let target = EvaluationTarget::span("1", "2");
+        submit_evaluation(target, Evaluation::new("good", true)).unwrap();
+    });
+    client.shutdown(SOON).unwrap();
+    assert_eq!(folder.journal().len(), 2);
+    let segments = std::fs::read_dir(folder.0.join("journal")).unwrap();
+    assert_eq!(segments.count(), 1);
+}
+
+#[test]
 fn an_agent_that_was_asked_for_by_name_of_the_mode_is_never_replaced() {
     let intake = Intake::start();
     intake.endpoints(&["/v0.4/traces"]);

@@ -108,7 +108,7 @@ async fn default_agent(settings: &Settings) -> Option<Exporter> {
 }
 
 /// The next choice where there is no Agent: the intake if there is a key, else the journal.
-pub(crate) fn without_agent(settings: &Settings) -> Exporter {
+pub(super) fn without_agent(settings: &Settings) -> Exporter {
     if settings.api_key.is_some() {
         if settings.site_has_product() {
             return datadog(Datadog::agentless(settings), settings);

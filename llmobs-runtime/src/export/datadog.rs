@@ -1,13 +1,13 @@
 //! Datadog's two doors: an Agent's EVP proxy, and the intake (reference §10.1, §11.1).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, ClientBuilder, StatusCode};
 use serde_json::Value;
 
-use super::{Line, Outcome};
+use super::{Exporter, Line, Outcome};
 use crate::config::{Origin, Settings};
 use crate::container;
 use crate::event::VERSION;
@@ -36,6 +36,8 @@ pub(crate) struct Datadog {
     http: Client,
     headers: HeaderMap,
     door: Door,
+    /// What is used in its place, once that is decided.
+    pub(super) substitute: Arc<OnceLock<Exporter>>,
 }
 
 #[derive(Clone)]
@@ -82,6 +84,7 @@ impl Datadog {
         Ok(Self {
             http: built(http)?,
             headers: headers(settings)?,
+            substitute: Arc::default(),
             door: Door::Agent {
                 shown: url.display(),
                 base,
@@ -145,6 +148,7 @@ impl Datadog {
         Ok(Self {
             http: built(http)?,
             headers,
+            substitute: Arc::default(),
             door: Door::Intake {
                 site: site.clone(),
                 spans: spans + SPANS_PATH,

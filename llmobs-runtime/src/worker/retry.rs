@@ -143,7 +143,7 @@ impl Delivery {
                 Step::Settled(part.events, Fate::Refused(reason))
             }
             Outcome::Elsewhere => {
-                self.exporter = crate::export::without_agent(&self.settings);
+                self.exporter = self.exporter.substitute(&self.settings);
                 self.ledger.rename(self.exporter.name());
                 Step::Again(part)
             }
