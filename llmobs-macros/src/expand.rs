@@ -51,10 +51,11 @@ pub(crate) fn expand(kind: Kind, args: &Args, function: &Function) -> TokenStrea
 
 fn private(args: &Args, span: Span) -> TokenStream {
     let version = Ident::new(&crate::version(), span);
-    match &args.root {
-        Some(root) => quote_spanned!(span=> #root::__private::#version),
-        None => quote_spanned!(span=> ::llmobs::__private::#version),
-    }
+    let root = args.root.as_ref().map_or_else(
+        || quote_spanned!(span=> ::llmobs),
+        ToTokens::to_token_stream,
+    );
+    quote_spanned!(span=> #root::__private::#version)
 }
 
 fn expressions(args: &Args) -> TokenStream {
@@ -85,7 +86,7 @@ impl Expansion<'_> {
         let on = match function.shape(self.args.future.is_some()) {
             Shape::Sync => self.sync(),
             Shape::Async => self.asynchronous(),
-            Shape::Future { output, boxed } => self.future(output.as_ref(), boxed),
+            Shape::Future { output, boxed } => self.future(output.as_deref(), boxed),
             Shape::Inline { value } => self.inline(value),
         };
         let off = self.off();

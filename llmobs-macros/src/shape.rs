@@ -15,7 +15,7 @@ pub(crate) enum Shape {
     /// The body stands in a closure and gives a future.
     Future {
         /// What the signature says of the future's output.
-        output: Option<Type>,
+        output: Option<Box<Type>>,
         boxed: bool,
     },
     /// The body stands where it stood. Its value is seen unless it leaves early.
@@ -32,6 +32,7 @@ impl Shape {
         }
         if let ReturnType::Type(_, ty) = &sig.output {
             if let Some((output, boxed)) = future_of(ty) {
+                let output = output.map(Box::new);
                 return Self::Future { output, boxed };
             }
             if future {
@@ -208,9 +209,8 @@ fn erase(tokens: TokenStream) -> TokenStream {
                     match punct.as_char() {
                         '<' => depth += 1,
                         '>' if arrow => {}
-                        '>' if depth == 0 => break,
+                        '>' | ',' | ';' | '=' if depth == 0 => break,
                         '>' => depth -= 1,
-                        ',' | ';' | '=' if depth == 0 => break,
                         _ => {}
                     }
                     arrow = punct.as_char() == '-';

@@ -57,15 +57,13 @@ fn skip(args: &Args, function: &Function, errors: &mut Errors) {
 }
 
 fn capture(args: &Args, function: &Function, errors: &mut Errors) {
-    if args.input.is_some() {
-        if let Some(capture) = &args.capture_input {
-            let message = if capture.value {
-                "`input` takes the place of the arguments: leave `capture_input` out"
-            } else {
-                "`input` says what the input is: leave `capture_input = false` out"
-            };
-            errors.at(capture.span, message);
-        }
+    if let (Some(_), Some(capture)) = (&args.input, &args.capture_input) {
+        let message = if capture.value {
+            "`input` takes the place of the arguments: leave `capture_input` out"
+        } else {
+            "`input` says what the input is: leave `capture_input = false` out"
+        };
+        errors.at(capture.span, message);
     }
     if let Some(output) = &args.output {
         if let Some(capture) = args

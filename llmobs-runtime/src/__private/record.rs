@@ -69,10 +69,13 @@ pub(super) fn content(kind: SpanKind, side: Side, value: Value) -> Option<Conten
     if value.is_null() {
         return None;
     }
-    match Io::from(value.clone()).into_content(kind, side) {
+    // What looks like a message or a document and is none is its text at least.
+    let spare = (value.is_object() || value.is_array())
+        .then(|| (kind.has_model() || kind == SpanKind::Retrieval).then(|| value.clone()))
+        .flatten();
+    match Io::from(value).into_content(kind, side) {
         Ok(content) => content,
-        // It looks like a message or a document and is none: its text at least.
-        Err(_) => text_content(kind, side, &value),
+        Err(_) => text_content(kind, side, &spare?),
     }
 }
 

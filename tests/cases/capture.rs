@@ -1,0 +1,249 @@
+//! What is captured, kind by kind.
+
+use std::rc::Rc;
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex, RwLock, mpsc};
+
+use llmobs::{
+    Annotation, Document, Message, agent, annotate, embedding, llm, retrieval, task, tool, workflow,
+};
+use serde_json::{Value, json};
+
+use crate::support::{input, only, output, record};
+
+macro_rules! each_kind {
+    ($($kind:ident)*) => {$(
+        mod $kind {
+            #[llmobs::$kind]
+            pub(super) fn bare(text: &str) -> String {
+                text.to_owned()
+            }
+
+            #[allow(dead_code, reason = "three kinds are asked")]
+            #[llmobs::$kind(capture_input = true, capture_output = true)]
+            pub(super) fn all(text: &str) -> String {
+                text.to_owned()
+            }
+        }
+    )*};
+}
+
+each_kind!(llm workflow agent tool task embedding retrieval);
+
+#[test]
+fn each_kind_captures_what_ddtrace_does() {
+    let ((), spans) = record(|| {
+        llm::bare("t");
+        embedding::bare("t");
+        retrieval::bare("t");
+        workflow::bare("t");
+        agent::bare("t");
+        tool::bare("t");
+        task::bare("t");
+    });
+    let side = |at: usize, side: &str| spans[at]["meta"].get(side).cloned().unwrap_or_default();
+    assert_eq!(side(0, "input"), Value::Null);
+    assert_eq!(
+        side(0, "output"),
+        json!({"messages": [{"content": "t", "role": ""}]})
+    );
+    assert_eq!(
+        (side(1, "input"), side(1, "output")),
+        (Value::Null, Value::Null)
+    );
+    assert_eq!(side(2, "input"), json!({"value": r#"{"text":"t"}"#}));
+    assert_eq!(side(2, "output"), Value::Null);
+    for at in 3..7 {
+        assert_eq!(side(at, "input"), json!({"value": r#"{"text":"t"}"#}));
+        assert_eq!(side(at, "output"), json!({"value": "t"}));
+    }
+}
+
+#[test]
+fn capture_is_turned_on_where_it_is_off() {
+    let ((), spans) = record(|| {
+        llm::all("t");
+        embedding::all("t");
+        retrieval::all("t");
+    });
+    let message = json!({"messages": [{"content": "t", "role": ""}]});
+    let document = json!({"documents": [{"text": "t"}]});
+    assert_eq!(spans[0]["meta"]["input"], message);
+    assert_eq!(spans[1]["meta"]["input"], document);
+    assert_eq!(spans[1]["meta"]["output"], json!({"value": "t"}));
+    assert_eq!(spans[2]["meta"]["output"], document);
+}
+
+#[llm(capture_input = true)]
+fn chat(messages: &[Message]) -> Vec<Message> {
+    vec![Message::assistant(format!("{} heard", messages.len()))]
+}
+
+#[llm(capture_input = true)]
+fn two(prompt: &str, temperature: f64) -> (u8, Vec<f64>) {
+    (u8::from(prompt.is_empty()), vec![temperature])
+}
+
+#[embedding(capture_input = true, capture_output = true, model_name = "e")]
+fn embed(texts: &[&str]) -> Vec<Vec<f32>> {
+    vec![vec![0.5]; texts.len()]
+}
+
+#[retrieval(capture_output = true)]
+fn search(query: &str) -> Vec<Document> {
+    vec![Document::new(query).name("n").score(0.5)]
+}
+
+#[test]
+fn messages_and_documents_go_as_what_they_are() {
+    let ((), spans) = record(|| {
+        chat(&[Message::system("s"), Message::user("u")]);
+        two("p", 0.5);
+        embed(&["a", "b"]);
+        search("q");
+    });
+    let meta = |at: usize| &spans[at]["meta"];
+    assert_eq!(
+        meta(0)["input"]["messages"][1],
+        json!({"role": "user", "content": "u"})
+    );
+    assert_eq!(
+        meta(0)["output"]["messages"],
+        json!([{"role": "assistant", "content": "2 heard"}])
+    );
+    assert_eq!(
+        meta(1)["input"]["messages"],
+        json!([{"role": "", "content": r#"{"prompt":"p","temperature":0.5}"#}])
+    );
+    assert_eq!(
+        meta(1)["output"]["messages"],
+        json!([{"role": "", "content": "[0,[0.5]]"}])
+    );
+    assert_eq!(
+        meta(2)["input"]["documents"],
+        json!([{"text": "a"}, {"text": "b"}])
+    );
+    assert_eq!(meta(2)["output"]["value"], "[[0.5],[0.5]]");
+    assert_eq!(
+        meta(3)["output"]["documents"],
+        json!([{"text": "q", "name": "n", "score": 0.5}])
+    );
+}
+
+#[agent]
+fn by_hand(p: u8) -> u8 {
+    annotate(None, Annotation::new().input("mine").output("manual")).unwrap();
+    p
+}
+
+#[test]
+fn what_is_annotated_by_hand_wins() {
+    let (_, spans) = record(|| by_hand(1));
+    assert_eq!(input(only(&spans)), json!("mine"));
+    assert_eq!(output(only(&spans)), json!("manual"));
+}
+
+#[task]
+fn shared(
+    lock: &Mutex<u8>,
+    shared: Arc<RwLock<Vec<u8>>>,
+    sender: mpsc::Sender<u8>,
+    counter: Rc<AtomicU32>,
+    bytes: &[u8],
+    array: [u8; 4],
+) -> Arc<Mutex<u8>> {
+    let _held = lock.lock();
+    drop((shared, sender, counter, bytes, array));
+    Arc::new(Mutex::new(7))
+}
+
+#[test]
+fn locks_channels_and_atomics_are_not_looked_into() {
+    let lock = Mutex::new(1);
+    let ((), spans) = record(|| {
+        // A held lock would make serde wait forever, were it asked.
+        let held = Arc::new(RwLock::new(vec![1]));
+        let _guard = held.write().unwrap();
+        let sender = mpsc::channel().0;
+        shared(
+            &lock,
+            Arc::clone(&held),
+            sender,
+            Rc::default(),
+            &[1, 2, 3],
+            [0; 4],
+        );
+    });
+    let input = input(only(&spans));
+    for (name, part) in [
+        ("lock", "Mutex<u8>"),
+        ("shared", "RwLock<alloc::vec::Vec<u8>>"),
+        ("sender", "Sender<u8>"),
+        ("counter", "Rc<"),
+        ("bytes", "<3 bytes>"),
+        ("array", "<4 bytes>"),
+    ] {
+        let text = input[name].as_str().unwrap();
+        assert!(text.contains(part), "{name}: {text}");
+    }
+    assert!(output(only(&spans)).as_str().unwrap().contains("Mutex<u8>"));
+}
+
+struct Hostile;
+impl serde::Serialize for Hostile {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        panic!("I am not to be read")
+    }
+}
+impl std::fmt::Display for Hostile {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("I am not to be shown")
+    }
+}
+
+#[task(tags(hostile = Hostile), output = |_| -> u8 { panic!("nor this") })]
+fn hostile(value: &Hostile) -> Result<(), Hostile> {
+    let _ = value;
+    Err(Hostile)
+}
+
+#[test]
+fn case_36_a_capture_that_panics_harms_nobody() {
+    let (result, spans) = record(|| hostile(&Hostile));
+    assert!(result.is_err());
+    assert_eq!(only(&spans)["status"], "error");
+}
+
+#[tool(output = |text| text.len())]
+fn selected(text: &str) -> Result<&str, u8> {
+    Ok(text)
+}
+
+struct Reply {
+    content: String,
+}
+
+#[llm(output = |reply| &reply.content)]
+async fn selected_async(content: String) -> anyhow::Result<Reply> {
+    tokio::task::yield_now().await;
+    Ok(Reply { content })
+}
+
+#[workflow(capture_output = false, capture_input = false)]
+fn quiet(text: &str) -> usize {
+    text.len()
+}
+
+#[test]
+fn the_output_is_what_the_closure_selects() {
+    let (_, spans) = record(|| selected("abc"));
+    assert_eq!(output(only(&spans)), json!(3));
+    let (_, spans) = crate::support::record_future(selected_async("c".into()));
+    assert_eq!(
+        only(&spans)["meta"]["output"]["messages"][0]["content"],
+        "c"
+    );
+    let (_, spans) = record(|| quiet("abc"));
+    let meta = &only(&spans)["meta"];
+    assert_eq!((meta.get("input"), meta.get("output")), (None, None));
+}

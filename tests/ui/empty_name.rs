@@ -1,0 +1,4 @@
+#[llmobs::task(name = "", tags("" = 1))]
+fn nameless() {}
+
+fn main() {}

@@ -1,0 +1,9 @@
+#[llmobs::task(future)]
+async fn already() -> u8 {
+    1
+}
+
+#[llmobs::task(future)]
+fn nothing() {}
+
+fn main() {}

@@ -1,0 +1,4 @@
+fn main() {
+    let _ = #[llmobs::task]
+    || 1;
+}

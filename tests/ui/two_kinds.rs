@@ -1,0 +1,7 @@
+#[llmobs::workflow]
+#[llmobs::tool]
+fn both(a: u8) -> u8 {
+    a
+}
+
+fn main() {}

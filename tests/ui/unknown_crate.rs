@@ -1,0 +1,6 @@
+#[llmobs::task(crate = nowhere)]
+fn lost(a: u8) -> Result<u8, String> {
+    Ok(a)
+}
+
+fn main() {}
