@@ -2,17 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use llmobs_tests::tree;
-use serde_json::Value;
+use llmobs_tests::intake::Reply;
+use llmobs_tests::{Intake, tree};
+use serde_json::{Value, json};
 
 use crate::lapdog::{Lapdog, Stored};
 
 const SPANS: &str = "/evp_proxy/v2/api/v2/llmobs";
 const EVALUATIONS: &str = "/evp_proxy/v2/api/intake/llm-obs/v2/eval-metric";
 
-fn run_quickstart(lapdog: &Lapdog, questions: &[&str]) -> String {
-    let folder = std::env::temp_dir().join(format!("llmobs-quickstart-{}", std::process::id()));
+fn run_quickstart(agent: &str, model: Option<&str>, questions: &[&str]) -> String {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let folder = std::env::temp_dir().join(format!(
+        "llmobs-quickstart-{}-{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    ));
     let output = Command::new(env!("CARGO"))
         .args([
             "run",
@@ -24,9 +31,11 @@ fn run_quickstart(lapdog: &Lapdog, questions: &[&str]) -> String {
             "--",
         ])
         .args(questions)
-        .env("DD_TRACE_AGENT_URL", lapdog.url())
+        .env("DD_TRACE_AGENT_URL", agent)
         .env("LLMOBS_DIR", &folder)
-        .env_remove("OPENAI_BASE_URL")
+        .env("OPENAI_BASE_URL", model.unwrap_or_default())
+        .env("OPENAI_API_KEY", "key-of-the-model")
+        .env("OPENAI_MODEL", "tiny")
         .env_remove("DD_API_KEY")
         .output()
         .expect("cargo runs");
@@ -64,7 +73,7 @@ fn lapdog_reads_the_quickstart_as_it_was_sent() {
         "How do I attach an evaluation to a span?",
         "What is redacted?",
     ];
-    let printed = run_quickstart(&lapdog, &questions);
+    let printed = run_quickstart(lapdog.url(), None, &questions);
 
     let stored = lapdog.stored();
     for request in &stored {
@@ -164,4 +173,47 @@ fn lapdog_reads_the_quickstart_as_it_was_sent() {
         }
     }
     assert!(printed.contains("journal: "), "{printed}");
+}
+
+#[test]
+fn the_quickstart_asks_a_model_where_one_is_named() {
+    let agent = Intake::start();
+    let mut model = Intake::start();
+    // What a model's server is asked is no event of ours.
+    model.allow_violations();
+    model.script(|_| {
+        Reply::json(json!({
+            "choices": [{"message": {"role": "assistant", "content": "It is counted by reason."}}],
+            "usage": {"prompt_tokens": 321, "completion_tokens": 6, "total_tokens": 327},
+        }))
+    });
+    let base_url = format!("{}/v1", model.url());
+    let question = "What happens to what is dropped?";
+    let printed = run_quickstart(agent.url(), Some(&base_url), &[question]);
+    assert!(printed.contains("It is counted by reason."), "{printed}");
+
+    let asked = &model.requests()[0];
+    assert_eq!(asked.path, "/v1/chat/completions");
+    assert_eq!(
+        asked.header("authorization"),
+        Some("Bearer key-of-the-model")
+    );
+    assert_eq!(asked.json()["model"], "tiny");
+    assert_eq!(
+        asked.json()["messages"][1],
+        json!({"content": question, "role": "user"})
+    );
+
+    let spans = agent.spans();
+    let is_llm = |span: &&Value| span["meta"]["span"]["kind"] == "llm";
+    let llm = spans.iter().find(is_llm).expect("a span of the model");
+    assert_eq!(llm["meta"]["model_name"], "tiny");
+    assert_eq!(llm["meta"]["model_provider"], "openai");
+    assert_eq!(llm["metrics"]["input_tokens"], 321);
+    assert_eq!(llm["metrics"]["output_tokens"], 6);
+    let output = &llm["meta"]["output"]["messages"][0]["content"];
+    assert_eq!(output, "It is counted by reason.");
+    for request in agent.requests() {
+        assert!(!String::from_utf8_lossy(&request.body).contains("key-of-the-model"));
+    }
 }
