@@ -46,7 +46,10 @@ fn copied(sources: &Path) -> PathBuf {
     fs::create_dir_all(&copies).unwrap();
     for entry in fs::read_dir(sources).unwrap() {
         let source = entry.unwrap().path();
-        if source.extension().is_some_and(|extension| extension == "rs") {
+        if source
+            .extension()
+            .is_some_and(|extension| extension == "rs")
+        {
             fs::copy(&source, copies.join(source.file_name().unwrap())).unwrap();
         }
     }

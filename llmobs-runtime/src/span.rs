@@ -157,6 +157,15 @@ impl Span {
         self.inner.as_ref()
     }
 
+    /// Takes the reference out of the handle, which still counts; it is given back.
+    pub(crate) fn lend(&mut self) -> Option<Arc<SpanInner>> {
+        self.inner.take()
+    }
+
+    pub(crate) fn give_back(&mut self, inner: Arc<SpanInner>) {
+        self.inner = Some(inner);
+    }
+
     /// The handle that is current on this thread; the span lives until it, too, is dropped.
     pub(crate) fn current() -> Option<Self> {
         context::current_span().and_then(|inner| Self::reopen(&inner))
