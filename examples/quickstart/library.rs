@@ -141,7 +141,10 @@ fn cut(file: &str, text: &str, passages: &mut Vec<Passage>) {
         if is_prose {
             paragraph.extend([item.unwrap_or(trimmed), "\n"]);
         } else if trimmed.starts_with('#') {
-            heading = trimmed.trim_start_matches('#').trim().to_owned();
+            trimmed
+                .trim_start_matches('#')
+                .trim()
+                .clone_into(&mut heading);
         }
     }
 }

@@ -44,9 +44,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{} passages of Markdown, model: {model}\n", library.len());
 
     let asked: Vec<String> = std::env::args().skip(1).collect();
-    let questions = match asked.is_empty() {
-        true => QUESTIONS.map(String::from).to_vec(),
-        false => asked,
+    let questions = if asked.is_empty() {
+        QUESTIONS.map(String::from).to_vec()
+    } else {
+        asked
     };
     for question in &questions {
         match answer(question, &library, &model) {
@@ -102,10 +103,10 @@ fn answer(question: &str, library: &Library, model: &Model) -> Result<String, Bo
     let reply = generate(question, &passages, model)?;
     let sources = cite(&reply.text, &passages);
     evaluate(question, &reply, &passages, &sources);
-    match sources.is_empty() {
-        true => Ok(reply.text),
-        false => Ok(format!("{} [{}]", reply.text, sources.join(", "))),
+    if sources.is_empty() {
+        return Ok(reply.text);
     }
+    Ok(format!("{} [{}]", reply.text, sources.join(", ")))
 }
 
 /// The passages that fit best, by BM25.

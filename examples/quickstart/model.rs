@@ -152,9 +152,10 @@ fn extract(question: &str, passages: &[(f64, &Passage)], messages: &[Message]) -
     scored.truncate(2);
     scored.sort_by_key(|(place, ..)| *place);
     let chosen: Vec<String> = scored.into_iter().map(|(.., sentence)| sentence).collect();
-    let text = match chosen.is_empty() {
-        true => "The passages say nothing about that.".to_owned(),
-        false => chosen.join(" "),
+    let text = if chosen.is_empty() {
+        "The passages say nothing about that.".to_owned()
+    } else {
+        chosen.join(" ")
     };
     let count = |text: &str| u64::try_from(words(text).count()).unwrap_or(u64::MAX);
     Completion {

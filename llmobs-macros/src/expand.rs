@@ -108,7 +108,8 @@ impl Expansion<'_> {
             .iter()
             .chain(&self.args.metadata)
             .map(|pair| &pair.value);
-        let exprs: Vec<&Expr> = texts.chain(pairs).chain(&self.args.input).collect();
+        let exprs = texts.chain(pairs).chain(&self.args.input);
+        let exprs: Vec<&Expr> = exprs.filter(|expr| literal(expr).is_none()).collect();
         if exprs.is_empty() {
             return tokens.clone();
         }
@@ -336,7 +337,7 @@ impl Expansion<'_> {
         let value = self.output();
         let fails = matches!(&function.sig.output, ReturnType::Type(_, ty) if shape::may_fail(ty));
         if !fails {
-            return quote_spanned!(*span=> let __llmobs_v = __llmobs_out; #value);
+            return quote_spanned!(*span=> use #p::ladder::*; let __llmobs_v = __llmobs_out; #value);
         }
         quote_spanned!(*span=>
             use #p::ladder::*;
@@ -365,7 +366,6 @@ impl Expansion<'_> {
             return quote_spanned!(*span=>
                 if #p::wants_output(__llmobs_in) {
                     if let #p::Some(__llmobs_v) = #p::apply(__llmobs_v, #select) {
-                        use #p::ladder::*;
                         #p::output(__llmobs_in, #cap);
                     }
                 }
@@ -383,7 +383,6 @@ impl Expansion<'_> {
         let cap = self.cap(&quote_spanned!(*span=> __llmobs_v), &none);
         quote_spanned!(*span=>
             if #p::wants_output(__llmobs_in) {
-                use #p::ladder::*;
                 #p::output(__llmobs_in, #cap);
             }
         )

@@ -1,11 +1,35 @@
 //! What is emitted after a mistake: the function as it was, and the errors. The rest of
 //! the user's crate still finds the function, so one mistake is one error.
 
-use proc_macro2::TokenStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use proc_macro2::{Span, TokenStream};
 use syn::Error;
 
-pub(crate) fn with_errors(item: TokenStream, error: &Error) -> TokenStream {
+use crate::kind::Kind;
+
+/// The expansion, or `item` with what is wrong. A panic of ours is an error of the
+/// user's build that says where to report it.
+pub(crate) fn guard(
+    kind: Kind,
+    item: TokenStream,
+    expand: impl FnOnce() -> syn::Result<TokenStream>,
+) -> TokenStream {
+    let error = match catch_unwind(AssertUnwindSafe(expand)) {
+        Ok(Ok(tokens)) => return tokens,
+        Ok(Err(error)) => error,
+        Err(_) => Error::new(Span::call_site(), report(kind)),
+    };
     let mut tokens = item;
     tokens.extend(error.to_compile_error());
     tokens
+}
+
+fn report(kind: Kind) -> String {
+    format!(
+        "`#[{}]` of llmobs {} failed on this function; please report it, with the function, at {}/issues",
+        kind.name(),
+        env!("CARGO_PKG_VERSION"),
+        env!("CARGO_PKG_REPOSITORY"),
+    )
 }

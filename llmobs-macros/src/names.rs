@@ -154,8 +154,8 @@ pub(crate) fn suggestion<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
         .iter()
         .map(|&other| (distance(&name, other), other))
         .min()?;
-    // A third of the letters may be wrong; more is another word.
-    (nearest.0 * 3 <= name.len().max(3)).then_some(nearest.1)
+    // Half of the letters may be wrong (two that changed places are two); more is another word.
+    (nearest.0 * 2 <= name.len()).then_some(nearest.1)
 }
 
 /// The number of letters to add, drop or change.
@@ -185,6 +185,7 @@ mod tests {
             ("modle_name", Some("model_name")),
             ("model", Some("model_name")),
             ("Name", Some("name")),
+            ("nmae", Some("name")),
             ("sesion_id", Some("session_id")),
             ("capture_inputs", Some("capture_input")),
             ("temperature", None),

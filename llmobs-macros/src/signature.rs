@@ -331,7 +331,7 @@ fn other_item(input: ParseStream<'_>) -> Option<Other> {
             Some("a constant")
         } else if ahead.peek(Token![extern]) && !is_function(&ahead) {
             Some("an extern block")
-        } else if ahead.peek(Token![macro]) || ahead.peek2(Token![!]) {
+        } else if ahead.peek(Token![macro]) || ahead.peek2(Token![!]) || ahead.peek2(Token![::]) {
             Some("a macro")
         } else {
             None

@@ -147,7 +147,7 @@ impl ClientInner {
 
     #[cfg(not(feature = "enabled"))]
     #[allow(clippy::unnecessary_wraps, reason = "one signature for both builds")]
-    fn start(settings: Settings) -> Result<Arc<Self>, ConfigError> {
+    fn start(settings: Settings, _global: bool) -> Result<Arc<Self>, ConfigError> {
         Ok(Self::idle(settings))
     }
 

@@ -158,6 +158,15 @@ impl Span {
         self.inner.as_ref()
     }
 
+    /// Takes the reference out of the handle, which still counts; it is given back.
+    pub(crate) fn lend(&mut self) -> Option<Arc<SpanInner>> {
+        self.inner.take()
+    }
+
+    pub(crate) fn give_back(&mut self, inner: Arc<SpanInner>) {
+        self.inner = Some(inner);
+    }
+
     /// Makes the span current on this thread until the guard is dropped. The guard holds
     /// a handle, so `Span::task("x").start().enter()` works.
     pub fn enter(&self) -> SpanGuard {
@@ -236,12 +245,6 @@ impl Span {
         let inner = self.inner.as_ref()?;
         let mut data = inner.lock();
         data.end.is_none().then(|| change(&mut data))
-    }
-
-    pub(crate) fn panicking_at_start(&self) -> bool {
-        self.inner
-            .as_ref()
-            .is_some_and(|inner| inner.panicking_at_start)
     }
 }
 

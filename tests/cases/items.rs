@@ -70,8 +70,8 @@ fn case_36_a_function_with_an_abi_keeps_it() {
 #[doc(alias = "other")]
 #[inline(always)]
 #[must_use = "look at it"]
-#[cfg(all())]
-#[cfg_attr(all(), allow(clippy::inline_always))]
+#[cfg(not(any()))]
+#[cfg_attr(not(any()), allow(clippy::inline_always))]
 #[task]
 #[cold]
 fn stacked(a: u8) -> u8 {

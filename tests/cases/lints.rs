@@ -72,7 +72,7 @@ fn formats(name: &str) -> String {
     format!("<{name}>")
 }
 
-#[llmobs::task(output = |text| text.len())]
+#[llmobs::task(output = |text| text.len() + 1)]
 fn selects(text: &str) -> String {
     text.to_uppercase()
 }

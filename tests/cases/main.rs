@@ -5,6 +5,15 @@
 //! Not here: 29 (attributes on closures are an error before a macro is asked), 30 and 31
 //! (streams), 54 (`tests/off`), 59 (wasm), and what must not compile (`tests/ui`).
 
+#![allow(
+    clippy::multiple_bound_locations,
+    clippy::non_minimal_cfg,
+    clippy::too_many_arguments,
+    clippy::toplevel_ref_arg,
+    clippy::unused_unit,
+    reason = "odd shapes are what is tested; `lints` allows none of these"
+)]
+
 mod arguments;
 mod capture;
 mod futures_returned;

@@ -157,7 +157,7 @@ fn case_10_patterns_give_what_they_bind() {
 fn conditional(
     a: u8,
     #[cfg(any())] b: Missing,
-    #[cfg(all())] mut c: u8,
+    #[cfg(not(any()))] mut c: u8,
     #[cfg(any())] d: Missing,
 ) -> u8 {
     c += a;
@@ -165,7 +165,7 @@ fn conditional(
 }
 
 #[task]
-async fn conditional_async(a: u8, #[cfg(any())] unused: Missing, #[cfg(all())] c: u8) -> u8 {
+async fn conditional_async(a: u8, #[cfg(any())] unused: Missing, #[cfg(not(any()))] c: u8) -> u8 {
     a + c
 }
 

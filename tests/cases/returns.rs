@@ -109,7 +109,7 @@ fn unit(early: bool) -> () {
     if early {
         return;
     }
-    drop(early);
+    nothing(&mut Vec::new());
 }
 
 #[test]

@@ -35,8 +35,8 @@ pub fn unreachable(a: u8) -> u8 {
 
 #[llmobs::workflow]
 pub fn braces(a: u8) -> u8 {
-    let b = { a };
-    b
+    let b = { 7 };
+    a + b
 }
 
 #[llmobs::workflow]

@@ -12,30 +12,50 @@ use pin_project_lite::pin_project;
 
 use super::record;
 use super::start::Entered;
-use crate::context::Attached;
+use crate::client;
+use crate::context::Lent;
 use crate::span::Span;
 
 thread_local! {
-    /// Where the body of an `async fn` leaves its span during its first poll.
-    static FIRST_POLL: RefCell<Option<Entered>> = const { RefCell::new(None) };
+    static FIRST_POLL: RefCell<FirstPoll> = const { RefCell::new(FirstPoll::No) };
 }
 
-fn swap_begun(new: Option<Entered>) -> Option<Entered> {
-    FIRST_POLL
-        .try_with(|begun| {
-            begun
-                .try_borrow_mut()
-                .ok()
-                .map(|mut begun| std::mem::replace(&mut *begun, new))
-        })
-        .ok()
-        .flatten()
-        .flatten()
+/// Where the body of an `async fn` leaves its span during its first poll.
+enum FirstPoll {
+    /// No such poll is going on.
+    No,
+    Waiting,
+    Begun(Entered),
 }
 
-/// Hands the span to the future whose first poll this is.
+fn swap_first_poll(new: FirstPoll) -> FirstPoll {
+    let swap = |slot: &RefCell<FirstPoll>| {
+        let mut slot = slot.try_borrow_mut().ok()?;
+        Some(std::mem::replace(&mut *slot, new))
+    };
+    let old = FIRST_POLL.try_with(swap);
+    old.ok().flatten().unwrap_or(FirstPoll::No)
+}
+
+/// Hands the span to the future whose first poll this is. Where llmobs was enabled in
+/// the very moment in which that poll began, there is none, and the span ends here.
 pub(super) fn begun(entered: Entered) {
-    swap_begun(Some(entered));
+    if let FirstPoll::Waiting = swap_first_poll(FirstPoll::No) {
+        swap_first_poll(FirstPoll::Begun(entered));
+    }
+}
+
+/// Polls for the first time; gives the span that the body has started.
+#[cold]
+#[inline(never)]
+fn first_poll<R>(poll: impl FnOnce() -> R) -> (std::thread::Result<R>, Option<Span>) {
+    let outer = swap_first_poll(FirstPoll::Waiting);
+    let polled = catch_unwind(AssertUnwindSafe(poll));
+    let span = match swap_first_poll(outer) {
+        FirstPoll::Begun(entered) => Some(entered.leave()),
+        _ => None,
+    };
+    (polled, span)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,7 +85,7 @@ pin_project! {
             }
             let mut this = this.project();
             {
-                let _in = Attached::span(this.span);
+                let _in = Lent::new(this.span);
                 this.future.set(None);
             }
             this.span.mark_cancelled();
@@ -115,23 +135,24 @@ impl<F: Future, D: Fn(&Span, &F::Output)> Future for Instrumented<F, D> {
         };
         let poll = AssertUnwindSafe(|| future.poll(task));
         let polled = match *this.state {
-            State::Idle => return poll.0(),
-            State::Fresh => {
-                let outer = swap_begun(None);
-                let polled = catch_unwind(poll);
-                match swap_begun(outer) {
-                    Some(entered) => {
-                        *this.span = entered.leave();
-                        *this.state = State::Running;
-                    }
-                    None => *this.state = State::Idle,
+            State::Running => {
+                let _in = Lent::new(this.span);
+                catch_unwind(poll)
+            }
+            State::Fresh if client::any_enabled() => {
+                let (polled, span) = first_poll(poll.0);
+                *this.state = State::Idle;
+                if let Some(span) = span {
+                    *this.span = span;
+                    *this.state = State::Running;
                 }
                 polled
             }
-            State::Running => {
-                let _in = Attached::span(this.span);
-                catch_unwind(poll)
+            State::Fresh => {
+                *this.state = State::Idle;
+                return poll.0();
             }
+            State::Idle => return poll.0(),
         };
         match polled {
             Ok(Poll::Pending) => Poll::Pending,
