@@ -83,13 +83,14 @@ impl Expansion<'_> {
             sig,
             body,
         } = function;
-        let on = match function.shape(self.args.future.is_some()) {
+        let shape = function.shape(self.args.future.is_some());
+        let on = match &shape {
             Shape::Sync => self.sync(),
             Shape::Async => self.asynchronous(),
-            Shape::Future { output, boxed } => self.future(output.as_deref(), boxed),
-            Shape::Inline { value } => self.inline(value),
+            Shape::Future { output, boxed } => self.future(output.as_deref(), *boxed),
+            Shape::Inline { value } => self.inline(*value),
         };
-        let off = self.off();
+        let off = self.off(&shape);
         let inner = &body.inner;
         let content = quote_spanned!(*span=> #inner #p::switch! { {#on} {#off} });
         let braces = body.around(content);
@@ -98,22 +99,47 @@ impl Expansion<'_> {
     }
 
     /// The bare function; the attribute's expressions are checked and count as used.
-    fn off(&self) -> TokenStream {
+    fn off(&self, shape: &Shape) -> TokenStream {
         let span = self.span;
         let tokens = &self.function.body.tokens;
         let texts = self.args.texts.iter().map(|(_, expr)| expr);
-        let pairs = self
-            .args
-            .tags
-            .iter()
-            .chain(&self.args.metadata)
-            .map(|pair| &pair.value);
-        let exprs = texts.chain(pairs).chain(&self.args.input);
+        let pairs = self.args.tags.iter().chain(&self.args.metadata);
+        let exprs = texts.chain(pairs.map(|pair| &pair.value));
+        let exprs = exprs.chain(&self.args.input);
         let exprs: Vec<&Expr> = exprs.filter(|expr| literal(expr).is_none()).collect();
-        if exprs.is_empty() {
+        let output = self.off_output(shape);
+        if exprs.is_empty() && output.is_empty() {
             return tokens.clone();
         }
-        quote_spanned!(span=> if false { #(let _ = &(#exprs);)* } #tokens)
+        quote_spanned!(span=> if false { #(let _ = &(#exprs);)* #output } #tokens)
+    }
+
+    /// The closure of `output`, on a value that never is. An opaque type has no name by
+    /// which to ask for such a value: there the closure goes unchecked.
+    fn off_output(&self, shape: &Shape) -> TokenStream {
+        let Self { p, span, .. } = self;
+        let (Some(select), ReturnType::Type(_, ty)) =
+            (&self.args.output, &self.function.sig.output)
+        else {
+            return TokenStream::new();
+        };
+        let ty = match shape {
+            Shape::Future {
+                output: Some(output),
+                ..
+            } => output,
+            Shape::Future { output: None, .. } => return TokenStream::new(),
+            _ => ty,
+        };
+        if shape::has_opaque(ty) {
+            return TokenStream::new();
+        }
+        quote_spanned!(*span=>
+            use #p::ladder::*;
+            if let #p::Ok(__llmobs_v) = (&&#p::Ret(&#p::fake::<#ty>())).__llmobs_split() {
+                let _ = #p::apply(__llmobs_v, #select);
+            }
+        )
     }
 
     fn sync(&self) -> TokenStream {
@@ -423,14 +449,20 @@ impl Expansion<'_> {
             .filter(|binding| !binding.is_unused())
         {
             let Binding { ident, cfg, .. } = binding;
-            // `&mut` is a use of the `mut`, which moves inside.
-            let mutability = binding.mutability(span);
+            // `&mut` is a use of the `mut`, where that is declared anew inside.
+            let mutability = binding.mutability(span).filter(|_| self.redeclares_mut());
             hold.extend(quote_spanned!(span=> #(#cfg)* let _ = &#mutability #ident;));
         }
         if let Some((this, cfg)) = self.function.receiver() {
             hold.extend(quote_spanned!(span=> #(#cfg)* let _ = &#this;));
         }
         hold
+    }
+
+    /// In an `async fn` a body may assign a borrow of its own to an argument, for the
+    /// language itself declares arguments anew there; elsewhere it may not.
+    fn redeclares_mut(&self) -> bool {
+        self.function.sig.asyncness.is_some()
     }
 
     /// Declares anew what the body may assign a borrow of its own to, and what it does not
@@ -448,7 +480,7 @@ impl Expansion<'_> {
             let unused = !binding.is_unused()
                 && !self.function.body.mentions(ident)
                 && !names(self.exprs.clone(), ident);
-            if *mutable || unused {
+            if unused || *mutable && self.redeclares_mut() {
                 let mutability = binding.mutability(ident.span());
                 rebind.extend(quote_spanned!(span=> #(#cfg)* let #mutability #ident = #ident;));
             }

@@ -74,8 +74,10 @@
 //! * `const fn`, functions with C's variable arguments and closures cannot have attributes.
 //! * A type that is `Serialize` for `'static` only is an error of the borrow checker: use `skip`.
 //! * Arguments are dropped in the order of the bare function, but for those that are
-//!   `mut`, unused or begin with `_`. A future grows by 32 bytes, and by the size of a
-//!   `mut` or unused argument once more.
+//!   unused, begin with `_`, or are `mut` in an `async fn`. A future grows by 32 bytes, and
+//!   by the size of a `mut` or unused argument once more.
+
+#![forbid(unsafe_code)]
 
 use proc_macro2::TokenStream;
 

@@ -1,5 +1,6 @@
 //! What a signature gives back: a value, a future, nothing at all.
 
+use crate::signature::mentions;
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{
@@ -81,11 +82,7 @@ pub(crate) fn may_be_future(ty: &Type) -> bool {
     let Some(last) = last_segment(ty) else {
         return false;
     };
-    !KNOWN.iter().any(|known| last.ident == known)
-        && !last
-            .to_token_stream()
-            .into_iter()
-            .any(|tree| is_word(&tree, "impl"))
+    !KNOWN.iter().any(|known| last.ident == known) && !has_opaque(ty)
 }
 
 /// Whether the type is a stream, as far as its text tells.
@@ -180,6 +177,11 @@ fn peel(ty: &Type) -> &Type {
         Type::Group(inner) => peel(&inner.elem),
         ty => ty,
     }
+}
+
+/// Whether the type has an `impl Trait` in it.
+pub(crate) fn has_opaque(ty: &Type) -> bool {
+    mentions(ty.to_token_stream(), "impl")
 }
 
 /// The type with each `impl Trait` as `_`: how it can be written in a body.

@@ -218,7 +218,8 @@ pub(crate) fn names(tokens: TokenStream, ident: &Ident) -> bool {
     words.mentions(ident)
 }
 
-fn mentions(tokens: TokenStream, word: &str) -> bool {
+/// Whether the identifier `word` stands anywhere in the tokens.
+pub(crate) fn mentions(tokens: TokenStream, word: &str) -> bool {
     tokens.into_iter().any(|tree| match tree {
         TokenTree::Group(group) => mentions(group.stream(), word),
         TokenTree::Ident(ident) => ident == word,

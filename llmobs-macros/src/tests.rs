@@ -93,6 +93,31 @@ fn the_function_is_emitted_after_a_mistake_and_after_a_panic_of_ours() {
 }
 
 #[test]
+fn what_cannot_be_wrapped_is_told() {
+    let path: TokenStream = format!("::llmobs::__private::{}::switch!", crate::version())
+        .parse()
+        .unwrap();
+    for (item, told) in [
+        (
+            quote!(
+                const fn f() {}
+            ),
+            "const fn",
+        ),
+        (
+            quote!(
+                unsafe extern "C" fn f(a: u8, mut b: ...) {}
+            ),
+            "variable arguments",
+        ),
+        (quote!(fn f() { #path { {} {} } }), "already"),
+    ] {
+        let error = expand(Kind::Task, quote!(), item).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
+}
+
+#[test]
 fn the_path_carries_the_version() {
     let tokens = expand(
         Kind::Llm,
