@@ -18,8 +18,7 @@ use crate::id::SpanContext;
 use crate::report;
 use crate::span::{Span, SpanInner};
 use crate::stats::{DropReason, EventKind, Front, Ledger, Stats};
-#[cfg(feature = "enabled")]
-use crate::worker::{self, Worker};
+use crate::worker::{Payload, Worker};
 
 /// How long the drop of a [`Guard`] may take.
 const GUARD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,7 +41,6 @@ pub(crate) struct ClientInner {
     global: bool,
     /// One for each destination, once the worker knows them.
     ledgers: Mutex<Vec<Arc<Ledger>>>,
-    #[cfg(feature = "enabled")]
     worker: Worker,
 }
 
@@ -124,7 +122,6 @@ impl Config {
 }
 
 impl ClientInner {
-    #[cfg(feature = "enabled")]
     fn start(settings: Settings, global: bool) -> Result<Arc<Self>, ConfigError> {
         for warning in &settings.warnings {
             tracing::warn!(target: "llmobs", "{warning}");
@@ -145,15 +142,8 @@ impl ClientInner {
         Ok(client)
     }
 
-    #[cfg(not(feature = "enabled"))]
-    #[allow(clippy::unnecessary_wraps, reason = "one signature for both builds")]
-    fn start(settings: Settings, _global: bool) -> Result<Arc<Self>, ConfigError> {
-        Ok(Self::idle(settings))
-    }
-
     /// A client that takes nothing.
     fn idle(settings: Settings) -> Arc<Self> {
-        #[cfg(feature = "enabled")]
         let (worker, _) = Worker::new(&settings);
         Arc::new(Self {
             settings,
@@ -161,7 +151,6 @@ impl ClientInner {
             open: AtomicBool::new(false),
             global: false,
             ledgers: Mutex::default(),
-            #[cfg(feature = "enabled")]
             worker,
         })
     }
@@ -190,23 +179,14 @@ impl ClientInner {
         if !self.is_open() {
             return self.dropped(EventKind::Span, DropReason::Shutdown);
         }
-        #[cfg(feature = "enabled")]
-        self.worker
-            .enqueue(self, worker::Payload::Span(span), weight);
-        #[cfg(not(feature = "enabled"))]
-        drop((span, weight));
+        self.worker.enqueue(self, Payload::Span(span), weight);
     }
 
     fn submit(self: &Arc<Self>, event: EvaluationEvent) {
         self.front.made(EventKind::Evaluation);
-        #[cfg(feature = "enabled")]
-        {
-            let weight = event.weight();
-            let payload = worker::Payload::Evaluation(Box::new(event), Arc::clone(self));
-            self.worker.enqueue(self, payload, weight);
-        }
-        #[cfg(not(feature = "enabled"))]
-        drop(event);
+        let weight = event.weight();
+        let payload = Payload::Evaluation(Box::new(event), Arc::clone(self));
+        self.worker.enqueue(self, payload, weight);
     }
 
     pub(crate) fn dropped(&self, kind: EventKind, reason: DropReason) {
@@ -231,7 +211,6 @@ impl ClientInner {
         was_open
     }
 
-    #[cfg(feature = "enabled")]
     fn report(&self, done: bool) -> Result<FlushReport, FlushError> {
         let stats = self.stats();
         if done {
@@ -245,28 +224,12 @@ impl ClientInner {
     }
 
     fn flush(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
-        #[cfg(feature = "enabled")]
-        {
-            self.report(!self.is_open() || self.worker.flush(timeout))
-        }
-        #[cfg(not(feature = "enabled"))]
-        {
-            let _ = timeout;
-            Ok(FlushReport::default())
-        }
+        self.report(!self.is_open() || self.worker.flush(timeout))
     }
 
     fn shutdown(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
         let first = self.close();
-        #[cfg(feature = "enabled")]
-        {
-            self.report(!first || self.worker.shutdown(timeout))
-        }
-        #[cfg(not(feature = "enabled"))]
-        {
-            let _ = (timeout, first);
-            Ok(FlushReport::default())
-        }
+        self.report(!first || self.worker.shutdown(timeout))
     }
 }
 
@@ -298,15 +261,8 @@ impl LlmObs {
     ///
     /// As [`flush`](Self::flush).
     pub async fn flush_async(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
-        #[cfg(feature = "enabled")]
-        {
-            let done = !self.inner.is_open() || self.inner.worker.flush_async(timeout).await;
-            self.inner.report(done)
-        }
-        #[cfg(not(feature = "enabled"))]
-        {
-            std::future::ready(self.inner.flush(timeout)).await
-        }
+        let done = !self.inner.is_open() || self.inner.worker.flush_async(timeout).await;
+        self.inner.report(done)
     }
 
     /// Takes nothing more, sends what waits, and ends the worker. What is not delivered

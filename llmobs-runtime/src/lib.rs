@@ -35,6 +35,9 @@ mod text;
 mod visible;
 #[cfg(feature = "enabled")]
 mod worker;
+#[cfg(not(feature = "enabled"))]
+#[path = "idle.rs"]
+mod worker;
 
 pub use annotation::{AnnotateError, Annotation, Io};
 pub use builder::{SpanBuilder, kinds};
