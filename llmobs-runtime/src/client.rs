@@ -146,8 +146,7 @@ impl ClientInner {
     }
 
     #[cfg(not(feature = "enabled"))]
-    #[allow(clippy::unnecessary_wraps, reason = "one signature for both builds")]
-    fn start(settings: Settings) -> Result<Arc<Self>, ConfigError> {
+    fn start(settings: Settings, _global: bool) -> Result<Arc<Self>, ConfigError> {
         Ok(Self::idle(settings))
     }
 
@@ -252,7 +251,9 @@ impl ClientInner {
         #[cfg(not(feature = "enabled"))]
         {
             let _ = timeout;
-            Ok(FlushReport::default())
+            Ok(FlushReport {
+                stats: self.stats(),
+            })
         }
     }
 
