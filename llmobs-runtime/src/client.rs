@@ -89,20 +89,15 @@ impl Config {
         if !settings.enabled || cfg!(not(feature = "enabled")) {
             return Ok(Guard { client: None });
         }
-        let mut global = lock(&GLOBAL);
-        if global.as_ref().is_some_and(|client| client.is_open()) {
-            report::once(report::Kind::EnabledTwice, || {
+        let client = ClientInner::start_global(settings)?;
+        match &client {
+            Some(client) => client.warn(),
+            None => report::once(report::Kind::EnabledTwice, || {
                 "llmobs is enabled already: this call changed nothing".to_owned()
-            });
-            return Ok(Guard { client: None });
+            }),
         }
-        let client = ClientInner::start(settings, true)?;
-        let previous = global.replace(Arc::clone(&client));
-        GENERATION.fetch_add(1, Ordering::AcqRel);
-        drop(global);
-        drop(previous);
         Ok(Guard {
-            client: Some(LlmObs { inner: client }),
+            client: client.map(|inner| LlmObs { inner }),
         })
     }
 
@@ -115,7 +110,9 @@ impl Config {
     pub fn build(self) -> Result<LlmObs, ConfigError> {
         let settings = self.settings()?;
         let inner = if settings.enabled && cfg!(feature = "enabled") {
-            ClientInner::start(settings, false)?
+            let client = ClientInner::start(settings, false)?;
+            client.warn();
+            client
         } else {
             ClientInner::idle(settings)
         };
@@ -124,11 +121,30 @@ impl Config {
 }
 
 impl ClientInner {
+    /// The global client, or `None` where there is one. Says nothing: a subscriber may ask
+    /// for the global client, whose lock is held here.
+    fn start_global(settings: Settings) -> Result<Option<Arc<Self>>, ConfigError> {
+        let mut global = lock(&GLOBAL);
+        if global.as_ref().is_some_and(|client| client.is_open()) {
+            return Ok(None);
+        }
+        let client = Self::start(settings, true)?;
+        let previous = global.replace(Arc::clone(&client));
+        GENERATION.fetch_add(1, Ordering::AcqRel);
+        drop(global);
+        drop(previous);
+        Ok(Some(client))
+    }
+
+    /// Says what of the configuration is not used.
+    fn warn(&self) {
+        for warning in &self.settings.warnings {
+            report::warn(|| warning.to_string());
+        }
+    }
+
     #[cfg(feature = "enabled")]
     fn start(settings: Settings, global: bool) -> Result<Arc<Self>, ConfigError> {
-        for warning in &settings.warnings {
-            tracing::warn!(target: "llmobs", "{warning}");
-        }
         let (worker, start) = Worker::new(&settings);
         let client = Arc::new(Self {
             settings,

@@ -428,6 +428,16 @@ impl SpanInner {
         let input = io(annotation.input, Side::Input);
         let output = io(annotation.output, Side::Output);
         let metadata = capture::bound_map(annotation.metadata);
+        // What is wrong with one goes to a subscriber, which may do anything: not under our lock.
+        let mut checked = |(key, number)| match metric(key, number) {
+            Ok(metric) => Some(metric),
+            Err(error) => {
+                failure.get_or_insert(error);
+                None
+            }
+        };
+        let metrics = annotation.metrics.into_iter();
+        let metrics: Vec<(String, Number)> = metrics.filter_map(&mut checked).collect();
 
         let mut data = self.lock();
         if data.end.is_some() {
@@ -436,13 +446,8 @@ impl SpanInner {
             });
         }
         data.metadata.extend(metadata);
-        for (key, number) in annotation.metrics {
-            match metric(key, number) {
-                Ok((key, number)) => set(&mut data.metrics, key, number),
-                Err(error) => {
-                    failure.get_or_insert(error);
-                }
-            }
+        for (key, number) in metrics {
+            set(&mut data.metrics, key, number);
         }
         for (key, value) in annotation.tags {
             if key == "session_id" && !value.is_empty() {

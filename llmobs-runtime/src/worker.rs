@@ -26,6 +26,7 @@ use crate::client::ClientInner;
 use crate::clock::Anchor;
 use crate::config::Settings;
 use crate::export;
+use crate::report;
 use crate::stats::{DropReason, EventKind};
 
 /// How often the queue is looked at.
@@ -106,7 +107,8 @@ impl Worker {
         self.queue.enqueue(client, payload, weight);
     }
 
-    /// Blocks until everything that was enqueued before is settled; `false` after `timeout`.
+    /// Blocks until everything that was enqueued before is settled; `false` after `timeout`,
+    /// and at once on a worker's own thread.
     pub(crate) fn flush(&self, timeout: Duration) -> bool {
         self.wait(timeout, Control::Flush)
     }
@@ -119,6 +121,9 @@ impl Worker {
         };
         if self.control.send(Control::Flush(flush)).is_err() {
             return true;
+        }
+        if report::in_background() {
+            return false;
         }
         answer.await.unwrap_or(false)
     }
@@ -139,6 +144,10 @@ impl Worker {
             // A worker that is gone has settled everything.
             return true;
         }
+        if report::in_background() {
+            // A subscriber asks for it on the very thread that would have to do it.
+            return false;
+        }
         // The worker answers at the deadline; it may be busy just then.
         let patience = timeout + Duration::from_millis(250);
         answer.recv_timeout(patience).unwrap_or(false)
@@ -156,14 +165,14 @@ impl Start {
     }
 
     fn run(self, client: &Weak<ClientInner>) {
-        let _silence = crate::report::silence();
+        let _silence = report::silence();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
         match runtime {
             Ok(runtime) => runtime.block_on(Running::start(self, client)),
             // The receiver goes with `self`: what is enqueued from now on counts as dropped.
-            Err(error) => crate::report::error(|| {
+            Err(error) => report::error(|| {
                 format!("the worker could not start ({error}): nothing will be delivered")
             }),
         }
