@@ -237,13 +237,11 @@ impl ClientInner {
         }
     }
 
-    /// Takes nothing more from now on. `false` where that was so before.
-    fn close(&self) -> bool {
-        let was_open = self.open.swap(false, Ordering::AcqRel);
-        if was_open {
+    /// Takes nothing more from now on.
+    fn close(&self) {
+        if self.open.swap(false, Ordering::AcqRel) {
             OPEN_CLIENTS.fetch_sub(1, Ordering::Relaxed);
         }
-        was_open
     }
 
     #[cfg(feature = "enabled")]
@@ -262,7 +260,7 @@ impl ClientInner {
     fn flush(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
         #[cfg(feature = "enabled")]
         {
-            self.report(!self.is_open() || self.worker.flush(timeout))
+            self.report(self.worker.flush(timeout))
         }
         #[cfg(not(feature = "enabled"))]
         {
@@ -274,14 +272,14 @@ impl ClientInner {
     }
 
     fn shutdown(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
-        let first = self.close();
+        self.close();
         #[cfg(feature = "enabled")]
         {
-            self.report(!first || self.worker.shutdown(timeout))
+            self.report(self.worker.shutdown(timeout))
         }
         #[cfg(not(feature = "enabled"))]
         {
-            let _ = (timeout, first);
+            let _ = timeout;
             Ok(FlushReport::default())
         }
     }
@@ -317,7 +315,7 @@ impl LlmObs {
     pub async fn flush_async(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
         #[cfg(feature = "enabled")]
         {
-            let done = !self.inner.is_open() || self.inner.worker.flush_async(timeout).await;
+            let done = self.inner.worker.flush_async(timeout).await;
             self.inner.report(done)
         }
         #[cfg(not(feature = "enabled"))]
@@ -327,7 +325,8 @@ impl LlmObs {
     }
 
     /// Takes nothing more, sends what waits, and ends the worker. What is not delivered
-    /// after `timeout` is dropped and counted. A second call does nothing.
+    /// after `timeout` is dropped and counted. A further call waits for the end of the first
+    /// one, and no longer than its own `timeout`.
     ///
     /// # Errors
     ///

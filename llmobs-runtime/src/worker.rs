@@ -48,6 +48,16 @@ pub(crate) enum Control {
     Shutdown(Flush),
 }
 
+impl Control {
+    /// The flush that is asked for, if one is, over at `mark`.
+    fn asked(self, mark: &Mark) -> Option<(Flush, Mark)> {
+        match self {
+            Self::Flush(flush) | Self::Shutdown(flush) => Some((flush, mark.clone())),
+            Self::Wake | Self::Progress => None,
+        }
+    }
+}
+
 pub(crate) struct Flush {
     deadline: Instant,
     answer: Answer,
@@ -335,20 +345,21 @@ impl Running {
     }
 
     /// Sends the rest, then ends. What is not settled at the deadline goes with its lane,
-    /// counted; the answer comes after that, so that the counts are final.
+    /// counted; the answer comes after that, so that the counts are final. Who asks in the
+    /// meantime waits as well.
     async fn finish(&mut self, shutdown: Flush, control: &mut UnboundedReceiver<Control>) {
         let mark = self.seal_everything().await;
-        let mut waiting = vec![shutdown.answer];
         while !self.lanes.reached(&mark) {
             let left = shutdown.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let left = left.min(self.until_next_deadline());
             match tokio::time::timeout(left, control.recv()).await {
-                Ok(Some(Control::Flush(flush) | Control::Shutdown(flush))) => {
-                    waiting.push(flush.answer);
-                }
-                Ok(Some(Control::Wake | Control::Progress)) => {}
-                Err(_) => break,
+                Ok(Some(message)) => self.flushes.extend(message.asked(&mark)),
+                Err(_) => {}
                 // Nobody can ask any more; the lanes still tell when they are done.
-                Ok(None) => tokio::time::sleep(left.min(TICK)).await,
+                Ok(None) => tokio::time::sleep(left).await,
             }
             self.answer_flushes();
         }
@@ -358,9 +369,13 @@ impl Running {
         while let Some(late) = self.receiver.next() {
             drop(late);
         }
-        waiting.extend(self.flushes.drain(..).map(|(flush, _)| flush.answer));
-        for answer in waiting {
-            answer.tell(done);
+        control.close();
+        while let Ok(message) = control.try_recv() {
+            self.flushes.extend(message.asked(&mark));
         }
+        for (flush, _) in self.flushes.drain(..) {
+            flush.answer.tell(done);
+        }
+        shutdown.answer.tell(done);
     }
 }

@@ -37,6 +37,7 @@ struct Lane {
 }
 
 /// How far each lane has to come for a flush to be over.
+#[derive(Clone)]
 pub(super) struct Mark(Vec<u64>);
 
 impl Lanes {
