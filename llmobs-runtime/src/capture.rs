@@ -145,7 +145,7 @@ fn printed(
 }
 
 /// Runs code of a user; true if it panics. What it was writing to holds what it wrote.
-fn panics(run: impl FnOnce()) -> bool {
+pub(crate) fn panics(run: impl FnOnce()) -> bool {
     let Err(payload) = catch_unwind(AssertUnwindSafe(run)) else {
         return false;
     };

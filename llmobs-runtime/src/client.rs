@@ -87,25 +87,21 @@ impl Config {
         if !settings.enabled || cfg!(not(feature = "enabled")) {
             return Ok(Guard { client: None });
         }
-        let mut global = lock(&GLOBAL);
-        if global.as_ref().is_some_and(|client| client.is_open()) {
-            report::once(report::Kind::EnabledTwice, || {
+        let client = ClientInner::start_global(settings)?;
+        match &client {
+            Some(client) => client.warn(),
+            None => report::once(report::Kind::EnabledTwice, || {
                 "llmobs is enabled already: this call changed nothing".to_owned()
-            });
-            return Ok(Guard { client: None });
+            }),
         }
-        let client = ClientInner::start(settings, true)?;
-        let previous = global.replace(Arc::clone(&client));
-        GENERATION.fetch_add(1, Ordering::AcqRel);
-        drop(global);
-        drop(previous);
         Ok(Guard {
-            client: Some(LlmObs { inner: client }),
+            client: client.map(|inner| LlmObs { inner }),
         })
     }
 
     /// Makes a client that is not the global one, for use with [`LlmObs::scope`]. It shuts
-    /// down with [`LlmObs::shutdown`]; a client that is dropped without that loses what waits.
+    /// down with [`LlmObs::shutdown`]; where its last handle is dropped without that, the
+    /// worker sends what waits, for 5 s at most, and nobody waits for it.
     ///
     /// # Errors
     ///
@@ -113,7 +109,9 @@ impl Config {
     pub fn build(self) -> Result<LlmObs, ConfigError> {
         let settings = self.settings()?;
         let inner = if settings.enabled && cfg!(feature = "enabled") {
-            ClientInner::start(settings, false)?
+            let client = ClientInner::start(settings, false)?;
+            client.warn();
+            client
         } else {
             ClientInner::idle(settings)
         };
@@ -122,10 +120,29 @@ impl Config {
 }
 
 impl ClientInner {
-    fn start(settings: Settings, global: bool) -> Result<Arc<Self>, ConfigError> {
-        for warning in &settings.warnings {
-            tracing::warn!(target: "llmobs", "{warning}");
+    /// The global client, or `None` where there is one. Says nothing: a subscriber may ask
+    /// for the global client, whose lock is held here.
+    fn start_global(settings: Settings) -> Result<Option<Arc<Self>>, ConfigError> {
+        let mut global = lock(&GLOBAL);
+        if global.as_ref().is_some_and(|client| client.is_open()) {
+            return Ok(None);
         }
+        let client = Self::start(settings, true)?;
+        let previous = global.replace(Arc::clone(&client));
+        GENERATION.fetch_add(1, Ordering::AcqRel);
+        drop(global);
+        drop(previous);
+        Ok(Some(client))
+    }
+
+    /// Says what of the configuration is not used.
+    fn warn(&self) {
+        for warning in &self.settings.warnings {
+            report::warn(|| warning.to_string());
+        }
+    }
+
+    fn start(settings: Settings, global: bool) -> Result<Arc<Self>, ConfigError> {
         let (worker, start) = Worker::new(&settings);
         let client = Arc::new(Self {
             settings,
@@ -211,6 +228,16 @@ impl ClientInner {
         was_open
     }
 
+    /// The totals of what was dropped, a line for each destination (DESIGN §3.12).
+    fn tell_dropped(&self) {
+        for destination in self.stats().destinations {
+            let reasons = destination.drop_reasons();
+            if !reasons.is_empty() {
+                report::warn(|| format!("{}: dropped in all: {reasons}", destination.name));
+            }
+        }
+    }
+
     fn report(&self, done: bool) -> Result<FlushReport, FlushError> {
         let stats = self.stats();
         if done {
@@ -224,12 +251,22 @@ impl ClientInner {
     }
 
     fn flush(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
-        self.report(!self.is_open() || self.worker.flush(timeout))
+        self.report(self.worker.flush(timeout))
     }
 
     fn shutdown(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
         let first = self.close();
-        self.report(!first || self.worker.shutdown(timeout))
+        let report = self.report(self.worker.shutdown(timeout));
+        if first {
+            self.tell_dropped();
+        }
+        report
+    }
+}
+
+impl Drop for ClientInner {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -261,12 +298,13 @@ impl LlmObs {
     ///
     /// As [`flush`](Self::flush).
     pub async fn flush_async(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
-        let done = !self.inner.is_open() || self.inner.worker.flush_async(timeout).await;
+        let done = self.inner.worker.flush_async(timeout).await;
         self.inner.report(done)
     }
 
     /// Takes nothing more, sends what waits, and ends the worker. What is not delivered
-    /// after `timeout` is dropped and counted. A second call does nothing.
+    /// after `timeout` is dropped and counted. A further call waits for the end of the first
+    /// one, and no longer than its own `timeout`.
     ///
     /// # Errors
     ///

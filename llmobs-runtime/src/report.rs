@@ -4,11 +4,13 @@
 //! The worker's own thread is silent otherwise: what its HTTP client traces would come
 //! back to a subscriber that sends it out with the same HTTP client.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tracing::Dispatch;
 use tracing::dispatcher::DefaultGuard;
+
+use crate::capture;
 
 /// A kind of trouble that is told once in a process; the totals are in `stats()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,19 +46,27 @@ pub(crate) fn error(message: impl FnOnce() -> String) {
 
 thread_local! {
     static SILENCE: RefCell<Option<DefaultGuard>> = const { RefCell::new(None) };
+    static IN_BACKGROUND: Cell<bool> = const { Cell::new(false) };
 }
 
-/// No `tracing` event or span of this thread reaches a subscriber while this lives, save
-/// for those of this module.
+/// Whether this thread is one of ours, where nothing may wait for it.
+pub(crate) fn in_background() -> bool {
+    IN_BACKGROUND.get()
+}
+
+/// No `tracing` event or span of this thread, one of ours, reaches a subscriber while this
+/// lives, save for those of this module.
 pub(crate) struct Silence(());
 
 pub(crate) fn silence() -> Silence {
     set_silent(true);
+    IN_BACKGROUND.set(true);
     Silence(())
 }
 
 impl Drop for Silence {
     fn drop(&mut self) {
+        IN_BACKGROUND.set(false);
         set_silent(false);
     }
 }
@@ -71,8 +81,11 @@ fn set_silent(silent: bool) -> bool {
 
 fn aloud(emit: impl FnOnce()) {
     let was_silent = set_silent(false);
-    emit();
     if was_silent {
+        // A subscriber that panics must not take the delivery with it.
+        capture::panics(emit);
         set_silent(true);
+    } else {
+        emit();
     }
 }

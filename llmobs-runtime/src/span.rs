@@ -396,7 +396,7 @@ impl SpanInner {
             if let Some(error) = error {
                 data.error.get_or_insert(error);
             }
-            (data.tracing.take(), data.weight())
+            (data.tracing.take(), this.name.len() + data.weight())
         };
         // A subscriber may do anything when its span closes: not under our lock.
         drop(tracing);
@@ -431,6 +431,16 @@ impl SpanInner {
         let input = io(annotation.input, Side::Input);
         let output = io(annotation.output, Side::Output);
         let metadata = capture::bound_map(annotation.metadata);
+        // What is wrong with one goes to a subscriber, which may do anything: not under our lock.
+        let mut checked = |(key, number)| match metric(key, number) {
+            Ok(metric) => Some(metric),
+            Err(error) => {
+                failure.get_or_insert(error);
+                None
+            }
+        };
+        let metrics = annotation.metrics.into_iter();
+        let metrics: Vec<(String, Number)> = metrics.filter_map(&mut checked).collect();
 
         let mut data = self.lock();
         if data.end.is_some() {
@@ -439,13 +449,8 @@ impl SpanInner {
             });
         }
         data.metadata.extend(metadata);
-        for (key, number) in annotation.metrics {
-            match metric(key, number) {
-                Ok((key, number)) => set(&mut data.metrics, key, number),
-                Err(error) => {
-                    failure.get_or_insert(error);
-                }
-            }
+        for (key, number) in metrics {
+            set(&mut data.metrics, key, number);
         }
         for (key, value) in annotation.tags {
             if key == "session_id" && !value.is_empty() {

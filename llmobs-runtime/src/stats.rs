@@ -122,11 +122,10 @@ impl Stats {
 
     /// What was dropped at any destination, for whatever reason.
     pub fn dropped(&self) -> u64 {
-        let all = self
-            .destinations
+        self.destinations
             .iter()
-            .flat_map(|destination| &destination.kinds);
-        all.map(Counts::dropped_total).sum()
+            .map(DestinationStats::dropped)
+            .sum()
     }
 }
 
@@ -152,6 +151,24 @@ impl DestinationStats {
     /// What waits here, of every kind.
     pub fn waiting(&self) -> u64 {
         self.kinds.iter().map(|counts| counts.waiting).sum()
+    }
+
+    /// What was dropped here, of every kind and for whatever reason.
+    pub fn dropped(&self) -> u64 {
+        self.kinds.iter().map(Counts::dropped_total).sum()
+    }
+
+    /// What was dropped here in words: `15 queue full, 2 too large`; empty for nothing.
+    pub(crate) fn drop_reasons(&self) -> String {
+        let of = |reason| {
+            let all = self.kinds.iter().flat_map(|counts| &counts.dropped);
+            let counts = all.filter(|(other, _)| *other == reason);
+            counts.map(|(_, count)| count).sum::<u64>()
+        };
+        let reasons = DropReason::ALL.map(|reason| (of(reason), reason));
+        let words = reasons.iter().filter(|(count, _)| *count > 0);
+        let words: Vec<String> = words.map(|(n, reason)| format!("{n} {reason}")).collect();
+        words.join(", ")
     }
 }
 

@@ -26,6 +26,7 @@ use crate::client::ClientInner;
 use crate::clock::Anchor;
 use crate::config::Settings;
 use crate::export;
+use crate::report;
 use crate::stats::{DropReason, EventKind};
 
 /// How often the queue is looked at.
@@ -45,6 +46,16 @@ pub(crate) enum Control {
     Progress,
     Flush(Flush),
     Shutdown(Flush),
+}
+
+impl Control {
+    /// The flush that is asked for, if one is, over at `mark`.
+    fn asked(self, mark: &Mark) -> Option<(Flush, Mark)> {
+        match self {
+            Self::Flush(flush) | Self::Shutdown(flush) => Some((flush, mark.clone())),
+            Self::Wake | Self::Progress => None,
+        }
+    }
 }
 
 pub(crate) struct Flush {
@@ -106,7 +117,8 @@ impl Worker {
         self.queue.enqueue(client, payload, weight);
     }
 
-    /// Blocks until everything that was enqueued before is settled; `false` after `timeout`.
+    /// Blocks until everything that was enqueued before is settled; `false` after `timeout`,
+    /// and at once on a worker's own thread.
     pub(crate) fn flush(&self, timeout: Duration) -> bool {
         self.wait(timeout, Control::Flush)
     }
@@ -119,6 +131,9 @@ impl Worker {
         };
         if self.control.send(Control::Flush(flush)).is_err() {
             return true;
+        }
+        if report::in_background() {
+            return false;
         }
         answer.await.unwrap_or(false)
     }
@@ -139,6 +154,10 @@ impl Worker {
             // A worker that is gone has settled everything.
             return true;
         }
+        if report::in_background() {
+            // A subscriber asks for it on the very thread that would have to do it.
+            return false;
+        }
         // The worker answers at the deadline; it may be busy just then.
         let patience = timeout + Duration::from_millis(250);
         answer.recv_timeout(patience).unwrap_or(false)
@@ -156,14 +175,14 @@ impl Start {
     }
 
     fn run(self, client: &Weak<ClientInner>) {
-        let _silence = crate::report::silence();
+        let _silence = report::silence();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
         match runtime {
             Ok(runtime) => runtime.block_on(Running::start(self, client)),
             // The receiver goes with `self`: what is enqueued from now on counts as dropped.
-            Err(error) => crate::report::error(|| {
+            Err(error) => report::error(|| {
                 format!("the worker could not start ({error}): nothing will be delivered")
             }),
         }
@@ -326,20 +345,21 @@ impl Running {
     }
 
     /// Sends the rest, then ends. What is not settled at the deadline goes with its lane,
-    /// counted; the answer comes after that, so that the counts are final.
+    /// counted; the answer comes after that, so that the counts are final. Who asks in the
+    /// meantime waits as well.
     async fn finish(&mut self, shutdown: Flush, control: &mut UnboundedReceiver<Control>) {
         let mark = self.seal_everything().await;
-        let mut waiting = vec![shutdown.answer];
         while !self.lanes.reached(&mark) {
             let left = shutdown.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let left = left.min(self.until_next_deadline());
             match tokio::time::timeout(left, control.recv()).await {
-                Ok(Some(Control::Flush(flush) | Control::Shutdown(flush))) => {
-                    waiting.push(flush.answer);
-                }
-                Ok(Some(Control::Wake | Control::Progress)) => {}
-                Err(_) => break,
+                Ok(Some(message)) => self.flushes.extend(message.asked(&mark)),
+                Err(_) => {}
                 // Nobody can ask any more; the lanes still tell when they are done.
-                Ok(None) => tokio::time::sleep(left.min(TICK)).await,
+                Ok(None) => tokio::time::sleep(left).await,
             }
             self.answer_flushes();
         }
@@ -349,9 +369,13 @@ impl Running {
         while let Some(late) = self.receiver.next() {
             drop(late);
         }
-        waiting.extend(self.flushes.drain(..).map(|(flush, _)| flush.answer));
-        for answer in waiting {
-            answer.tell(done);
+        control.close();
+        while let Ok(message) = control.try_recv() {
+            self.flushes.extend(message.asked(&mark));
         }
+        for (flush, _) in self.flushes.drain(..) {
+            flush.answer.tell(done);
+        }
+        shutdown.answer.tell(done);
     }
 }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod destinations;
+mod ends;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};

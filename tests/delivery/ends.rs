@@ -1,0 +1,69 @@
+//! Flushes and shutdowns that meet.
+
+use std::time::{Duration, Instant};
+
+use llmobs::{Config, DropReason};
+use llmobs_tests::Intake;
+use llmobs_tests::intake::Reply;
+
+use crate::{SOON, client, make_spans};
+
+/// An intake that takes its time for the first answer: a second, by asking to be tried again.
+fn slow() -> Intake {
+    let intake = Intake::start();
+    intake.replies([Reply::status(429).header("Retry-After", "1")]);
+    intake
+}
+
+#[test]
+fn a_second_shutdown_and_a_flush_wait_for_the_first() {
+    let intake = slow();
+    let client = client(Config::new().agent_url(intake.url()));
+    make_spans(&client, &["a"]);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| client.shutdown(SOON).unwrap());
+        intake.wait_for(|requests| requests.len() == 1, SOON);
+        let flush = scope.spawn(|| client.flush(SOON).unwrap());
+        for report in [
+            client.shutdown(SOON).unwrap(),
+            flush.join().unwrap(),
+            first.join().unwrap(),
+        ] {
+            assert_eq!(report.stats.spans().delivered, 1);
+            assert_eq!(report.stats.waiting(), 0);
+        }
+    });
+    // Once it is over there is nothing to wait for.
+    let started = Instant::now();
+    client.flush(SOON).unwrap();
+    client.shutdown(SOON).unwrap();
+    assert!(started.elapsed() < SOON / 2);
+}
+
+#[test]
+fn a_flush_during_a_shutdown_keeps_its_own_time() {
+    let intake = Intake::start();
+    intake.script(|_| Reply::hang());
+    let client = client(Config::new().agent_url(intake.url()));
+    make_spans(&client, &["a"]);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| client.shutdown(Duration::from_secs(3)).unwrap_err());
+        intake.wait_for(|requests| requests.len() == 1, SOON);
+        let error = client.flush(Duration::from_millis(50)).unwrap_err();
+        let llmobs::FlushError::Timeout { waiting, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(waiting, 1, "the shutdown is still at work");
+        first.join().unwrap();
+    });
+    assert_eq!(client.stats().spans().dropped, [(DropReason::Shutdown, 1)]);
+}
+
+#[test]
+fn what_waits_in_a_client_that_is_dropped_is_sent_all_the_same() {
+    let intake = Intake::start();
+    let client = client(Config::new().agent_url(intake.url()));
+    make_spans(&client, &["a"]);
+    drop(client);
+    intake.wait_for_spans(1, SOON);
+}
