@@ -474,15 +474,17 @@ impl Expansion<'_> {
             let Binding {
                 ident,
                 cfg,
+                lints,
                 mutable,
-                ..
             } = binding;
             let unused = !binding.is_unused()
                 && !self.function.body.mentions(ident)
                 && !names(self.exprs.clone(), ident);
             if unused || *mutable && self.redeclares_mut() {
                 let mutability = binding.mutability(ident.span());
-                rebind.extend(quote_spanned!(span=> #(#cfg)* let #mutability #ident = #ident;));
+                rebind.extend(
+                    quote_spanned!(span=> #(#cfg)* #(#lints)* let #mutability #ident = #ident;),
+                );
             }
         }
         rebind

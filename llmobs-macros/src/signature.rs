@@ -45,6 +45,8 @@ pub(crate) struct Binding {
     pub(crate) ident: Ident,
     /// `#[cfg]`s of its parameter.
     pub(crate) cfg: Vec<Attribute>,
+    /// Levels of lints of its parameter.
+    pub(crate) lints: Vec<Attribute>,
     pub(crate) mutable: bool,
 }
 
@@ -112,8 +114,12 @@ impl Function {
         let mut bindings = Vec::new();
         for input in &self.sig.inputs {
             if let FnArg::Typed(parameter) = input {
-                let cfg = cfgs(&parameter.attrs);
-                collect(&parameter.pat, &cfg, &mut bindings);
+                let from = bindings.len();
+                collect(&parameter.pat, &mut bindings);
+                for binding in &mut bindings[from..] {
+                    binding.cfg = cfgs(&parameter.attrs);
+                    binding.lints = lints(&parameter.attrs);
+                }
             }
         }
         bindings
@@ -132,6 +138,14 @@ impl Function {
 fn cfgs(attrs: &[Attribute]) -> Vec<Attribute> {
     let cfg = attrs.iter().filter(|attr| attr.path().is_ident("cfg"));
     cfg.cloned().collect()
+}
+
+fn lints(attrs: &[Attribute]) -> Vec<Attribute> {
+    const LEVELS: [&str; 4] = ["allow", "warn", "deny", "forbid"];
+    let levels = attrs
+        .iter()
+        .filter(|attr| LEVELS.iter().any(|level| attr.path().is_ident(level)));
+    levels.cloned().collect()
 }
 
 impl Body {
@@ -270,32 +284,33 @@ fn split_inner(tokens: TokenStream) -> (TokenStream, TokenStream) {
     (inner, trees.collect())
 }
 
-fn collect(pat: &Pat, cfg: &[Attribute], bindings: &mut Vec<Binding>) {
+fn collect(pat: &Pat, bindings: &mut Vec<Binding>) {
     match pat {
         Pat::Ident(pat) => {
             bindings.push(Binding {
                 ident: pat.ident.clone(),
-                cfg: cfg.to_vec(),
+                cfg: Vec::new(),
+                lints: Vec::new(),
                 mutable: pat.by_ref.is_none() && pat.mutability.is_some(),
             });
             if let Some((_, inner)) = &pat.subpat {
-                collect(inner, cfg, bindings);
+                collect(inner, bindings);
             }
         }
-        Pat::Paren(pat) => collect(&pat.pat, cfg, bindings),
-        Pat::Reference(pat) => collect(&pat.pat, cfg, bindings),
-        Pat::Type(pat) => collect(&pat.pat, cfg, bindings),
-        Pat::Slice(pat) => pat.elems.iter().for_each(|pat| collect(pat, cfg, bindings)),
-        Pat::Tuple(pat) => pat.elems.iter().for_each(|pat| collect(pat, cfg, bindings)),
-        Pat::TupleStruct(pat) => pat.elems.iter().for_each(|pat| collect(pat, cfg, bindings)),
+        Pat::Paren(pat) => collect(&pat.pat, bindings),
+        Pat::Reference(pat) => collect(&pat.pat, bindings),
+        Pat::Type(pat) => collect(&pat.pat, bindings),
+        Pat::Slice(pat) => pat.elems.iter().for_each(|pat| collect(pat, bindings)),
+        Pat::Tuple(pat) => pat.elems.iter().for_each(|pat| collect(pat, bindings)),
+        Pat::TupleStruct(pat) => pat.elems.iter().for_each(|pat| collect(pat, bindings)),
         Pat::Struct(pat) => {
             let fields = pat.fields.iter();
-            fields.for_each(|field| collect(&field.pat, cfg, bindings));
+            fields.for_each(|field| collect(&field.pat, bindings));
         }
         // Each case binds the same names.
         Pat::Or(pat) => {
             if let Some(first) = pat.cases.first() {
-                collect(first, cfg, bindings);
+                collect(first, bindings);
             }
         }
         _ => {}
