@@ -166,6 +166,24 @@ impl Body {
         self.words.mentions(ident)
     }
 
+    /// Whether the body ends in a `todo!()` or its like, and nothing in it says what would
+    /// come back.
+    pub(crate) fn is_unwritten(&self) -> bool {
+        const ENDS: [&str; 4] = ["todo", "unimplemented", "panic", "unreachable"];
+        let mut last = self.tokens.clone().into_iter().collect::<Vec<_>>();
+        last.pop_if(|tree| matches!(tree, TokenTree::Punct(punct) if punct.as_char() == ';'));
+        let ends = match &last[..] {
+            [
+                ..,
+                TokenTree::Ident(name),
+                TokenTree::Punct(bang),
+                TokenTree::Group(_),
+            ] => bang.as_char() == '!' && ENDS.iter().any(|end| name == end),
+            _ => false,
+        };
+        ends && !self.leaves_early()
+    }
+
     fn leaves_early(&self) -> bool {
         self.words.question_mark || self.words.idents.contains("return")
     }
