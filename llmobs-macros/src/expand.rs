@@ -146,7 +146,7 @@ impl Expansion<'_> {
         let Self { p, span, .. } = self;
         let start = self.start();
         let closure = self.closure();
-        if shape::is_unit(&self.function.sig.output) {
+        if !self.has_value() {
             return quote_spanned!(*span=>
                 let __llmobs_in = #start;
                 #p::call(&__llmobs_in, #closure)
@@ -154,10 +154,12 @@ impl Expansion<'_> {
         }
         let record = self.record();
         let check = self.named_future();
+        let pin = self.pin(&quote_spanned!(*span=> __llmobs_out));
         quote_spanned!(*span=>
             let __llmobs_in = #start;
             let __llmobs_out = #p::call(&__llmobs_in, #closure);
             #check
+            #pin
             if let #p::Some(__llmobs_in) = &__llmobs_in {
                 let __llmobs_in = __llmobs_in.span();
                 let __llmobs_out = &__llmobs_out;
@@ -177,10 +179,12 @@ impl Expansion<'_> {
         let fake = self.fake_return();
         let body = self.body();
         let record = self.recorder();
+        let pin = self.pin(&quote_spanned!(*span=> #p::output_of(__llmobs_f)));
         // Nothing outside of the inner future borrows a parameter: it would then be kept
         // beside that future, a second time.
         quote_spanned!(*span=>
             let __llmobs_f = async move { #hold #start #fake #body };
+            #pin
             #p::Instrumented::lazy(__llmobs_f, #record).await
         )
     }
@@ -216,9 +220,11 @@ impl Expansion<'_> {
         }
         let returned = shape::returned(output);
         let record = self.record();
+        let pin = self.pin(&quote_spanned!(*span=> __llmobs_out));
         quote_spanned!(*span=>
             let __llmobs_in = #start;
             let __llmobs_out: #returned = #block;
+            #pin
             if let #p::Some(__llmobs_in) = &__llmobs_in {
                 let __llmobs_in = __llmobs_in.span();
                 let __llmobs_out = &__llmobs_out;
@@ -344,11 +350,31 @@ impl Expansion<'_> {
         quote_spanned!(*span=> (&&&&&&#p::Cap(#reference)).__llmobs_cap(#name))
     }
 
+    /// Whether there is a returned value to look at. The type of one that is opaque is not
+    /// known as long as the body is a `todo!()`.
+    fn has_value(&self) -> bool {
+        match &self.function.sig.output {
+            ReturnType::Type(_, ty) if shape::has_opaque(ty) => !self.function.body.is_unwritten(),
+            output => !shape::is_unit(output),
+        }
+    }
+
+    /// Tells the compiler what the signature says of an opaque type before a ladder asks:
+    /// in `impl Iterator<Item = T>`, of which items an empty `Vec` is.
+    fn pin(&self, value: &TokenStream) -> TokenStream {
+        match &self.function.sig.output {
+            ReturnType::Type(_, ty) if shape::has_opaque(ty) && self.has_value() => {
+                quote_spanned!(self.span=> if false { return #value; })
+            }
+            _ => TokenStream::new(),
+        }
+    }
+
     /// A closure that notes what a future comes to.
     fn recorder(&self) -> TokenStream {
         let span = self.span;
         let output = &self.function.sig.output;
-        if shape::is_unit(output) || shape::is_never(output) {
+        if !self.has_value() || shape::is_never(output) {
             return quote_spanned!(span=> |_, _| {});
         }
         let record = self.record();
@@ -474,15 +500,17 @@ impl Expansion<'_> {
             let Binding {
                 ident,
                 cfg,
+                lints,
                 mutable,
-                ..
             } = binding;
             let unused = !binding.is_unused()
                 && !self.function.body.mentions(ident)
                 && !names(self.exprs.clone(), ident);
             if unused || *mutable && self.redeclares_mut() {
                 let mutability = binding.mutability(ident.span());
-                rebind.extend(quote_spanned!(span=> #(#cfg)* let #mutability #ident = #ident;));
+                rebind.extend(
+                    quote_spanned!(span=> #(#cfg)* #(#lints)* let #mutability #ident = #ident;),
+                );
             }
         }
         rebind

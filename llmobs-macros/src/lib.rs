@@ -66,8 +66,8 @@
 //! # What stable Rust does not allow
 //!
 //! * Below `#[track_caller]` the location is right, and for that the output is captured
-//!   only if the body has no `return` and no `?`. A function that returns `!` has a span
-//!   without output.
+//!   only if the body has no `return` and no `?`. A function that returns `!` or `impl Fn`
+//!   has a span without output.
 //! * A future of a named type, such as `Ready<T>`, cannot be wrapped: the span covers the
 //!   call, with a warning. One behind an alias of a boxed future needs `future`. A boxed
 //!   future is boxed once more.

@@ -46,12 +46,30 @@ impl Shape {
         if tracks_caller {
             return Self::Inline { value: !leaves };
         }
+        // Where the body stands, the compiler knows what the closure is to take.
+        if matches!(&sig.output, ReturnType::Type(_, ty) if is_function(ty)) {
+            return Self::Inline { value: false };
+        }
         Self::Sync
     }
 }
 
 pub(crate) fn is_never(output: &ReturnType) -> bool {
     matches!(output, ReturnType::Type(_, ty) if matches!(peel(ty), Type::Never(_)))
+}
+
+/// Whether the type is `impl Fn(…)` or one of its like.
+fn is_function(ty: &Type) -> bool {
+    let Type::ImplTrait(ty) = peel(ty) else {
+        return false;
+    };
+    ty.bounds.iter().any(|bound| {
+        matches!(bound, TypeParamBound::Trait(bound) if bound.path.segments.last().is_some_and(
+            |last| ["Fn", "FnMut", "FnOnce", "AsyncFn", "AsyncFnMut", "AsyncFnOnce"]
+                .iter()
+                .any(|name| last.ident == name)
+        ))
+    })
 }
 
 /// Whether nothing can come back that would be an output or an error.

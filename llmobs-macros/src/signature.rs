@@ -45,6 +45,8 @@ pub(crate) struct Binding {
     pub(crate) ident: Ident,
     /// `#[cfg]`s of its parameter.
     pub(crate) cfg: Vec<Attribute>,
+    /// Levels of lints of its parameter.
+    pub(crate) lints: Vec<Attribute>,
     pub(crate) mutable: bool,
 }
 
@@ -112,8 +114,12 @@ impl Function {
         let mut bindings = Vec::new();
         for input in &self.sig.inputs {
             if let FnArg::Typed(parameter) = input {
-                let cfg = cfgs(&parameter.attrs);
-                collect(&parameter.pat, &cfg, &mut bindings);
+                let from = bindings.len();
+                collect(&parameter.pat, &mut bindings);
+                for binding in &mut bindings[from..] {
+                    binding.cfg = cfgs(&parameter.attrs);
+                    binding.lints = lints(&parameter.attrs);
+                }
             }
         }
         bindings
@@ -134,6 +140,14 @@ fn cfgs(attrs: &[Attribute]) -> Vec<Attribute> {
     cfg.cloned().collect()
 }
 
+fn lints(attrs: &[Attribute]) -> Vec<Attribute> {
+    const LEVELS: [&str; 4] = ["allow", "warn", "deny", "forbid"];
+    let levels = attrs
+        .iter()
+        .filter(|attr| LEVELS.iter().any(|level| attr.path().is_ident(level)));
+    levels.cloned().collect()
+}
+
 impl Body {
     fn new(braces: &Group) -> Self {
         let mut words = Words::default();
@@ -150,6 +164,24 @@ impl Body {
     /// Whether the body names `ident`, as far as one can see: also in a format string.
     pub(crate) fn mentions(&self, ident: &Ident) -> bool {
         self.words.mentions(ident)
+    }
+
+    /// Whether the body ends in a `todo!()` or its like, and nothing in it says what would
+    /// come back.
+    pub(crate) fn is_unwritten(&self) -> bool {
+        const ENDS: [&str; 4] = ["todo", "unimplemented", "panic", "unreachable"];
+        let mut last = self.tokens.clone().into_iter().collect::<Vec<_>>();
+        last.pop_if(|tree| matches!(tree, TokenTree::Punct(punct) if punct.as_char() == ';'));
+        let ends = match &last[..] {
+            [
+                ..,
+                TokenTree::Ident(name),
+                TokenTree::Punct(bang),
+                TokenTree::Group(_),
+            ] => bang.as_char() == '!' && ENDS.iter().any(|end| name == end),
+            _ => false,
+        };
+        ends && !self.leaves_early()
     }
 
     fn leaves_early(&self) -> bool {
@@ -270,32 +302,33 @@ fn split_inner(tokens: TokenStream) -> (TokenStream, TokenStream) {
     (inner, trees.collect())
 }
 
-fn collect(pat: &Pat, cfg: &[Attribute], bindings: &mut Vec<Binding>) {
+fn collect(pat: &Pat, bindings: &mut Vec<Binding>) {
     match pat {
         Pat::Ident(pat) => {
             bindings.push(Binding {
                 ident: pat.ident.clone(),
-                cfg: cfg.to_vec(),
+                cfg: Vec::new(),
+                lints: Vec::new(),
                 mutable: pat.by_ref.is_none() && pat.mutability.is_some(),
             });
             if let Some((_, inner)) = &pat.subpat {
-                collect(inner, cfg, bindings);
+                collect(inner, bindings);
             }
         }
-        Pat::Paren(pat) => collect(&pat.pat, cfg, bindings),
-        Pat::Reference(pat) => collect(&pat.pat, cfg, bindings),
-        Pat::Type(pat) => collect(&pat.pat, cfg, bindings),
-        Pat::Slice(pat) => pat.elems.iter().for_each(|pat| collect(pat, cfg, bindings)),
-        Pat::Tuple(pat) => pat.elems.iter().for_each(|pat| collect(pat, cfg, bindings)),
-        Pat::TupleStruct(pat) => pat.elems.iter().for_each(|pat| collect(pat, cfg, bindings)),
+        Pat::Paren(pat) => collect(&pat.pat, bindings),
+        Pat::Reference(pat) => collect(&pat.pat, bindings),
+        Pat::Type(pat) => collect(&pat.pat, bindings),
+        Pat::Slice(pat) => pat.elems.iter().for_each(|pat| collect(pat, bindings)),
+        Pat::Tuple(pat) => pat.elems.iter().for_each(|pat| collect(pat, bindings)),
+        Pat::TupleStruct(pat) => pat.elems.iter().for_each(|pat| collect(pat, bindings)),
         Pat::Struct(pat) => {
             let fields = pat.fields.iter();
-            fields.for_each(|field| collect(&field.pat, cfg, bindings));
+            fields.for_each(|field| collect(&field.pat, bindings));
         }
         // Each case binds the same names.
         Pat::Or(pat) => {
             if let Some(first) = pat.cases.first() {
-                collect(first, cfg, bindings);
+                collect(first, bindings);
             }
         }
         _ => {}

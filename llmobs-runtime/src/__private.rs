@@ -13,7 +13,7 @@ pub mod v0_1_0 {
     pub use core::result::Result::{Err, Ok};
     pub use std::boxed::Box;
 
-    pub use super::future::{Instrumented, typed};
+    pub use super::future::{Instrumented, output_of, typed};
     pub use super::ladder::{Cap, Fail, Ret, apply};
     pub use super::record::{failed, output, wants_output};
     pub use super::start::{Entered, Starting, call, fake, literal, start, text};

@@ -100,3 +100,15 @@ fn case_44_no_lint_fires_on_our_part() {
     .unwrap();
     assert_eq!(only(&spans[..1])["status"], "ok");
 }
+
+#[llmobs::task]
+fn allows(#[allow(unused_variables)] a: u8, #[allow(unused_mut)] mut b: u8) -> u8 {
+    b
+}
+
+#[test]
+fn case_45_a_lint_allowed_on_a_parameter_stays_allowed() {
+    let (b, spans) = record(|| allows(1, 2));
+    assert_eq!(b, 2);
+    assert_eq!(input(only(&spans)), json!({"a": 1, "b": 2}));
+}

@@ -20,6 +20,7 @@ mod futures_returned;
 mod hygiene;
 mod items;
 mod lints;
+mod opaque;
 mod parameters;
 mod returns;
 mod sizes;

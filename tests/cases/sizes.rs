@@ -29,6 +29,11 @@ mod bare {
         [x; 1024]
     }
 
+    pub(super) async fn hidden(a: Big) -> impl Sized {
+        yield_now().await;
+        a.len()
+    }
+
     pub(super) fn future(a: Big) -> impl Future<Output = usize> {
         async move {
             yield_now().await;
@@ -71,6 +76,12 @@ mod spanned {
     }
 
     #[task]
+    pub(super) async fn hidden(a: Big) -> impl Sized {
+        yield_now().await;
+        a.len()
+    }
+
+    #[task]
     pub(super) fn future(a: Big) -> impl Future<Output = usize> {
         async move {
             yield_now().await;
@@ -102,6 +113,7 @@ fn case_24_a_future_grows_by_at_most_48_bytes() {
         used([0; 1024]) 0;
         owned(String::new()) 0;
         returned(1) 0;
+        hidden([0; 1024]) 0;
         future([0; 1024]) 0;
         // It is declared anew, because the body may assign a borrow of its own to it.
         mutable([0; 1024]) 1024;

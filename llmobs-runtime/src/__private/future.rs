@@ -187,6 +187,12 @@ pub fn typed<T, F: Future<Output = T>>(future: F) -> F {
     future
 }
 
+/// What the future comes to, where nobody will ask for it.
+#[allow(clippy::empty_loop, reason = "never called")]
+pub fn output_of<F: Future>(_: F) -> F::Output {
+    loop {}
+}
+
 impl<F, D> fmt::Debug for Instrumented<F, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Instrumented")
