@@ -1,6 +1,5 @@
 //! A process whose clients are all gone is as one that never had any. The only test of its
 //! program, since whether a client is open is known to the whole process.
-#![cfg(feature = "enabled")]
 
 use std::time::{Duration, Instant};
 
