@@ -7,7 +7,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::annotation::{AnnotateError, Annotation};
 use crate::config::{Config, ConfigError, Settings};
@@ -85,7 +85,15 @@ impl Config {
     pub fn enable(self) -> Result<Guard, ConfigError> {
         let settings = self.settings()?;
         if !settings.enabled || cfg!(not(feature = "enabled")) {
-            return Ok(Guard { client: None });
+            report::info(|| {
+                if cfg!(feature = "enabled") {
+                    "llmobs is disabled: nothing is captured or sent".to_owned()
+                } else {
+                    "llmobs is built without its feature `enabled`: nothing is captured or sent"
+                        .to_owned()
+                }
+            });
+            return Ok(Guard::new(None));
         }
         let client = ClientInner::start_global(settings)?;
         match &client {
@@ -94,9 +102,7 @@ impl Config {
                 "llmobs is enabled already: this call changed nothing".to_owned()
             }),
         }
-        Ok(Guard {
-            client: client.map(|inner| LlmObs { inner }),
-        })
+        Ok(Guard::new(client.map(|inner| LlmObs { inner })))
     }
 
     /// Makes a client that is not the global one, for use with [`LlmObs::scope`]. It shuts
@@ -233,34 +239,46 @@ impl ClientInner {
         for destination in self.stats().destinations {
             let reasons = destination.drop_reasons();
             if !reasons.is_empty() {
-                report::warn(|| format!("{}: dropped in all: {reasons}", destination.name));
+                let dropped = destination.dropped();
+                report::error(|| {
+                    let name = destination.name;
+                    format!("{dropped} events were not delivered to {name} and are lost: {reasons}")
+                });
             }
         }
     }
 
-    fn report(&self, done: bool) -> Result<FlushReport, FlushError> {
-        let stats = self.stats();
-        if done {
-            Ok(FlushReport { stats })
-        } else {
-            Err(FlushError::Timeout {
-                waiting: stats.waiting(),
-                report: Box::new(FlushReport { stats }),
-            })
-        }
+    fn flush(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
+        self.flushed(self.worker.flush(timeout))
     }
 
-    fn flush(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
-        self.report(self.worker.flush(timeout))
+    fn flushed(&self, done: bool) -> Result<FlushReport, FlushError> {
+        let stats = self.stats();
+        if done {
+            return Ok(FlushReport { stats });
+        }
+        Err(FlushError::Timeout {
+            waiting: stats.waiting(),
+            destinations: stats.names(|destination| destination.waiting() > 0),
+            report: Box::new(FlushReport { stats }),
+        })
     }
 
     fn shutdown(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
         let first = self.close();
-        let report = self.report(self.worker.shutdown(timeout));
+        let done = self.worker.shutdown(timeout);
         if first {
             self.tell_dropped();
         }
-        report
+        let stats = self.stats();
+        if done {
+            return Ok(FlushReport { stats });
+        }
+        Err(FlushError::Undelivered {
+            dropped: stats.dropped(),
+            destinations: stats.names(|destination| destination.dropped() > 0),
+            report: Box::new(FlushReport { stats }),
+        })
     }
 }
 
@@ -299,7 +317,7 @@ impl LlmObs {
     /// As [`flush`](Self::flush).
     pub async fn flush_async(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
         let done = self.inner.worker.flush_async(timeout).await;
-        self.inner.report(done)
+        self.inner.flushed(done)
     }
 
     /// Takes nothing more, sends what waits, and ends the worker. What is not delivered
@@ -308,18 +326,9 @@ impl LlmObs {
     ///
     /// # Errors
     ///
-    /// [`FlushError::Timeout`] after `timeout`.
+    /// [`FlushError::Undelivered`] after `timeout`.
     pub fn shutdown(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
-        let result = self.inner.shutdown(timeout);
-        let mut global = lock(&GLOBAL);
-        if global
-            .as_ref()
-            .is_some_and(|client| Arc::ptr_eq(client, &self.inner))
-        {
-            *global = None;
-            GENERATION.fetch_add(1, Ordering::AcqRel);
-        }
-        result
+        self.inner.shutdown(timeout)
     }
 
     /// What became of everything that was made.
@@ -338,13 +347,27 @@ impl fmt::Debug for LlmObs {
 }
 
 /// Keeps llmobs enabled; its drop flushes and shuts down, within 5 s.
-#[must_use = "llmobs shuts down when the guard is dropped: keep it until the end of main"]
+///
+/// Give it a name, `let _llmobs = …`: `let _ = …` drops it on the spot.
+#[must_use = "llmobs shuts down when the guard is dropped: `let _llmobs = …` keeps it until the \
+              end of main, `let _ = …` does not"]
 #[derive(Debug)]
 pub struct Guard {
     client: Option<LlmObs>,
+    since: Instant,
 }
 
+/// A guard that goes sooner than this, with nothing to send, was not kept.
+const TOO_SOON: Duration = Duration::from_millis(50);
+
 impl Guard {
+    fn new(client: Option<LlmObs>) -> Self {
+        Self {
+            client,
+            since: Instant::now(),
+        }
+    }
+
     /// The client that the guard keeps; `None` for an idle guard.
     pub fn client(&self) -> Option<&LlmObs> {
         self.client.as_ref()
@@ -353,11 +376,18 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if let Some(client) = self.client.take()
-            && let Err(error) = client.shutdown(GUARD_TIMEOUT)
-        {
-            report::warn(|| format!("at shutdown: {error}"));
+        let Some(client) = self.client.take() else {
+            return;
+        };
+        if self.since.elapsed() < TOO_SOON && client.inner.front.made_nothing() {
+            report::warn(|| {
+                "llmobs shuts down before it was given anything: is the guard kept? \
+                 `let _llmobs = …` keeps it, `let _ = …` does not"
+                    .to_owned()
+            });
         }
+        // What was not delivered is told there, and nobody is left to hear it here.
+        let _ = client.shutdown(GUARD_TIMEOUT);
     }
 }
 
@@ -369,18 +399,37 @@ pub struct FlushReport {
     pub stats: Stats,
 }
 
-/// Why a flush did not come to its end.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a flush or a shutdown did not come to its end.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FlushError {
-    /// The time was over first.
-    #[error("the time to flush was over with {waiting} events still waiting")]
+    /// The time of a flush was over first; what waits is still being tried.
+    #[error("the time to flush was over with {waiting} events still waiting for {destinations}")]
     Timeout {
         /// What was still waiting, at all destinations.
         waiting: u64,
+        /// Which destinations these are, with commas between.
+        destinations: String,
         /// The counts at that moment.
         report: Box<FlushReport>,
     },
+    /// The time of a shutdown was over first; what was waiting is lost, and counted.
+    #[error("{dropped} events were not delivered to {destinations} and are lost")]
+    Undelivered {
+        /// What was dropped since the client was enabled, for whatever reason.
+        dropped: u64,
+        /// Which destinations these are, with commas between.
+        destinations: String,
+        /// The counts at the end.
+        report: Box<FlushReport>,
+    },
+}
+
+/// As `Display`: a `main` that returns the error shows its `Debug`.
+impl fmt::Debug for FlushError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// Makes the global client from the environment: `Config::from_env()?.enable()`.
@@ -492,7 +541,7 @@ pub async fn flush_async(timeout: Duration) -> Result<FlushReport, FlushError> {
 ///
 /// # Errors
 ///
-/// [`FlushError::Timeout`] after `timeout`. Always `Ok` while llmobs is not enabled.
+/// [`FlushError::Undelivered`] after `timeout`. Always `Ok` while llmobs is not enabled.
 pub fn shutdown(timeout: Duration) -> Result<FlushReport, FlushError> {
     match context::current_client() {
         Some(inner) => LlmObs { inner }.shutdown(timeout),
@@ -500,7 +549,9 @@ pub fn shutdown(timeout: Duration) -> Result<FlushReport, FlushError> {
     }
 }
 
-/// What became of everything that the client in force here was given.
+/// What became of everything that the client in force here was given; after the shutdown
+/// of the global client, its last counts.
 pub fn stats() -> Stats {
-    context::current_client().map_or_else(Stats::default, |client| client.stats())
+    let client = context::current_client().or_else(|| global().1);
+    client.map_or_else(Stats::default, |client| client.stats())
 }

@@ -12,6 +12,7 @@ use crate::clock;
 use crate::event::{EvaluationEvent, JoinOn};
 use crate::id::SpanContext;
 use crate::number::Number;
+use crate::span::Span;
 use crate::text::IntoText;
 
 /// The longest label that Datadog's rules allow, in characters.
@@ -390,6 +391,13 @@ impl From<&SpanContext> for EvaluationTarget {
     }
 }
 
+/// The span itself, which may have ended.
+impl From<&Span> for EvaluationTarget {
+    fn from(span: &Span) -> Self {
+        span.context().into()
+    }
+}
+
 impl From<Option<SpanContext>> for EvaluationTarget {
     fn from(context: Option<SpanContext>) -> Self {
         Self(context.map_or(Target::None, Target::Span))
@@ -414,8 +422,8 @@ impl From<&Option<SpanContext>> for EvaluationTarget {
 pub enum EvaluationError {
     /// There was no span to export where the target was made.
     #[error(
-        "evaluation {label:?} has no span: export_span gave None, so no span was current; \
-         pass the span itself, or its context"
+        "evaluation {label:?} has no span: no span was current where export_span was called; \
+         call it inside the annotated function, or give the span itself (&span)"
     )]
     NoSpan {
         /// The evaluation's label.

@@ -16,9 +16,9 @@ pub(crate) use choose::choose;
 
 #[cfg(feature = "enabled")]
 mod active {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
-    use super::choose::{AgentWatch, without_agent};
+    use super::choose::{self, AgentWatch, without_agent};
     use super::datadog::{self, Datadog};
     use super::journal::Journal;
     use super::memory::Memory;
@@ -68,9 +68,11 @@ mod active {
         /// The journal until an Agent appears.
         JournalMeanwhile(Journal, AgentWatch),
         Memory(Memory),
-        /// Memory in place of a journal that cannot be written, and why: it keeps what it
-        /// gets only as long as the process lives.
-        LastResort(Memory, String),
+        /// No destination at all, since the journal cannot be written; it is tried again.
+        Nowhere {
+            reason: String,
+            next: Instant,
+        },
     }
 
     impl Exporter {
@@ -78,7 +80,8 @@ mod active {
             match self {
                 Self::Datadog(datadog) => datadog.name(),
                 Self::Journal(journal) | Self::JournalMeanwhile(journal, _) => journal.name(),
-                Self::Memory(_) | Self::LastResort(..) => "memory".to_owned(),
+                Self::Memory(_) => "memory".to_owned(),
+                Self::Nowhere { reason, .. } => format!("nowhere: {reason}"),
             }
         }
 
@@ -107,15 +110,17 @@ mod active {
             }
         }
 
-        /// Looks for an Agent that has appeared since; says whether the destination is
-        /// another one now.
+        /// Looks for a better destination that has appeared since: an Agent, or a journal
+        /// that can be written by now. Says whether there is one.
         pub(crate) async fn reconsider(&mut self, settings: &Settings) -> bool {
-            let Self::JournalMeanwhile(_, watch) = self else {
-                return false;
+            let better = match self {
+                Self::JournalMeanwhile(_, watch) => watch.look(settings).await,
+                Self::Nowhere { next, .. } => choose::journal_again(next, settings),
+                _ => None,
             };
-            match watch.look(settings).await {
-                Some(agent) => {
-                    *self = agent;
+            match better {
+                Some(better) => {
+                    *self = better;
                     true
                 }
                 None => false,
@@ -129,7 +134,10 @@ mod active {
                 Self::Journal(journal) | Self::JournalMeanwhile(journal, _) => {
                     journal.export(kind, events)
                 }
-                Self::Memory(memory) | Self::LastResort(memory, _) => {
+                Self::Nowhere { reason, .. } => Outcome::Refused {
+                    reason: reason.clone(),
+                },
+                Self::Memory(memory) => {
                     for event in events {
                         memory.keep(kind, event.json);
                     }

@@ -280,13 +280,6 @@ impl fmt::Debug for Span {
     }
 }
 
-/// Lets [`export_span`](crate::export_span) take `None`, `&span` and `Some(&span)`.
-impl From<&Span> for Option<SpanContext> {
-    fn from(span: &Span) -> Self {
-        span.context()
-    }
-}
-
 impl SpanInner {
     fn start(mut start: Start, origin: Origin) -> Self {
         let now = Instant::now();

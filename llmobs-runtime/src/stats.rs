@@ -23,6 +23,15 @@ pub enum EventKind {
 impl EventKind {
     pub(crate) const ALL: [Self; 3] = [Self::Span, Self::Evaluation, Self::Feedback];
 
+    /// The name of several of them.
+    pub(crate) const fn plural(self) -> &'static str {
+        match self {
+            Self::Span => "spans",
+            Self::Evaluation => "evaluations",
+            Self::Feedback => "feedback",
+        }
+    }
+
     /// The name in the journal.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -51,10 +60,12 @@ pub enum DropReason {
     NotEncodable,
     /// It was sent twice and the server answered neither time; it may have it.
     Unanswered,
+    /// There was nowhere to put it: the journal could not be written.
+    Nowhere,
 }
 
 impl DropReason {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::QueueFull,
         Self::MemoryFull,
         Self::Shutdown,
@@ -62,6 +73,7 @@ impl DropReason {
         Self::Refused,
         Self::NotEncodable,
         Self::Unanswered,
+        Self::Nowhere,
     ];
 
     const fn as_str(self) -> &'static str {
@@ -73,6 +85,7 @@ impl DropReason {
             Self::Refused => "refused by the server",
             Self::NotEncodable => "not encodable",
             Self::Unanswered => "unanswered",
+            Self::Nowhere => "nowhere to put them",
         }
     }
 }
@@ -112,6 +125,13 @@ impl Stats {
             .unwrap_or_default()
     }
 
+    /// The names of some destinations, with commas between.
+    pub(crate) fn names(&self, which: impl Fn(&DestinationStats) -> bool) -> String {
+        let some = self.destinations.iter().filter(|one| which(one));
+        let names: Vec<&str> = some.map(|destination| &*destination.name).collect();
+        names.join(", ")
+    }
+
     /// What waits at any destination.
     pub fn waiting(&self) -> u64 {
         self.destinations
@@ -135,7 +155,12 @@ impl Stats {
 pub struct DestinationStats {
     /// Where the events go: `agent http://localhost:8126`, `journal .llmobs/journal`.
     pub name: String,
-    kinds: [Counts; 3],
+    /// Finished spans.
+    pub spans: Counts,
+    /// Evaluations of spans.
+    pub evaluations: Counts,
+    /// Feedback of end users.
+    pub feedback: Counts,
     /// Requests that were sent again.
     pub retried: u64,
     /// Events that the server may have twice, because an answer was lost.
@@ -145,23 +170,31 @@ pub struct DestinationStats {
 impl DestinationStats {
     /// The counts of one kind.
     pub fn counts(&self, kind: EventKind) -> &Counts {
-        &self.kinds[kind as usize]
+        match kind {
+            EventKind::Span => &self.spans,
+            EventKind::Evaluation => &self.evaluations,
+            EventKind::Feedback => &self.feedback,
+        }
+    }
+
+    fn all(&self) -> [&Counts; 3] {
+        [&self.spans, &self.evaluations, &self.feedback]
     }
 
     /// What waits here, of every kind.
     pub fn waiting(&self) -> u64 {
-        self.kinds.iter().map(|counts| counts.waiting).sum()
+        self.all().iter().map(|counts| counts.waiting).sum()
     }
 
     /// What was dropped here, of every kind and for whatever reason.
     pub fn dropped(&self) -> u64 {
-        self.kinds.iter().map(Counts::dropped_total).sum()
+        self.all().map(Counts::dropped_total).iter().sum()
     }
 
     /// What was dropped here in words: `15 queue full, 2 too large`; empty for nothing.
     pub(crate) fn drop_reasons(&self) -> String {
         let of = |reason| {
-            let all = self.kinds.iter().flat_map(|counts| &counts.dropped);
+            let all = self.all().into_iter().flat_map(|counts| &counts.dropped);
             let counts = all.filter(|(other, _)| *other == reason);
             counts.map(|(_, count)| count).sum::<u64>()
         };
@@ -215,6 +248,12 @@ pub(crate) struct Front {
 impl Front {
     pub(crate) fn made(&self, kind: EventKind) {
         self.made[kind as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn made_nothing(&self) -> bool {
+        self.made
+            .iter()
+            .all(|made| made.load(Ordering::Relaxed) == 0)
     }
 
     pub(crate) fn dropped(&self, kind: EventKind, reason: DropReason) {
@@ -286,7 +325,9 @@ impl Ledger {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .clone(),
-            kinds: EventKind::ALL.map(|kind| self.counts(kind, front)),
+            spans: self.counts(EventKind::Span, front),
+            evaluations: self.counts(EventKind::Evaluation, front),
+            feedback: self.counts(EventKind::Feedback, front),
             retried: self.retried.load(Ordering::Relaxed),
             possible_duplicates: self.possible_duplicates.load(Ordering::Relaxed),
         }

@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use llmobs::{Config, Destination, Evaluation, EvaluationTarget, Memory, submit_evaluation};
+use llmobs::{
+    Config, Destination, DropReason, Evaluation, EvaluationTarget, Memory, submit_evaluation,
+};
 use llmobs_tests::Intake;
 use llmobs_tests::intake::Reply;
 
@@ -194,7 +196,7 @@ fn a_site_without_the_product_is_not_sent_to_by_itself() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_leaves_events_in_memory() {
+fn what_has_nowhere_to_go_is_counted_until_the_folder_can_be_written() {
     let folder = Folder::new();
     let file = folder.0.join("a file");
     std::fs::write(&file, "").unwrap();
@@ -202,10 +204,21 @@ fn a_folder_that_cannot_be_written_leaves_events_in_memory() {
         .destination(Destination::Journal)
         .dir(file.join("below"));
     let client = client(config);
-    make_spans(&client, &["kept"]);
-    let report = client.shutdown(SOON).unwrap();
-    assert_eq!(report.stats.destinations[0].name, "memory");
-    assert_eq!(report.stats.spans().delivered, 1);
+    make_spans(&client, &["lost"]);
+    let stats = client.flush(SOON).unwrap().stats;
+    let name = &stats.destinations[0].name;
+    assert!(name.starts_with("nowhere: the journal in "), "{name}");
+    assert_eq!(stats.spans().dropped, [(DropReason::Nowhere, 1)]);
+
+    // It is tried again every ten flush intervals, when there is something to write.
+    std::fs::remove_file(&file).unwrap();
+    while client.stats().spans().delivered == 0 {
+        make_spans(&client, &["written"]);
+        client.flush(SOON).unwrap();
+    }
+    let stats = client.shutdown(SOON).unwrap().stats;
+    assert!(stats.destinations[0].name.starts_with("journal "));
+    assert_eq!(stats.waiting(), 0);
 }
 
 #[test]
@@ -223,7 +236,7 @@ fn every_destination_of_a_list_gets_everything_and_one_that_hangs_holds_up_no_ot
     let client = client(config);
     make_spans(&client, &["a", "b"]);
     let report = match client.shutdown(Duration::from_millis(700)).unwrap_err() {
-        llmobs::FlushError::Timeout { report, .. } => report,
+        llmobs::FlushError::Undelivered { report, .. } => report,
         other => panic!("{other}"),
     };
     let spans = |index: usize| {

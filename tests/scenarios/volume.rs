@@ -148,7 +148,7 @@ fn past_the_limits_the_newest_are_dropped_and_counted() {
         let arrived = client.intake().spans();
         assert_eq!(arrived.len() as u64, spans.delivered);
         assert_eq!(arrived[0]["name"], "t0", "the oldest stay");
-        let total = format!("dropped in all: {} {reason}", 500 - spans.delivered);
+        let total = format!("are lost: {} {reason}", 500 - spans.delivered);
         let lines = log::lines_with(&stats.destinations[0].name);
         assert!(
             lines.iter().any(|(_, line)| line.ends_with(&total)),

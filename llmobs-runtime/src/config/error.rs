@@ -7,7 +7,7 @@ use std::fmt;
 /// allowed.
 ///
 /// It never holds an API key, the value of a header, or a password that a URL contains.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// A value is not one of those that are allowed.
@@ -56,6 +56,13 @@ pub enum ConfigError {
         /// The system's words.
         reason: String,
     },
+}
+
+/// As `Display`: a `main` that returns the error shows its `Debug`.
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl ConfigError {

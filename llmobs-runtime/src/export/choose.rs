@@ -6,13 +6,12 @@ use std::time::Instant;
 use super::Exporter;
 use super::datadog::Datadog;
 use super::journal::Journal;
-use super::memory::Memory;
 use crate::config::{AgentAddress, Capture, Destination, Origin, Settings};
 use crate::report;
 
 /// Where a Datadog Agent puts its socket by default.
 const DEFAULT_SOCKET: &str = "/var/run/datadog/apm.socket";
-/// How often an Agent that was not there is looked for again, in flush intervals.
+/// How often what was not there is looked for again, in flush intervals.
 const LOOK_AGAIN: u32 = 10;
 
 /// The destinations, at least one. Says in one line which they are.
@@ -99,7 +98,7 @@ async fn default_agent(settings: &Settings) -> Option<Exporter> {
         .flatten()
     {
         if let Ok(mut agent) = Datadog::agent(url, settings)
-            && agent.offers_proxy().await == Some(true)
+            && agent.offers_proxy().await == Ok(true)
         {
             return Some(Exporter::Datadog(Box::new(agent)));
         }
@@ -149,15 +148,28 @@ fn journal(settings: &Settings) -> Exporter {
                 "the journal in {} cannot be written ({error})",
                 settings.dir.display()
             );
-            report::error(|| {
-                format!(
-                    "{reason}: events stay in memory, and the newest {} bytes of them are kept",
-                    settings.max_bytes
-                )
-            });
-            Exporter::LastResort(Memory::bounded(settings.max_bytes), reason)
+            report::error(|| format!("{reason}: events are dropped, and counted, until it can"));
+            Exporter::Nowhere {
+                reason,
+                next: look_again(settings),
+            }
         }
     }
+}
+
+/// The journal, if it is time to try it again and it can be written by now.
+pub(super) fn journal_again(next: &mut Instant, settings: &Settings) -> Option<Exporter> {
+    if Instant::now() < *next {
+        return None;
+    }
+    *next = look_again(settings);
+    let journal = Journal::open(&settings.dir).ok()?;
+    report::info(|| format!("the {} can be written now", journal.name()));
+    Some(Exporter::Journal(journal))
+}
+
+fn look_again(settings: &Settings) -> Instant {
+    Instant::now() + settings.flush_interval * LOOK_AGAIN
 }
 
 /// Remembers when an Agent was last looked for.
@@ -169,7 +181,7 @@ pub(crate) struct AgentWatch {
 impl AgentWatch {
     fn new(settings: &Settings) -> Self {
         Self {
-            next: Instant::now() + settings.flush_interval * LOOK_AGAIN,
+            next: look_again(settings),
         }
     }
 

@@ -54,6 +54,8 @@ enum Door {
     },
     Intake {
         site: String,
+        /// The origin that takes the site's place.
+        origin: Option<String>,
         spans: String,
         evaluations: String,
     },
@@ -151,6 +153,7 @@ impl Datadog {
             substitute: Arc::default(),
             door: Door::Intake {
                 site: site.clone(),
+                origin: settings.override_origin.as_ref().map(Origin::display),
                 spans: spans + SPANS_PATH,
                 evaluations: evaluations + EVALUATIONS_PATH,
             },
@@ -160,20 +163,29 @@ impl Datadog {
     pub(super) fn name(&self) -> String {
         match &self.door {
             Door::Agent { shown, .. } => format!("agent {shown}"),
+            Door::Intake {
+                origin: Some(origin),
+                ..
+            } => format!("intake {origin}"),
             Door::Intake { site, .. } => format!("intake {site}"),
         }
     }
 
-    /// Whether the Agent has the proxy; `None` where nobody answers.
-    pub(super) async fn offers_proxy(&mut self) -> Option<bool> {
+    /// Whether the Agent has the proxy; an error where nobody answers.
+    pub(super) async fn offers_proxy(&mut self) -> Result<bool, String> {
         let Door::Agent { base, known, .. } = &mut self.door else {
-            return Some(true);
+            return Ok(true);
         };
         let request = self.http.get(format!("{base}/info")).timeout(INFO_TIMEOUT);
-        let mut response = request.send().await.ok()?;
-        if !response.status().is_success() {
-            // Something answers there that is no Agent, or an Agent that is not ready.
-            return (!response.status().is_server_error()).then_some(false);
+        let answer = request.send().await;
+        let mut response = answer.map_err(|error| describe(&error.without_url()))?;
+        let status = response.status();
+        if status.is_server_error() {
+            return Err(format!("its /info answers {status}"));
+        }
+        if !status.is_success() {
+            // Something answers there that is no Agent.
+            return Ok(false);
         }
         let info: Value = serde_json::from_slice(&bounded(&mut response).await).unwrap_or_default();
         let endpoints = info["endpoints"].as_array();
@@ -182,7 +194,7 @@ impl Datadog {
             names.any(|name| name.contains(PROXY))
         });
         *known = offers;
-        Some(offers)
+        Ok(offers)
     }
 
     /// Posts the events once.
@@ -194,10 +206,10 @@ impl Datadog {
         } = self.door
         {
             let reason = match self.offers_proxy().await {
-                Some(true) => None,
-                Some(false) if may_be_replaced => return Outcome::Elsewhere,
-                Some(false) => Some(format!("its /info does not list {PROXY}")),
-                None => Some("it does not answer".to_owned()),
+                Ok(true) => None,
+                Ok(false) if may_be_replaced => return Outcome::Elsewhere,
+                Ok(false) => Some(format!("its /info does not list {PROXY}")),
+                Err(reason) => Some(reason),
             };
             if let Some(reason) = reason {
                 let after = None;

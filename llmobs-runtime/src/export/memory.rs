@@ -1,6 +1,5 @@
-//! Events kept in memory, to be looked at: for tests, and where no folder can be written.
+//! Events kept in memory, to be looked at by a test.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,28 +26,15 @@ use crate::stats::EventKind;
 #[derive(Clone, Default)]
 pub struct Memory {
     kept: Arc<Mutex<Kept>>,
-    /// The oldest go past this many bytes; 0 is no limit.
-    most_bytes: usize,
 }
 
-#[derive(Default)]
-struct Kept {
-    events: VecDeque<(EventKind, Box<[u8]>)>,
-    bytes: usize,
-}
+/// Events as JSON text, the oldest first.
+type Kept = Vec<(EventKind, Box<[u8]>)>;
 
 impl Memory {
     /// An empty one, without a limit.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    #[cfg(feature = "enabled")]
-    pub(crate) fn bounded(most_bytes: usize) -> Self {
-        Self {
-            most_bytes,
-            ..Self::default()
-        }
     }
 
     /// The span events, in order of arrival.
@@ -63,12 +49,12 @@ impl Memory {
 
     /// Forgets everything.
     pub fn clear(&self) {
-        *self.lock() = Kept::default();
+        self.lock().clear();
     }
 
     fn of_kind(&self, kind: EventKind) -> Vec<Value> {
         let kept = self.lock();
-        let of_kind = kept.events.iter().filter(|(other, _)| *other == kind);
+        let of_kind = kept.iter().filter(|(other, _)| *other == kind);
         of_kind
             .filter_map(|(_, json)| serde_json::from_slice(json).ok())
             .collect()
@@ -76,15 +62,7 @@ impl Memory {
 
     #[cfg(feature = "enabled")]
     pub(crate) fn keep(&self, kind: EventKind, json: &[u8]) {
-        let mut kept = self.lock();
-        kept.bytes += json.len();
-        kept.events.push_back((kind, json.into()));
-        while self.most_bytes > 0 && kept.bytes > self.most_bytes {
-            let Some((_, oldest)) = kept.events.pop_front() else {
-                break;
-            };
-            kept.bytes -= oldest.len();
-        }
+        self.lock().push((kind, json.into()));
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -94,6 +72,6 @@ impl Memory {
 
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Memory({} events)", self.lock().events.len())
+        write!(f, "Memory({} events)", self.lock().len())
     }
 }

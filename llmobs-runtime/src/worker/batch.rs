@@ -74,10 +74,9 @@ impl Pending {
         match fate {
             Fate::Delivered => ledger.delivered(kind, 1),
             Fate::Refused(_) => ledger.dropped(kind, DropReason::Refused),
-            // A worker never runs out of tries.
-            Fate::Unanswered(_) | Fate::OutOfTries(_) => {
-                ledger.dropped(kind, DropReason::Unanswered);
-            }
+            Fate::Unanswered(_) => ledger.dropped(kind, DropReason::Unanswered),
+            // A worker tries without end, unless there is nothing to try.
+            Fate::OutOfTries(_) => ledger.dropped(kind, DropReason::Nowhere),
         }
     }
 }

@@ -101,11 +101,11 @@ impl Delivery {
     }
 
     async fn attempt<E: Encoded>(&mut self, kind: EventKind, mut part: Part<E>) -> Step<E> {
-        if let Some(reason) = self.no_use() {
-            return Step::Settled(part.events, Fate::OutOfTries(reason));
-        }
         if self.exporter.reconsider(&self.settings).await {
             self.ledger.rename(self.exporter.name());
+        }
+        if let Some(reason) = self.no_use() {
+            return Step::Settled(part.events, Fate::OutOfTries(reason));
         }
         let outcome = {
             let lines: Vec<Line<'_>> = part.events.iter().map(E::line).collect();
@@ -117,9 +117,9 @@ impl Delivery {
                 self.succeeded();
                 Step::Settled(part.events, Fate::Delivered)
             }
-            Outcome::Retry { after, reason } => self.again(part, after, &reason).await,
+            Outcome::Retry { after, reason } => self.again(kind, part, after, &reason).await,
             Outcome::Barred { after, reason } => match self.patience {
-                Patience::Endless => self.again(part, Some(after), &reason).await,
+                Patience::Endless => self.again(kind, part, Some(after), &reason).await,
                 Patience::Bounded { .. } => self.run_out(part, &reason, true),
             },
             Outcome::Unanswered { reason } => {
@@ -132,7 +132,7 @@ impl Delivery {
                 if !again {
                     self.ledger.possible_duplicates(part.events.len() as u64);
                 }
-                self.again(part, None, &reason).await
+                self.again(kind, part, None, &reason).await
             }
             Outcome::Divide { .. } if part.events.len() > 1 => {
                 let half = part.events.split_off(part.events.len() / 2);
@@ -165,7 +165,13 @@ impl Delivery {
     }
 
     /// Waits for the next attempt, if there is to be one.
-    async fn again<E>(&mut self, part: Part<E>, after: Option<Duration>, reason: &str) -> Step<E> {
+    async fn again<E>(
+        &mut self,
+        kind: EventKind,
+        part: Part<E>,
+        after: Option<Duration>,
+        reason: &str,
+    ) -> Step<E> {
         if let Patience::Bounded {
             tries,
             longest_wait,
@@ -176,16 +182,17 @@ impl Delivery {
                 return self.run_out(part, reason, too_long);
             }
         }
-        self.wait(after, reason).await;
+        self.wait(kind, after, reason).await;
         Step::Again(part)
     }
 
-    async fn wait(&mut self, after: Option<Duration>, reason: &str) {
+    async fn wait(&mut self, kind: EventKind, after: Option<Duration>, reason: &str) {
         self.ledger.retried();
         if !std::mem::replace(&mut self.told, true) {
             report::error(|| {
                 let name = self.exporter.name();
-                format!("delivery to {name} fails and is tried again: {reason}")
+                let kind = kind.plural();
+                format!("delivery of {kind} to {name} fails and is tried again: {reason}")
             });
         }
         let delay = match after {
@@ -220,9 +227,8 @@ impl Delivery {
     /// Why there is no use in an attempt.
     fn no_use(&self) -> Option<String> {
         match (&self.patience, &self.exporter) {
+            (_, Exporter::Nowhere { reason, .. }) => Some(reason.clone()),
             (Patience::Endless, _) => None,
-            // What is kept there goes with the delivery, so that nobody would ever see it.
-            (_, Exporter::LastResort(_, reason)) => Some(reason.clone()),
             _ => self.hopeless.clone(),
         }
     }
