@@ -102,7 +102,8 @@ impl Config {
     }
 
     /// Makes a client that is not the global one, for use with [`LlmObs::scope`]. It shuts
-    /// down with [`LlmObs::shutdown`]; a client that is dropped without that loses what waits.
+    /// down with [`LlmObs::shutdown`]; where its last handle is dropped without that, the
+    /// worker sends what waits, for 5 s at most, and nobody waits for it.
     ///
     /// # Errors
     ///
@@ -282,6 +283,12 @@ impl ClientInner {
             let _ = timeout;
             Ok(FlushReport::default())
         }
+    }
+}
+
+impl Drop for ClientInner {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

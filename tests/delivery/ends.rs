@@ -58,3 +58,12 @@ fn a_flush_during_a_shutdown_keeps_its_own_time() {
     });
     assert_eq!(client.stats().spans().dropped, [(DropReason::Shutdown, 1)]);
 }
+
+#[test]
+fn what_waits_in_a_client_that_is_dropped_is_sent_all_the_same() {
+    let intake = Intake::start();
+    let client = client(Config::new().agent_url(intake.url()));
+    make_spans(&client, &["a"]);
+    drop(client);
+    intake.wait_for_spans(1, SOON);
+}
