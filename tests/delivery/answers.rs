@@ -187,3 +187,55 @@ fn an_event_over_the_limit_loses_its_input_and_output_only() {
     assert_eq!(span["meta"]["metadata"]["kept"], 1);
     assert_eq!(span["collection_errors"], serde_json::json!(["dropped_io"]));
 }
+
+#[test]
+fn a_server_that_asks_to_be_tried_again_at_once_is_not_flooded() {
+    let intake = Intake::start();
+    intake.script(|_| Reply::status(429).header("Retry-After", "0"));
+    let client = client(Config::new().agent_url(intake.url()));
+    make_spans(&client, &["kept"]);
+    intake.wait_for(|requests| !requests.is_empty(), SOON);
+    client.flush(Duration::from_millis(300)).unwrap_err();
+    let requests = intake.requests().len();
+    assert!(requests < 20, "{requests} requests in 0.3 s");
+    client.shutdown(Duration::from_millis(10)).unwrap_err();
+}
+
+#[test]
+fn an_event_that_may_have_arrived_several_times_is_one_possible_duplicate() {
+    let intake = Intake::start();
+    intake.replies([Reply::hang(), Reply::hang(), Reply::hang()]);
+    let config = Config::new()
+        .agent_url(intake.url())
+        .timeout(Duration::from_millis(100));
+    let client = client(config);
+    make_spans(&client, &["a", "b"]);
+    let stats = client.flush(SOON).unwrap().stats;
+    assert_eq!(stats.spans().delivered, 2);
+    assert_eq!(stats.destinations[0].retried, 3);
+    assert_eq!(stats.destinations[0].possible_duplicates, 2);
+    client.shutdown(SOON).unwrap();
+}
+
+#[test]
+fn the_halves_of_what_had_no_answer_are_risked_no_more_often() {
+    let intake = Intake::start();
+    intake.replies([Reply::hang(), Reply::status(413)]);
+    intake.script(|_| Reply::hang());
+    let config = Config::new()
+        .agent_url(intake.url())
+        .timeout(Duration::from_millis(100));
+    let client = client(config);
+    client.scope(|| {
+        for id in ["1", "2"] {
+            let target = EvaluationTarget::span(id, "2");
+            submit_evaluation(target, Evaluation::new("good", 1)).unwrap();
+        }
+    });
+    let stats = client.flush(SOON).unwrap().stats;
+    assert_eq!(stats.evaluations().dropped, [(DropReason::Unanswered, 2)]);
+    // Together, together, and each for itself.
+    assert_eq!(intake.requests().len(), 4);
+    assert_eq!(stats.destinations[0].possible_duplicates, 2);
+    client.shutdown(SOON).unwrap();
+}

@@ -125,17 +125,23 @@ impl Delivery {
             Outcome::Unanswered { reason } => {
                 // The server may have it. A span that comes twice is one span; an
                 // evaluation counts twice, so it is risked once.
-                let is_last = kind != EventKind::Span && part.unanswered;
-                part.unanswered = true;
-                if is_last {
+                let again = std::mem::replace(&mut part.unanswered, true);
+                if again && kind != EventKind::Span {
                     return self.run_out(part, &reason, false);
                 }
-                self.ledger.possible_duplicates(part.events.len() as u64);
+                if !again {
+                    self.ledger.possible_duplicates(part.events.len() as u64);
+                }
                 self.again(part, None, &reason).await
             }
             Outcome::Divide { .. } if part.events.len() > 1 => {
                 let half = part.events.split_off(part.events.len() / 2);
-                Step::Divided(Part::new(part.events), Part::new(half))
+                let unanswered = part.unanswered;
+                let of = |events| Part {
+                    unanswered,
+                    ..Part::new(events)
+                };
+                Step::Divided(of(part.events), of(half))
             }
             Outcome::Divide { reason } | Outcome::Refused { reason } => {
                 self.exhausted = 0;
@@ -183,8 +189,9 @@ impl Delivery {
             });
         }
         let delay = match after {
-            Some(after) => after.min(LONGEST_RETRY_AFTER),
-            None => backoff(self.failures),
+            Some(after) if !after.is_zero() => after.min(LONGEST_RETRY_AFTER),
+            // A server that asks for no pause, or whose clock is behind, is not flooded.
+            _ => backoff(self.failures),
         };
         self.failures = self.failures.saturating_add(1);
         tokio::time::sleep(delay).await;
@@ -241,7 +248,7 @@ enum Step<E> {
 struct Part<E> {
     events: Vec<E>,
     tries: u32,
-    /// It was sent once before without an answer.
+    /// It was sent before without an answer, by itself or as part of more.
     unanswered: bool,
 }
 
