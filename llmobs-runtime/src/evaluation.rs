@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::capture;
 use crate::clock;
 use crate::event::{EvaluationEvent, JoinOn};
 use crate::id::SpanContext;
@@ -24,6 +25,9 @@ const LONGEST_LABEL: usize = 200;
 /// | text | `categorical` |
 /// | a bool | `boolean` |
 /// | a JSON object | `json` |
+///
+/// JSON, in the value or in the metadata, holds 5,000,000 bytes of text, 100,000 values and
+/// 64 levels; what is beyond is cut and marked, as in an [`Annotation`](crate::Annotation).
 ///
 /// ```
 /// # use llmobs_runtime::{Assessment, Evaluation};
@@ -178,7 +182,7 @@ impl Evaluation {
         event.set_value(value);
         event.assessment = self.assessment;
         event.reasoning = self.reasoning;
-        event.metadata = self.metadata;
+        event.metadata = capture::bound_map(self.metadata);
         Ok(event)
     }
 }
@@ -237,8 +241,10 @@ impl EvaluationValue {
             ),
             Repr::Categorical(text) => CheckedValue::Categorical(text),
             Repr::Boolean(flag) => CheckedValue::Boolean(flag),
-            Repr::Json(map) => CheckedValue::Json(map),
-            Repr::Neither(value) => return Err(invalid(shortened(&value.to_string()))),
+            Repr::Json(map) => CheckedValue::Json(capture::bound_map(map)),
+            Repr::Neither(value) => {
+                return Err(invalid(shortened(&capture::bound(value).to_string())));
+            }
         })
     }
 }
@@ -504,6 +510,19 @@ mod tests {
             assert!(matches!(error, EvaluationError::InvalidValue { .. }));
             assert!(error.to_string().contains(shown), "{error}");
         }
+    }
+
+    #[test]
+    fn json_without_a_bottom_is_cut_and_hurts_nobody() {
+        let deep = |level: fn(Value) -> Value| (0..100_000).fold(json!(1), |value, _| level(value));
+        let object = || deep(|value| Value::Object(Map::from_iter([("k".into(), value)])));
+        let event = submit(Evaluation::new("l", object()).metadata("m", object())).unwrap();
+        assert!(event.weight() < 10_000);
+        let event = serde_json::to_string(&event).unwrap();
+        assert_eq!(event.matches("deeper than 64 levels").count(), 2, "{event}");
+        let array = Evaluation::new("l", deep(|value| Value::Array(vec![value])));
+        let error = submit(array).unwrap_err();
+        assert!(matches!(error, EvaluationError::InvalidValue { .. }));
     }
 
     #[test]
