@@ -22,8 +22,8 @@ use std::time::Duration;
 
 use library::{Library, Passage};
 use llmobs::{
-    Annotation, Assessment, Config, Destination, Document, Evaluation, SpanContext, annotate,
-    export_span, llm, submit_evaluation, tool, workflow,
+    Annotation, Assessment, Config, Destination, Document, Evaluation, FlushError, SpanContext,
+    annotate, export_span, llm, submit_evaluation, tool, workflow,
 };
 use model::Model;
 use serde_json::json;
@@ -37,7 +37,7 @@ const QUESTIONS: [&str; 3] = [
 
 fn main() -> Result<(), Box<dyn Error>> {
     let dir = std::env::var_os("LLMOBS_DIR").map_or_else(|| ".llmobs".into(), PathBuf::from);
-    let guard = config(&dir)?.enable()?;
+    let _llmobs = config(&dir)?.enable()?;
 
     let library = Library::read(Path::new(env!("CARGO_MANIFEST_DIR")))?;
     let model = Model::from_env()?;
@@ -56,25 +56,26 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
 
-    let report = match llmobs::flush(Duration::from_secs(5)) {
+    let report = match llmobs::shutdown(Duration::from_secs(5)) {
         Ok(report) => report,
-        Err(error) => {
-            println!("{error}");
-            return Ok(());
-        }
+        // An Agent that does not answer: the journal has everything all the same.
+        Err(FlushError::Timeout { report, .. }) => *report,
+        Err(error) => return Err(error.into()),
     };
     for destination in &report.stats.destinations {
         let counts = [llmobs::EventKind::Span, llmobs::EventKind::Evaluation]
             .map(|kind| destination.counts(kind).delivered);
+        let lost = match destination.dropped() {
+            0 => String::new(),
+            lost => format!(", {lost} events given up"),
+        };
         println!(
-            "{}: {} spans, {} evaluations",
+            "{}: {} spans, {} evaluations{lost}",
             destination.name, counts[0], counts[1]
         );
     }
     println!();
-    journal::print(&dir)?;
-    drop(guard);
-    Ok(())
+    journal::print(&dir)
 }
 
 /// The journal, whatever the environment says, and what it names besides.

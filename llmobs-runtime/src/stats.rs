@@ -122,11 +122,10 @@ impl Stats {
 
     /// What was dropped at any destination, for whatever reason.
     pub fn dropped(&self) -> u64 {
-        let all = self
-            .destinations
+        self.destinations
             .iter()
-            .flat_map(|destination| &destination.kinds);
-        all.map(Counts::dropped_total).sum()
+            .map(DestinationStats::dropped)
+            .sum()
     }
 }
 
@@ -152,6 +151,11 @@ impl DestinationStats {
     /// What waits here, of every kind.
     pub fn waiting(&self) -> u64 {
         self.kinds.iter().map(|counts| counts.waiting).sum()
+    }
+
+    /// What was dropped here, of every kind and for whatever reason.
+    pub fn dropped(&self) -> u64 {
+        self.kinds.iter().map(Counts::dropped_total).sum()
     }
 }
 
