@@ -238,10 +238,22 @@ impl ClientInner {
         }
     }
 
-    /// Takes nothing more from now on.
-    fn close(&self) {
-        if self.open.swap(false, Ordering::AcqRel) {
+    /// Takes nothing more from now on. `false` where that was so before.
+    fn close(&self) -> bool {
+        let was_open = self.open.swap(false, Ordering::AcqRel);
+        if was_open {
             OPEN_CLIENTS.fetch_sub(1, Ordering::Relaxed);
+        }
+        was_open
+    }
+
+    /// The totals of what was dropped, a line for each destination (DESIGN §3.12).
+    fn tell_dropped(&self) {
+        for destination in self.stats().destinations {
+            let reasons = destination.drop_reasons();
+            if !reasons.is_empty() {
+                report::warn(|| format!("{}: dropped in all: {reasons}", destination.name));
+            }
         }
     }
 
@@ -273,14 +285,18 @@ impl ClientInner {
     }
 
     fn shutdown(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
-        self.close();
+        let first = self.close();
         #[cfg(feature = "enabled")]
         {
-            self.report(self.worker.shutdown(timeout))
+            let report = self.report(self.worker.shutdown(timeout));
+            if first {
+                self.tell_dropped();
+            }
+            report
         }
         #[cfg(not(feature = "enabled"))]
         {
-            let _ = timeout;
+            let _ = (timeout, first);
             Ok(FlushReport::default())
         }
     }

@@ -157,6 +157,19 @@ impl DestinationStats {
     pub fn dropped(&self) -> u64 {
         self.kinds.iter().map(Counts::dropped_total).sum()
     }
+
+    /// What was dropped here in words: `15 queue full, 2 too large`; empty for nothing.
+    pub(crate) fn drop_reasons(&self) -> String {
+        let of = |reason| {
+            let all = self.kinds.iter().flat_map(|counts| &counts.dropped);
+            let counts = all.filter(|(other, _)| *other == reason);
+            counts.map(|(_, count)| count).sum::<u64>()
+        };
+        let reasons = DropReason::ALL.map(|reason| (of(reason), reason));
+        let words = reasons.iter().filter(|(count, _)| *count > 0);
+        let words: Vec<String> = words.map(|(n, reason)| format!("{n} {reason}")).collect();
+        words.join(", ")
+    }
 }
 
 /// The fate of the events of one kind: `made + recovered = delivered + waiting + spooled + dropped`.

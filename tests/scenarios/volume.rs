@@ -7,6 +7,7 @@ use llmobs_tests::Reply;
 use serde_json::json;
 
 use crate::client::{Client, SOON};
+use crate::log;
 
 #[test]
 fn ten_thousand_spans_and_ten_thousand_evaluations_in_a_tight_loop_all_arrive() {
@@ -147,5 +148,11 @@ fn past_the_limits_the_newest_are_dropped_and_counted() {
         let arrived = client.intake().spans();
         assert_eq!(arrived.len() as u64, spans.delivered);
         assert_eq!(arrived[0]["name"], "t0", "the oldest stay");
+        let total = format!("dropped in all: {} {reason}", 500 - spans.delivered);
+        let lines = log::lines_with(&stats.destinations[0].name);
+        assert!(
+            lines.iter().any(|(_, line)| line.ends_with(&total)),
+            "{lines:?}"
+        );
     }
 }
