@@ -108,7 +108,10 @@ impl Lanes {
 
     pub(super) fn reached(&self, mark: &Mark) -> bool {
         let mut lanes = self.lanes.iter().zip(&mark.0);
-        lanes.all(|(lane, mark)| lane.settled.load(Ordering::Acquire) >= *mark)
+        lanes.all(|(lane, mark)| {
+            // A lane that panicked has let go of everything, counted: nobody waits for it.
+            lane.task.is_finished() || lane.settled.load(Ordering::Acquire) >= *mark
+        })
     }
 
     /// Ends every lane where it stands; what it holds counts as dropped.
@@ -160,5 +163,34 @@ impl Task {
                 let _ = control.send(Control::Progress);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::export::memory::Memory;
+
+    #[test]
+    fn a_lane_that_is_gone_holds_up_no_flush_and_counts_what_it_is_given() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(async {
+            let settings = Config::new().settings().unwrap();
+            let (control, _receiver) = unbounded_channel();
+            let exporter = Exporter::Memory(Memory::new());
+            let mut lanes = Lanes::open(vec![exporter], &settings, &control.downgrade());
+            lanes.lanes[0].task.abort();
+            while !lanes.lanes[0].task.is_finished() {
+                tokio::task::yield_now().await;
+            }
+            let budget = Arc::new(Budget::new(1, 10));
+            let event = Event::new(EventKind::Span, vec![b'{', b'}'], 0, budget, 0);
+            lanes.submit(EventKind::Span, &[event]);
+            assert!(lanes.reached(&lanes.mark()));
+            let ledgers: Vec<Arc<Ledger>> = lanes.ledgers();
+            let stats = crate::stats::Front::default().stats(&[&ledgers[0]]);
+            assert_eq!(stats.spans().dropped, [(DropReason::Shutdown, 1)]);
+        });
     }
 }
