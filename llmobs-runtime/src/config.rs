@@ -310,7 +310,7 @@ impl Config {
     /// directory.
     ///
     /// An empty path, or one with a NUL in it, is an error when llmobs is enabled. It is made when
-    /// something is written to it, so never when llmobs is disabled.
+    /// the journal is chosen, so never when llmobs is disabled.
     pub fn dir(mut self, path: impl Into<PathBuf>) -> Config {
         self.dir = Some(path.into());
         self

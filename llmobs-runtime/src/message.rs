@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::evaluation::shortened;
+
 /// One message of a conversation with a model; the wire form of `meta.input.messages`
 /// and `meta.output.messages` (goldens 05 and 06).
 ///
@@ -169,13 +171,14 @@ impl ToolCall {
         if self.name.is_empty() {
             return Some(format!(
                 "a tool call has an empty name (arguments {})",
-                self.arguments
+                shortened(&self.arguments.to_string())
             ));
         }
         (!self.arguments.is_object()).then(|| {
             format!(
                 "the arguments of tool call {:?} must be a JSON object, not {}",
-                self.name, self.arguments
+                self.name,
+                shortened(&self.arguments.to_string())
             )
         })
     }
@@ -284,6 +287,8 @@ mod tests {
         assert_eq!(call.flaw(), None);
         let flaw = ToolCall::new("f", json!([1])).flaw().unwrap();
         assert!(flaw.contains("\"f\"") && flaw.contains("[1]"), "{flaw}");
+        let flaw = ToolCall::new("f", "x".repeat(10_000)).flaw().unwrap();
+        assert!(flaw.len() < 200, "an error is no place for all of it");
     }
 
     #[test]

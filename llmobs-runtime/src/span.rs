@@ -393,7 +393,7 @@ impl SpanInner {
             if let Some(error) = error {
                 data.error.get_or_insert(error);
             }
-            (data.tracing.take(), data.weight())
+            (data.tracing.take(), this.name.len() + data.weight())
         };
         // A subscriber may do anything when its span closes: not under our lock.
         drop(tracing);
