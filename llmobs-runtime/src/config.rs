@@ -257,8 +257,8 @@ impl Config {
     /// is found.
     ///
     /// True needs an API key: without one, enabling is an error, unless llmobs is disabled. False
-    /// never chooses the intake by itself. A [`destination`](Config::destination) makes it
-    /// meaningless.
+    /// chooses an Agent, which events wait for, and never the intake or the journal. A
+    /// [`destination`](Config::destination) makes it meaningless.
     pub fn agentless(mut self, agentless: bool) -> Config {
         self.agentless = Some(agentless);
         self
@@ -319,7 +319,7 @@ impl Config {
     /// Whether what waits for delivery is kept on disk, so that it survives the process:
     /// `LLMOBS_SPOOL`, default false.
     ///
-    /// The files lie in [`dir`](Config::dir).
+    /// This version has no spool yet: true is a warning in the log, and what waits stays in memory.
     pub fn spool(mut self, spool: bool) -> Config {
         self.spool = Some(spool);
         self

@@ -10,6 +10,7 @@ mod lane;
 pub(crate) mod queue;
 pub(crate) mod retry;
 
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -189,6 +190,31 @@ impl Start {
     }
 }
 
+/// The destinations, and what was asked while they were looked for. A flush whose time is
+/// over in the meantime is answered.
+async fn choose(
+    settings: &Settings,
+    control: &mut UnboundedReceiver<Control>,
+) -> (Vec<export::Exporter>, Vec<Control>) {
+    let mut choosing = pin!(export::choose(settings));
+    let mut early = Vec::new();
+    loop {
+        if let Ok(exporters) = tokio::time::timeout(TICK, choosing.as_mut()).await {
+            return (exporters, early);
+        }
+        while let Ok(message) = control.try_recv() {
+            early.push(message);
+        }
+        let now = Instant::now();
+        let over = |message: &mut Control| matches!(message, Control::Flush(flush) if flush.deadline <= now);
+        for message in early.extract_if(.., over) {
+            if let Control::Flush(flush) = message {
+                flush.answer.tell(false);
+            }
+        }
+    }
+}
+
 /// The worker at work.
 struct Running {
     receiver: Receiver,
@@ -206,7 +232,7 @@ impl Running {
             progress,
             settings,
         } = start;
-        let exporters = export::choose(&settings).await;
+        let (exporters, early) = choose(&settings, &mut control).await;
         let lanes = Lanes::open(exporters, &settings, &progress);
         if let Some(client) = client.upgrade() {
             client.set_ledgers(lanes.ledgers());
@@ -219,7 +245,30 @@ impl Running {
             flushes: Vec::new(),
             settings,
         };
+        let mut early = early.into_iter();
+        while let Some(message) = early.next() {
+            if let Some(shutdown) = running.obey(message).await {
+                let mark = running.seal_everything().await;
+                let later = early.filter_map(|message| message.asked(&mark));
+                running.flushes.extend(later);
+                return running.finish(shutdown, &mut control).await;
+            }
+        }
         running.serve(&mut control).await;
+    }
+
+    /// Does what is asked; gives back a shutdown.
+    async fn obey(&mut self, message: Control) -> Option<Flush> {
+        match message {
+            Control::Wake => self.drain().await,
+            Control::Progress => {}
+            Control::Flush(flush) => {
+                let mark = self.seal_everything().await;
+                self.flushes.push((flush, mark));
+            }
+            Control::Shutdown(flush) => return Some(flush),
+        }
+        None
     }
 
     async fn serve(&mut self, control: &mut UnboundedReceiver<Control>) {
@@ -228,14 +277,11 @@ impl Running {
             let message = tokio::time::timeout(timeout, control.recv()).await;
             self.receiver.rearm();
             match message {
-                Err(_) | Ok(Some(Control::Wake)) => self.drain().await,
-                Ok(Some(Control::Progress)) => {}
-                Ok(Some(Control::Flush(flush))) => {
-                    let mark = self.seal_everything().await;
-                    self.flushes.push((flush, mark));
-                }
-                Ok(Some(Control::Shutdown(flush))) => {
-                    return self.finish(flush, control).await;
+                Err(_) => self.drain().await,
+                Ok(Some(message)) => {
+                    if let Some(shutdown) = self.obey(message).await {
+                        return self.finish(shutdown, control).await;
+                    }
                 }
                 Ok(None) => {
                     let (sender, _) = std::sync::mpsc::sync_channel(1);
