@@ -329,7 +329,6 @@ io_from! {
     Message: |message| IoRepr::Messages(vec![message]);
     Document: |document| IoRepr::Documents(vec![document]);
     Value: |value| IoRepr::Json(value);
-    Map<String, Value>: |map| IoRepr::Json(Value::Object(map));
 }
 
 impl<R: Into<String>, C: Into<String>> From<(R, C)> for Io {

@@ -521,7 +521,7 @@ pub fn submit_evaluation(
 pub fn flush(timeout: Duration) -> Result<FlushReport, FlushError> {
     match context::current_client() {
         Some(client) => client.flush(timeout),
-        None => Ok(FlushReport::default()),
+        None => Ok(FlushReport { stats: stats() }),
     }
 }
 
@@ -533,7 +533,7 @@ pub fn flush(timeout: Duration) -> Result<FlushReport, FlushError> {
 pub async fn flush_async(timeout: Duration) -> Result<FlushReport, FlushError> {
     match context::current_client() {
         Some(inner) => LlmObs { inner }.flush_async(timeout).await,
-        None => Ok(FlushReport::default()),
+        None => Ok(FlushReport { stats: stats() }),
     }
 }
 
@@ -545,7 +545,7 @@ pub async fn flush_async(timeout: Duration) -> Result<FlushReport, FlushError> {
 pub fn shutdown(timeout: Duration) -> Result<FlushReport, FlushError> {
     match context::current_client() {
         Some(inner) => LlmObs { inner }.shutdown(timeout),
-        None => Ok(FlushReport::default()),
+        None => Ok(FlushReport { stats: stats() }),
     }
 }
 

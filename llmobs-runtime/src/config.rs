@@ -345,7 +345,7 @@ impl Config {
     }
 
     /// The largest body of a request in bytes, envelopes included: `DD_LLMOBS_PAYLOAD_SIZE_BYTES`,
-    /// from 1 to 5,000,000, which is the default.
+    /// from 4,096 to 5,000,000, which is the default.
     ///
     /// A number out of range is an error when llmobs is enabled; in the variable it is a warning,
     /// and the default is used.

@@ -280,7 +280,6 @@ from! {
     String: |text| Repr::Categorical(text);
     &String: |text| Repr::Categorical(text.clone());
     bool: |flag| Repr::Boolean(flag);
-    Map<String, Value>: |map| Repr::Json(map);
     Value: |value| match value {
         Value::Bool(flag) => Repr::Boolean(flag),
         Value::String(text) => Repr::Categorical(text),

@@ -52,6 +52,9 @@ mod active {
         Barred { after: Duration, reason: String },
         /// It was sent and no answer came in time: the server may have it.
         Unanswered { reason: String },
+        /// The connection broke after it was made: the server may have it, but has most
+        /// likely not read it to its end.
+        Broken { reason: String },
         /// The server refuses the whole because of a part, or because of its size.
         Divide { reason: String },
         /// The server says no for good.

@@ -38,6 +38,8 @@ fn a_connection_that_breaks_is_tried_again() {
         intake.replies([reply]);
         let stats = five_spans(&intake);
         assert_eq!(stats.spans().delivered, 5);
+        // The server may have read it before the connection broke.
+        assert_eq!(stats.destinations[0].possible_duplicates, 5);
         assert_eq!(intake.accepted_spans().len(), 5);
     }
 }
@@ -124,6 +126,17 @@ fn an_agent_that_forgets_its_route_is_asked_again() {
     let stats = five_spans(&intake);
     assert_eq!(stats.spans().delivered, 5);
     assert_eq!(intake.info_count(), 2);
+}
+
+#[test]
+fn an_origin_in_the_agents_place_is_not_asked_what_it_offers() {
+    let intake = Intake::start();
+    intake.script(|_| Reply::status(404).body("no such route"));
+    let client = client(Config::new().override_origin(intake.url()));
+    make_spans(&client, &["a"]);
+    let stats = client.shutdown(SOON).unwrap().stats;
+    assert_eq!(stats.spans().dropped, [(DropReason::Refused, 1)]);
+    assert_eq!(intake.info_count(), 0);
 }
 
 #[test]

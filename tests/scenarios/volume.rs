@@ -73,7 +73,7 @@ fn capture_decides_what_leaves() {
 
 #[test]
 fn no_body_is_larger_than_the_configuration_allows_envelopes_included() {
-    const LARGEST: usize = 3_000;
+    const LARGEST: usize = 5_000;
     let client = Client::configured(Config::new().payload_size_bytes(LARGEST));
     client.run(|| {
         for index in 0..100 {

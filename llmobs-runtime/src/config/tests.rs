@@ -184,7 +184,7 @@ const ALL_SET: [(&str, &str); 19] = [
     ("LLMOBS_CAPTURE", "none"),
     ("LLMOBS_DIR", "v"),
     ("LLMOBS_SPOOL", "1"),
-    ("DD_LLMOBS_PAYLOAD_SIZE_BYTES", "7"),
+    ("DD_LLMOBS_PAYLOAD_SIZE_BYTES", "7000"),
     ("DD_LLMOBS_EVENT_SIZE_BYTES", "7"),
     ("_DD_LLMOBS_WRITER_TIMEOUT", "7"),
     ("_DD_LLMOBS_WRITER_INTERVAL", "7"),
@@ -217,7 +217,10 @@ fn every_variable_sets_what_its_setter_sets() {
         ("0.5", Capture::None)
     );
     assert_eq!(alone.dir, PathBuf::from("v"));
-    assert_eq!((alone.payload_size_bytes, alone.event_size_bytes), (7, 7));
+    assert_eq!(
+        (alone.payload_size_bytes, alone.event_size_bytes),
+        (7_000, 7)
+    );
     assert_eq!(
         (alone.timeout, alone.flush_interval),
         (Duration::from_secs(7), Duration::from_secs(7))
@@ -245,7 +248,7 @@ fn the_code_wins_over_every_variable() {
         .capture(Capture::Metadata)
         .dir("c")
         .spool(false)
-        .payload_size_bytes(9)
+        .payload_size_bytes(9_000)
         .event_size_bytes(9);
     let config = config
         .timeout(Duration::from_secs(9))
@@ -276,7 +279,7 @@ fn the_code_wins_over_every_variable() {
         ("0.25", Capture::Metadata)
     );
     assert_eq!(code.dir, PathBuf::from("c"));
-    assert_eq!((code.payload_size_bytes, code.event_size_bytes), (9, 9));
+    assert_eq!((code.payload_size_bytes, code.event_size_bytes), (9_000, 9));
     assert_eq!(
         (code.timeout, code.flush_interval),
         (Duration::from_secs(9), Duration::from_secs(9))

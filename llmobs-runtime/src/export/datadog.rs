@@ -49,6 +49,8 @@ enum Door {
         prefix: &'static str,
         /// It has said that it has the proxy, or need not be asked.
         known: bool,
+        /// An origin that takes the Agent's place, which need not have an `/info`.
+        is_override: bool,
         /// Without the proxy it counts as no Agent at all, and another destination is taken.
         may_be_replaced: bool,
     },
@@ -96,6 +98,7 @@ impl Datadog {
                     PROXY
                 },
                 known: overridden.is_some(),
+                is_override: overridden.is_some(),
                 may_be_replaced: true,
             },
         })
@@ -228,15 +231,15 @@ impl Datadog {
         match request.send().await {
             Ok(response) => self.judge(response).await,
             Err(error) => {
-                let sent = error.is_timeout() && !error.is_connect();
+                let (connects, times_out) = (error.is_connect(), error.is_timeout());
                 let reason = describe(&error.without_url());
-                if sent {
-                    Outcome::Unanswered { reason }
-                } else {
-                    Outcome::Retry {
+                match (connects, times_out) {
+                    (true, _) => Outcome::Retry {
                         after: None,
                         reason,
-                    }
+                    },
+                    (false, true) => Outcome::Unanswered { reason },
+                    (false, false) => Outcome::Broken { reason },
                 }
             }
         }
@@ -287,7 +290,11 @@ impl Datadog {
                 Outcome::Barred { after, reason }
             }
             StatusCode::NOT_FOUND => match &mut self.door {
-                Door::Agent { known, .. } if *known => {
+                Door::Agent {
+                    known,
+                    is_override: false,
+                    ..
+                } if *known => {
                     *known = false;
                     Outcome::Retry { after, reason }
                 }

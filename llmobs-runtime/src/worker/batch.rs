@@ -21,7 +21,15 @@ pub(crate) struct Event {
     budget: Arc<Budget>,
 }
 
+/// What an event holds beside its text: itself, its counts, its place in a batch.
+const OVERHEAD: usize = 128;
+
 impl Event {
+    /// How many bytes of the budget the event takes.
+    fn cost(&self) -> usize {
+        self.json.len() + OVERHEAD
+    }
+
     /// Takes over the budget that `estimate` bytes were reserved in.
     pub(super) fn new(
         kind: EventKind,
@@ -30,7 +38,7 @@ impl Event {
         budget: Arc<Budget>,
         estimate: usize,
     ) -> Arc<Self> {
-        budget.correct(estimate, json.len());
+        budget.correct(estimate, json.len() + OVERHEAD);
         Arc::new(Self {
             kind,
             json: json.into(),
@@ -42,7 +50,7 @@ impl Event {
 
 impl Drop for Event {
     fn drop(&mut self) {
-        self.budget.release(1, self.json.len());
+        self.budget.release(1, self.cost());
     }
 }
 
@@ -57,7 +65,7 @@ pub(crate) struct Pending {
 impl Pending {
     /// `None` where the destination has as much waiting as it may; that is counted.
     pub(super) fn new(event: Arc<Event>, account: &Arc<Account>) -> Option<Self> {
-        if let Err(reason) = account.budget.reserve(event.json.len()) {
+        if let Err(reason) = account.budget.reserve(event.cost()) {
             account.ledger.dropped(event.kind, reason);
             return None;
         }
@@ -83,7 +91,7 @@ impl Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        self.account.budget.release(1, self.event.json.len());
+        self.account.budget.release(1, self.event.cost());
         if !self.settled {
             let ledger = &self.account.ledger;
             ledger.dropped(self.event.kind, DropReason::Shutdown);

@@ -129,16 +129,19 @@ impl Delivery {
                 if again && kind != EventKind::Span {
                     return self.run_out(part, &reason, false);
                 }
-                if !again {
-                    self.ledger.possible_duplicates(part.events.len() as u64);
-                }
+                self.may_come_twice(&mut part);
+                self.again(kind, part, None, &reason).await
+            }
+            Outcome::Broken { reason } => {
+                self.may_come_twice(&mut part);
                 self.again(kind, part, None, &reason).await
             }
             Outcome::Divide { .. } if part.events.len() > 1 => {
                 let half = part.events.split_off(part.events.len() / 2);
-                let unanswered = part.unanswered;
+                let (unanswered, counted) = (part.unanswered, part.counted);
                 let of = |events| Part {
                     unanswered,
+                    counted,
                     ..Part::new(events)
                 };
                 Step::Divided(of(part.events), of(half))
@@ -153,6 +156,13 @@ impl Delivery {
                 self.ledger.rename(self.exporter.name());
                 Step::Again(part)
             }
+        }
+    }
+
+    /// Counts the events once, however often they are sent.
+    fn may_come_twice<E>(&self, part: &mut Part<E>) {
+        if !std::mem::replace(&mut part.counted, true) {
+            self.ledger.possible_duplicates(part.events.len() as u64);
         }
     }
 
@@ -256,6 +266,8 @@ struct Part<E> {
     tries: u32,
     /// It was sent before without an answer, by itself or as part of more.
     unanswered: bool,
+    /// Its events are among the possible duplicates.
+    counted: bool,
 }
 
 impl<E> Part<E> {
@@ -264,6 +276,7 @@ impl<E> Part<E> {
             events,
             tries: 0,
             unanswered: false,
+            counted: false,
         }
     }
 }

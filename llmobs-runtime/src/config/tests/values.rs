@@ -193,7 +193,7 @@ fn the_sample_rate_is_a_number_from_0_to_1_and_is_written_shortly() {
 }
 
 #[test]
-fn sizes_are_at_least_one_byte_and_at_most_a_body() {
+fn a_body_has_room_for_an_event_and_no_size_is_above_a_body() {
     let same = |settings: &Settings| {
         (settings.payload_size_bytes, settings.event_size_bytes) == (5_000_000, 5_000_000)
     };
@@ -207,6 +207,7 @@ fn sizes_are_at_least_one_byte_and_at_most_a_body() {
         "99999999999999999999999",
     ];
     ignored("DD_LLMOBS_PAYLOAD_SIZE_BYTES", &wrong, "5000000", same);
+    ignored("DD_LLMOBS_PAYLOAD_SIZE_BYTES", &["4095"], "5000000", same);
     ignored("DD_LLMOBS_EVENT_SIZE_BYTES", &wrong, "5000000", same);
     for size in [0, 5_000_001] {
         let config = Config::new().payload_size_bytes(size);
