@@ -6,11 +6,17 @@
 //! A span is current while its future is polled. What is handed to another task or
 //! thread takes the context along where the code says so: `.in_current_context()` for a
 //! future, `Context::current()` for a closure.
+//!
+//! The agent is asked twice. The second question fails on purpose: its span is an error.
 
+use std::error::Error;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use llmobs::prelude::*;
-use llmobs::{Annotation, Assessment, Context, Evaluation, Message, agent, llm, task, tool};
+use llmobs::{
+    Annotation, Assessment, Context, Evaluation, EventKind, Message, agent, llm, task, tool,
+};
 
 #[derive(Debug)]
 struct Forecast {
@@ -19,7 +25,7 @@ struct Forecast {
 }
 
 #[agent(name = "travel_agent", version = "2")]
-async fn plan(cities: Vec<String>) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+async fn plan(cities: Vec<String>) -> Result<String, Box<dyn Error + Send + Sync>> {
     let [first, second] = cities.as_slice() else {
         return Err(format!("two cities are compared, not {}", cities.len()).into());
     };
@@ -78,15 +84,35 @@ async fn advise(city: &str) -> String {
     format!("Take light clothes to {city}.")
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let _llmobs = llmobs::Config::from_env()?.ml_app("async-agent").enable()?;
     println!("{}", plan(vec!["Oslo".into(), "Reykjavik".into()]).await?);
-    let failed = plan(vec!["Oslo".into()]).await;
-    println!("{}", failed.unwrap_err());
+    if let Err(error) = plan(vec!["Oslo".into()]).await {
+        println!("on purpose, an error in its span: {error}");
+    }
 
-    let report = llmobs::flush_async(Duration::from_secs(5)).await?;
-    let spans = report.stats.spans();
-    println!("{} spans made, {} delivered", spans.made, spans.delivered);
+    // The drop of the guard sends what waits too, but holds up the thread.
+    if let Err(error) = llmobs::flush_async(Duration::from_secs(5)).await {
+        println!("{error}");
+    }
+    for destination in &llmobs::stats().destinations {
+        let spans = destination.counts(EventKind::Span);
+        println!(
+            "{}: {} of {} spans delivered",
+            destination.name, spans.delivered, spans.made
+        );
+    }
+    llmobs::shutdown(Duration::ZERO).ok(); // what still waits is given up
     Ok(())
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -9,14 +9,29 @@
 //! environment says (`DD_TRACE_AGENT_URL`, or `DD_API_KEY` and `DD_SITE`); where it says
 //! nothing, to the journal on disk.
 
+use std::error::Error;
 use std::io::Read;
+use std::process::ExitCode;
 
-use llmobs::{Config, Destination, EvaluationsClient};
+use llmobs::{Config, Destination, EvaluationsClient, RowResult};
 use serde_json::{Value, json};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let body = match std::env::args().nth(1).as_deref() {
-        None => sample(),
+        None => {
+            println!("a sample of three rows; row 2 is wrong on purpose");
+            sample()
+        }
         Some("-") => {
             let mut text = String::new();
             std::io::stdin().read_to_string(&mut text)?;
@@ -31,11 +46,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let client = EvaluationsClient::new(config)?;
 
-    for (row, result) in client.submit_json(body)?.iter().enumerate() {
+    let results = client.submit_json(body)?;
+    for (row, result) in results.iter().enumerate() {
         println!("row {row}: {result}");
     }
-    if !is_configured() {
-        println!("the journal is in {}/journal", folder());
+    if !is_configured() && results.iter().any(RowResult::is_sent) {
+        println!("sent to the journal in {}/journal", folder());
     }
     Ok(())
 }
@@ -51,7 +67,7 @@ fn body(text: &str) -> Result<Value, serde_json::Error> {
     })
 }
 
-/// Both versions of the API's rows, and one that is refused.
+/// Both versions of the API's rows, and one whose value does not fit its type.
 fn sample() -> Value {
     json!({"data": {"type": "evaluation_metric", "attributes": {
         "metrics": [

@@ -3,23 +3,21 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-/// Prints each trace with kinds, durations, tokens and evaluations, and where it lies.
-pub(crate) fn print(dir: &Path) -> Result<(), Box<dyn Error>> {
-    let folder = dir.join("journal");
-    let ours = format!("{}-", std::process::id());
+/// Prints each trace with kinds, durations, tokens and evaluations; the files that hold them.
+pub(crate) fn print(dir: &Path, started: SystemTime) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let files = files(&dir.join("journal"), started)?;
     let mut spans: Vec<Value> = Vec::new();
     let mut evaluations: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-    for entry in fs::read_dir(&folder)? {
-        let entry = entry?;
-        if !entry.file_name().to_string_lossy().starts_with(&ours) {
-            continue;
-        }
-        for line in fs::read_to_string(entry.path())?.lines() {
-            let mut line: Value = serde_json::from_str(line)?;
+    for file in &files {
+        let in_file = |error: &dyn Error| format!("{}: {error}", file.display());
+        let text = fs::read_to_string(file).map_err(|error| in_file(&error))?;
+        for line in text.lines() {
+            let mut line: Value = serde_json::from_str(line).map_err(|error| in_file(&error))?;
             let event = line["event"].take();
             if line["kind"] == "span" {
                 spans.push(event);
@@ -37,8 +35,27 @@ pub(crate) fn print(dir: &Path) -> Result<(), Box<dyn Error>> {
         print_span(root, 0, &spans, &evaluations);
         println!();
     }
-    println!("journal: {}", fs::canonicalize(folder)?.display());
-    Ok(())
+    Ok(files)
+}
+
+/// The segments of this process: `<pid>-<milliseconds of its start>-<n>.jsonl`.
+fn files(folder: &Path, started: SystemTime) -> Result<Vec<PathBuf>, String> {
+    let in_folder = |error| format!("{}: {error}", folder.display());
+    let started = started.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut files = Vec::new();
+    let absolute = fs::canonicalize(folder).map_err(in_folder)?;
+    for entry in fs::read_dir(absolute).map_err(in_folder)? {
+        let entry = entry.map_err(in_folder)?;
+        let name = entry.file_name();
+        let mut parts = name.to_str().unwrap_or_default().split('-');
+        let mut number = || parts.next()?.parse::<u128>().ok();
+        // An earlier process may have had the same id.
+        if number() == Some(std::process::id().into()) && number() >= Some(started.as_millis()) {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 fn print_span(

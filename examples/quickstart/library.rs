@@ -33,14 +33,15 @@ impl Library {
         let mut passages = Vec::new();
         let mut folders = vec![root.to_path_buf()];
         while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder)? {
-                let path = entry?.path();
+            for entry in fs::read_dir(&folder).map_err(at(&folder))? {
+                let path = entry.map_err(at(&folder))?.path();
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 if path.is_dir() && !name.starts_with('.') && name != "target" {
                     folders.push(path);
                 } else if path.extension().is_some_and(|extension| extension == "md") {
                     let file = path.strip_prefix(root).unwrap_or(&path).to_string_lossy();
-                    cut(&file, &fs::read_to_string(&path)?, &mut passages);
+                    let text = fs::read_to_string(&path).map_err(at(&path))?;
+                    cut(&file, &text, &mut passages);
                 }
             }
         }
@@ -116,6 +117,11 @@ impl Passage {
     fn length(&self) -> usize {
         self.counts.values().sum()
     }
+}
+
+/// Puts the path into an error, which does not name it by itself.
+fn at(path: &Path) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// Cuts a file at its empty lines and list items; code and tables are left out.

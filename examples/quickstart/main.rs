@@ -18,11 +18,12 @@ mod words;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::process::ExitCode;
+use std::time::SystemTime;
 
 use library::{Library, Passage};
 use llmobs::{
-    Annotation, Assessment, Config, Destination, Document, Evaluation, FlushError, SpanContext,
+    Annotation, Assessment, Config, Destination, Document, Evaluation, EventKind, SpanContext,
     annotate, export_span, llm, submit_evaluation, tool, workflow,
 };
 use model::Model;
@@ -35,9 +36,20 @@ const QUESTIONS: [&str; 3] = [
     "Which arguments are captured as redacted?",
 ];
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let started = SystemTime::now();
     let dir = std::env::var_os("LLMOBS_DIR").map_or_else(|| ".llmobs".into(), PathBuf::from);
-    let _llmobs = config(&dir)?.enable()?;
+    let guard = config(&dir)?.enable()?;
 
     let library = Library::read(Path::new(env!("CARGO_MANIFEST_DIR")))?;
     let model = Model::from_env()?;
@@ -57,31 +69,46 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
 
-    let report = match llmobs::shutdown(Duration::from_secs(5)) {
-        Ok(report) => report,
-        // An Agent that does not answer: the journal has everything all the same.
-        Err(FlushError::Timeout { report, .. }) => *report,
-        Err(error) => return Err(error.into()),
-    };
-    for destination in &report.stats.destinations {
-        let counts = [llmobs::EventKind::Span, llmobs::EventKind::Evaluation]
-            .map(|kind| destination.counts(kind).delivered);
-        let lost = match destination.dropped() {
-            0 => String::new(),
-            lost => format!(", {lost} events given up"),
-        };
-        println!(
-            "{}: {} spans, {} evaluations{lost}",
-            destination.name, counts[0], counts[1]
-        );
+    let client = guard.client().cloned();
+    drop(guard); // sends what waits, and gives up after 5 s
+
+    let files = journal::print(&dir, started)?;
+    if let Some(client) = client {
+        print_deliveries(&client.stats());
     }
-    println!();
-    journal::print(&dir)
+    for file in files {
+        println!("the journal of this run: {}", file.display());
+    }
+    Ok(())
+}
+
+/// What each destination got, and what it did not get and why.
+fn print_deliveries(stats: &llmobs::Stats) {
+    let kinds = [
+        ("spans", EventKind::Span),
+        ("evaluations", EventKind::Evaluation),
+    ];
+    for destination in &stats.destinations {
+        for (kinds, kind) in kinds {
+            let counts = destination.counts(kind);
+            println!(
+                "{}: {} of {} {kinds} delivered",
+                destination.name, counts.delivered, counts.made
+            );
+            for (reason, count) in &counts.dropped {
+                println!("  {count} given up: {reason}");
+            }
+        }
+    }
 }
 
 /// The journal, whatever the environment says, and what it names besides.
 fn config(dir: &Path) -> Result<Config, llmobs::ConfigError> {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let switch = std::env::var("DD_LLMOBS_ENABLED").unwrap_or_default();
+    if ["0", "false"].contains(&&*switch.to_ascii_lowercase()) {
+        println!("DD_LLMOBS_ENABLED is off, and this example runs all the same");
+    }
     let mut config = Config::from_env()?
         .enabled(true)
         .dir(dir)
