@@ -4,6 +4,7 @@
 mod future;
 mod ladder;
 mod record;
+mod special;
 mod start;
 
 /// The one version that expanded code of this release names.
