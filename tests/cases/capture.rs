@@ -259,6 +259,36 @@ fn a_list_of_numbers_is_no_list_of_bytes() {
     assert_eq!(output(&spans[0]), json!([1, 2]));
 }
 
+#[derive(Debug)]
+#[allow(dead_code, reason = "read by `Debug`")]
+struct Login {
+    user: &'static str,
+    api_key: String,
+}
+
+#[task(metadata(login = login))]
+fn log_in(login: Login, fail: bool) -> Result<Login, Login> {
+    if fail { Err(login) } else { Ok(login) }
+}
+
+#[test]
+fn case_57_secrets_in_what_debug_prints_stay_here() {
+    let login = || Login {
+        user: "me",
+        api_key: "k-1".to_owned(),
+    };
+    let ((), spans) = record(|| {
+        log_in(login(), false).unwrap();
+        log_in(login(), true).unwrap_err();
+    });
+    let shown = r#"Login { user: "me", api_key: [redacted] }"#;
+    assert_eq!(input(&spans[0]), json!({"login": shown, "fail": false}));
+    assert_eq!(output(&spans[0]), json!(shown));
+    assert_eq!(spans[0]["meta"]["metadata"], json!({"login": shown}));
+    assert_eq!(spans[1]["meta"]["error"]["message"], shown);
+    assert!(!format!("{spans:?}").contains("k-1"));
+}
+
 struct Hostile;
 impl serde::Serialize for Hostile {
     fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
