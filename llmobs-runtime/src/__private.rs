@@ -16,6 +16,8 @@ pub mod v0_1_0 {
     pub use std::boxed::Box;
 
     pub use super::future::{Instrumented, output_of, typed};
+    #[allow(deprecated, reason = "it is a warning to the user")]
+    pub use super::ladder::future_inside;
     pub use super::ladder::{Cap, Fail, Ret, apply};
     pub use super::record::{failed, output, wants_output};
     pub use super::start::{Entered, Starting, call, fake, literal, start, text};

@@ -169,6 +169,14 @@ pub trait NoFuture {
 
 impl<T: ?Sized> NoFuture for Ret<'_, T> {}
 
+/// A future in a `Result` or an `Option`.
+#[inline]
+#[deprecated(
+    note = "this function returns a future inside of a `Result` or an `Option`, so its span covers \
+            the call and not the work: use `async fn`, or annotate the function that does the work"
+)]
+pub fn future_inside() {}
+
 /// An error of the standard trait, with its sources.
 pub trait FailError {
     fn __llmobs_fail(&self) -> Failure;
