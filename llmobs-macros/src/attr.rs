@@ -107,6 +107,10 @@ impl Args {
             let message = format!("arguments of `#[{}]` have a name{hint}", kind.name());
             return Err(Error::new(literal.span(), message));
         }
+        if !input.peek(Ident::peek_any) {
+            let message = format!("expected the name of an argument of `#[{}]`", kind.name());
+            return Err(input.error(message));
+        }
         let ident = input.call(Ident::parse_any)?;
         let Some(key) = Key::of(&ident) else {
             return Err(Error::new(ident.span(), unknown(kind, &ident)));
@@ -285,6 +289,10 @@ fn pair(key: Key, input: ParseStream<'_>) -> syn::Result<Pair> {
             format!("a key of `{key}` is a name or a string: `{key}(team = …, \"team.name\" = …)`");
         return Err(input.error(message));
     };
+    if input.peek(Token![.]) || input.peek(Token![-]) {
+        let message = format!("a key of `{key}` that is more than a name is a string: `\"…\" = …`");
+        return Err(input.error(message));
+    }
     if !input.peek(Token![=]) {
         let message = format!("key {:?} of `{key}` needs a value: `= …`", name.value());
         return Err(if input.is_empty() || input.peek(Token![,]) {
@@ -319,7 +327,11 @@ fn skipped(input: ParseStream<'_>, errors: &mut Errors) -> syn::Result<Vec<Ident
             }
         }
         if !content.is_empty() && !content.peek(Token![,]) {
-            errors.push(content.error("expected `,` before the next name"));
+            errors.push(content.error(if content.peek(Token![.]) {
+                "`skip` lists whole arguments; what a part of one is captured as is told by `input = …`"
+            } else {
+                "expected `,` before the next name"
+            }));
         }
         skip_to_comma(&content);
         let _ = content.parse::<Token![,]>();

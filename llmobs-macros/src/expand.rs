@@ -451,6 +451,10 @@ impl Expansion<'_> {
                 let method = Ident::new("__llmobs_no_future", shape::output_span(&function.sig));
                 quote_spanned!(*span=> { use #p::ladder::*; (&&#p::Ret(&__llmobs_out)).#method(); })
             }
+            ReturnType::Type(_, ty) if shape::holds_future(ty) => {
+                let warning = Ident::new("future_inside", shape::output_span(&function.sig));
+                quote_spanned!(*span=> #p::#warning();)
+            }
             _ => TokenStream::new(),
         }
     }

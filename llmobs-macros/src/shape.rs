@@ -103,6 +103,14 @@ pub(crate) fn may_be_future(ty: &Type) -> bool {
     !KNOWN.iter().any(|known| last.ident == known) && !has_opaque(ty)
 }
 
+/// Whether there is a future in a `Result` or an `Option`, where it cannot be wrapped.
+pub(crate) fn holds_future(ty: &Type) -> bool {
+    last_segment(ty)
+        .filter(|last| last.ident == "Result" || last.ident == "Option")
+        .and_then(|last| types(last).next())
+        .is_some_and(|inner| future_of(inner).is_some())
+}
+
 /// Whether the type is a stream, as far as its text tells.
 pub(crate) fn is_stream(ty: &Type) -> bool {
     trait_of(ty).is_some_and(|(segment, _)| segment.ident == "Stream")

@@ -2,8 +2,10 @@
 //! the version so that macros and runtime of different versions do not compile together.
 
 mod future;
+mod hidden;
 mod ladder;
 mod record;
+mod special;
 mod start;
 
 /// The one version that expanded code of this release names.
@@ -14,6 +16,8 @@ pub mod v0_1_0 {
     pub use std::boxed::Box;
 
     pub use super::future::{Instrumented, output_of, typed};
+    #[allow(deprecated, reason = "it is a warning to the user")]
+    pub use super::ladder::future_inside;
     pub use super::ladder::{Cap, Fail, Ret, apply};
     pub use super::record::{failed, output, wants_output};
     pub use super::start::{Entered, Starting, call, fake, literal, start, text};

@@ -189,6 +189,106 @@ fn locks_channels_and_atomics_are_not_looked_into() {
     assert!(output(only(&spans)).as_str().unwrap().contains("Mutex<u8>"));
 }
 
+#[task]
+fn many_shared(
+    maybe: Option<&Mutex<u8>>,
+    list: &[Arc<RwLock<u8>>],
+    array: [AtomicU32; 2],
+    none: Option<Arc<Mutex<u8>>>,
+    bytes: Option<Vec<u8>>,
+    borrowed: std::borrow::Cow<'_, [u8]>,
+) -> Option<Vec<u8>> {
+    drop((maybe, list, array, none, borrowed));
+    bytes
+}
+
+#[test]
+fn a_lock_in_an_option_or_a_list_is_not_waited_for() {
+    let (told, finished) = mpsc::channel();
+    // On a thread of its own: serde would lock what this very thread holds.
+    std::thread::spawn(move || {
+        let lock = Mutex::new(1);
+        let list = [Arc::new(RwLock::new(1))];
+        let _held = (lock.lock().unwrap(), list[0].write().unwrap());
+        let run = || {
+            let bytes = Some(vec![1, 2]);
+            many_shared(
+                Some(&lock),
+                &list,
+                [0, 1].map(AtomicU32::new),
+                None,
+                bytes,
+                (&[1][..]).into(),
+            )
+        };
+        told.send(record(run).1).unwrap();
+    });
+    let spans = finished
+        .recv_timeout(std::time::Duration::from_secs(10))
+        .unwrap();
+    let input = input(only(&spans));
+    for (name, part) in [
+        ("maybe", "Mutex<u8>"),
+        ("list", "RwLock<u8>"),
+        ("array", "AtomicU32"),
+        ("bytes", "<2 bytes>"),
+        ("borrowed", "<1 bytes>"),
+    ] {
+        let text = input[name].as_str().unwrap();
+        assert!(text.contains(part), "{name}: {text}");
+    }
+    assert_eq!(input["none"], Value::Null);
+    assert_eq!(output(only(&spans)), json!("<2 bytes>"));
+}
+
+#[task(metadata(stop = [1, 1000], none = [0; 0], some = Some(vec![-1])), output = |_| vec![1, 2])]
+fn numbers<const N: usize>(few: [u64; N]) -> impl PartialEq<Vec<i32>> {
+    let _ = few;
+    vec![1, 1000]
+}
+
+#[test]
+fn a_list_of_numbers_is_no_list_of_bytes() {
+    let (returned, spans) = record(|| numbers([7; 2]));
+    assert!(returned == vec![1, 1000]);
+    assert_eq!(
+        only(&spans)["meta"]["metadata"],
+        json!({"stop": [1, 1000], "none": [], "some": [-1]})
+    );
+    assert_eq!(input(&spans[0]), json!({"few": [7, 7]}));
+    assert_eq!(output(&spans[0]), json!([1, 2]));
+}
+
+#[derive(Debug)]
+#[allow(dead_code, reason = "read by `Debug`")]
+struct Login {
+    user: &'static str,
+    api_key: String,
+}
+
+#[task(metadata(login = login))]
+fn log_in(login: Login, fail: bool) -> Result<Login, Login> {
+    if fail { Err(login) } else { Ok(login) }
+}
+
+#[test]
+fn case_57_secrets_in_what_debug_prints_stay_here() {
+    let login = || Login {
+        user: "me",
+        api_key: "k-1".to_owned(),
+    };
+    let ((), spans) = record(|| {
+        log_in(login(), false).unwrap();
+        log_in(login(), true).unwrap_err();
+    });
+    let shown = r#"Login { user: "me", api_key: [redacted] }"#;
+    assert_eq!(input(&spans[0]), json!({"login": shown, "fail": false}));
+    assert_eq!(output(&spans[0]), json!(shown));
+    assert_eq!(spans[0]["meta"]["metadata"], json!({"login": shown}));
+    assert_eq!(spans[1]["meta"]["error"]["message"], shown);
+    assert!(!format!("{spans:?}").contains("k-1"));
+}
+
 struct Hostile;
 impl serde::Serialize for Hostile {
     fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {

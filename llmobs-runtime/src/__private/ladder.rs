@@ -9,13 +9,13 @@ use std::error::Error;
 use std::fmt::{self, Debug, Display};
 use std::future::Future;
 use std::ops::Deref;
-use std::rc::Rc;
-use std::sync::{self, Arc, atomic};
 
 use serde::Serialize;
 use serde_json::Value;
 
+use super::hidden::hide;
 use super::record::{display, guarded};
+use super::special::{Form, Special};
 use crate::capture;
 use crate::failure::SpanError;
 
@@ -36,7 +36,8 @@ pub struct Failure(pub(crate) SpanError);
 #[derive(Debug)]
 pub enum Never {}
 
-type Name = Option<&'static str>;
+/// The name of an argument.
+pub(super) type Name = Option<&'static str>;
 
 fn type_text<T: ?Sized>() -> Value {
     Value::from(type_name::<T>())
@@ -45,21 +46,21 @@ fn type_text<T: ?Sized>() -> Value {
 fn debug_text<T: Debug + ?Sized>(name: Name, value: &T) -> Value {
     match name {
         Some(name) if capture::redacted_name(name, true) => Value::from(capture::REDACTED),
-        _ => Value::from(capture::debug(value)),
+        _ => Value::from(hide(capture::debug(value))),
     }
 }
 
 /// Locks, channels and atomics by their type's name, for serde would lock them; bytes by
-/// their number. Also behind the usual pointers.
+/// their number. Also behind the usual pointers and in an `Option`; many locks as well.
 pub trait CapSpecial {
     fn __llmobs_cap(&self, name: Name) -> Value;
 }
 
 impl<T: Special + ?Sized> CapSpecial for &&&&&Cap<'_, T> {
-    fn __llmobs_cap(&self, _: Name) -> Value {
-        match self.0.bytes() {
-            Some(bytes) => Value::from(format!("<{bytes} bytes>")),
-            None => type_text::<T>(),
+    fn __llmobs_cap(&self, name: Name) -> Value {
+        match self.0.form(name) {
+            Form::Type => type_text::<T>(),
+            Form::Told(value) => value,
         }
     }
 }
@@ -121,80 +122,6 @@ impl<T: ?Sized> CapName for Cap<'_, T> {
     }
 }
 
-/// What serde could do but should not.
-pub trait Special {
-    /// The number of bytes; `None` for what is known by its type's name.
-    fn bytes(&self) -> Option<usize> {
-        None
-    }
-}
-
-macro_rules! opaque {
-    ($($ty:ty)*) => {$(
-        impl Special for $ty {}
-    )*};
-}
-
-impl<T: ?Sized> Special for sync::Mutex<T> {}
-impl<T: ?Sized> Special for sync::RwLock<T> {}
-impl<T> Special for sync::OnceLock<T> {}
-impl<T> Special for sync::mpsc::Sender<T> {}
-impl<T> Special for sync::mpsc::SyncSender<T> {}
-impl<T> Special for sync::mpsc::Receiver<T> {}
-impl<T> Special for atomic::AtomicPtr<T> {}
-
-opaque! {
-    sync::Barrier
-    sync::Condvar
-    atomic::AtomicBool
-    atomic::AtomicI8
-    atomic::AtomicI16
-    atomic::AtomicI32
-    atomic::AtomicI64
-    atomic::AtomicIsize
-    atomic::AtomicU8
-    atomic::AtomicU16
-    atomic::AtomicU32
-    atomic::AtomicU64
-    atomic::AtomicUsize
-}
-
-impl Special for [u8] {
-    fn bytes(&self) -> Option<usize> {
-        Some(self.len())
-    }
-}
-
-impl Special for Vec<u8> {
-    fn bytes(&self) -> Option<usize> {
-        Some(self.len())
-    }
-}
-
-impl<const N: usize> Special for [u8; N] {
-    fn bytes(&self) -> Option<usize> {
-        Some(N)
-    }
-}
-
-macro_rules! pointers {
-    ($($ty:ty;)*) => {$(
-        impl<T: Special + ?Sized> Special for $ty {
-            fn bytes(&self) -> Option<usize> {
-                (**self).bytes()
-            }
-        }
-    )*};
-}
-
-pointers! {
-    &T;
-    &mut T;
-    Box<T>;
-    Rc<T>;
-    Arc<T>;
-}
-
 /// A `Result` by its type, whatever it is called.
 pub trait SplitResult<'a> {
     type Value;
@@ -241,6 +168,14 @@ pub trait NoFuture {
 }
 
 impl<T: ?Sized> NoFuture for Ret<'_, T> {}
+
+/// A future in a `Result` or an `Option`.
+#[inline]
+#[deprecated(
+    note = "this function returns a future inside of a `Result` or an `Option`, so its span covers \
+            the call and not the work: use `async fn`, or annotate the function that does the work"
+)]
+pub fn future_inside() {}
 
 /// An error of the standard trait, with its sources.
 pub trait FailError {
@@ -289,7 +224,10 @@ pub trait FailDebug {
 
 impl<E: Debug + ?Sized> FailDebug for &Fail<'_, E> {
     fn __llmobs_fail(&self) -> Failure {
-        Failure(SpanError::new(type_name::<E>(), capture::debug(self.0)))
+        Failure(SpanError::new(
+            type_name::<E>(),
+            hide(capture::debug(self.0)),
+        ))
     }
 }
 
