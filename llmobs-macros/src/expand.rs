@@ -350,13 +350,16 @@ impl Expansion<'_> {
         quote_spanned!(*span=> (&&&&&&#p::Cap(#reference)).__llmobs_cap(#name))
     }
 
-    /// Whether there is a returned value to look at. The type of one that is opaque is not
-    /// known as long as the body is a `todo!()`.
+    /// Whether there is a returned value to look at.
     fn has_value(&self) -> bool {
-        match &self.function.sig.output {
-            ReturnType::Type(_, ty) if shape::has_opaque(ty) => !self.function.body.is_unwritten(),
-            output => !shape::is_unit(output),
-        }
+        !shape::is_unit(&self.function.sig.output) && !self.is_unknown()
+    }
+
+    /// Whether the type of the returned value is not known: it is opaque, and the body is a
+    /// `todo!()` as yet.
+    fn is_unknown(&self) -> bool {
+        matches!(&self.function.sig.output, ReturnType::Type(_, ty) if shape::has_opaque(ty))
+            && self.function.body.is_unwritten()
     }
 
     /// Tells the compiler what the signature says of an opaque type before a ladder asks:
@@ -543,7 +546,7 @@ impl Expansion<'_> {
         let Self {
             p, span, function, ..
         } = self;
-        if shape::is_never(&function.sig.output) {
+        if shape::is_never(&function.sig.output) || self.is_unknown() {
             return TokenStream::new();
         }
         let returned = shape::returned(&function.sig.output);

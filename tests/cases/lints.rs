@@ -112,3 +112,9 @@ fn case_45_a_lint_allowed_on_a_parameter_stays_allowed() {
     assert_eq!(b, 2);
     assert_eq!(input(only(&spans)), json!({"a": 1, "b": 2}));
 }
+
+#[allow(dead_code, reason = "clippy looks at it")]
+#[llmobs::task]
+async fn is_to_be_written(a: u8) -> impl Sized {
+    todo!("{a}")
+}

@@ -5,6 +5,7 @@
 
 #![cfg(test)]
 #![deny(warnings)]
+#![allow(clippy::manual_async_fn, reason = "the form is what is tested")]
 
 use std::future::Future;
 use std::panic::Location;
