@@ -74,9 +74,12 @@ impl Config {
     /// Makes the global client. The guard flushes and shuts down when it is dropped, within 5 s:
     /// keep it until the end of `main`.
     ///
-    /// No I/O is done here: the worker looks for the destination while events wait. With
-    /// `DD_LLMOBS_ENABLED=0` or `.enabled(false)` this is `Ok`, with an idle guard. The same
-    /// where a client is enabled already, with one warning.
+    /// No I/O is done here: the worker looks for the destination while events wait.
+    ///
+    /// With `DD_LLMOBS_ENABLED=0`, `.enabled(false)`, or without the feature `enabled`
+    /// (`default-features = false` everywhere in the program) this checks the configuration
+    /// all the same and is `Ok`, with an idle guard: no thread is started, nothing is
+    /// captured or sent. The same where a client is enabled already, with one warning.
     ///
     /// # Errors
     ///
@@ -300,6 +303,22 @@ impl fmt::Debug for LlmObs {
 }
 
 /// Keeps llmobs enabled; its drop flushes and shuts down, within 5 s.
+///
+/// Give it a name: `let _llmobs = …` keeps it, `let _ = …` drops it at once. After the drop
+/// [`stats`] is empty; a clone of the [`client`](Self::client) still has its counts:
+///
+/// ```
+/// # use llmobs_runtime as llmobs;
+/// # let config = llmobs::Config::new().destination(llmobs::Destination::Memory(llmobs::Memory::new()));
+/// let guard = config.enable()?; // or llmobs::enable()
+/// let client = guard.client().cloned();
+/// drop(guard);
+/// if let Some(client) = client {
+///     let spans = client.stats().spans();
+///     println!("{} of {} spans delivered", spans.delivered, spans.made);
+/// }
+/// # Ok::<(), llmobs::ConfigError>(())
+/// ```
 #[must_use = "llmobs shuts down when the guard is dropped: keep it until the end of main"]
 #[derive(Debug)]
 pub struct Guard {
@@ -307,7 +326,8 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// The client that the guard keeps; `None` for an idle guard.
+    /// The client that the guard keeps; `None` for an idle guard: while llmobs is not
+    /// enabled, or where another client was enabled before.
     pub fn client(&self) -> Option<&LlmObs> {
         self.client.as_ref()
     }
@@ -346,6 +366,11 @@ pub enum FlushError {
 }
 
 /// Makes the global client from the environment: `Config::from_env()?.enable()`.
+///
+/// The guard flushes and shuts down when it is dropped: keep it until the end of `main`.
+/// With `DD_LLMOBS_ENABLED=0`, and without the feature `enabled`
+/// (`default-features = false`), the variables are checked all the same and the guard is
+/// idle: nothing is started, captured or sent. [`Config::enable`] says more.
 ///
 /// # Errors
 ///
@@ -462,7 +487,11 @@ pub fn shutdown(timeout: Duration) -> Result<FlushReport, FlushError> {
     }
 }
 
-/// What became of everything that the client in force here was given.
+/// What became of everything that the client in force here was given: of every kind, at
+/// every destination, `made = delivered + waiting + dropped`.
+///
+/// Ask before the guard is dropped: without a client this is empty. [`Guard`] shows how to
+/// ask later.
 pub fn stats() -> Stats {
     context::current_client().map_or_else(Stats::default, |client| client.stats())
 }

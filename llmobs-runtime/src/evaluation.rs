@@ -26,7 +26,9 @@ const LONGEST_LABEL: usize = 200;
 /// | a JSON object | `json` |
 ///
 /// ```
-/// # use llmobs_runtime::{Assessment, Evaluation};
+/// # use llmobs_runtime as llmobs;
+/// use llmobs::{Assessment, Evaluation};
+///
 /// let evaluation = Evaluation::new("faithfulness", 0.9)
 ///     .assessment(Assessment::Pass)
 ///     .reasoning("every sentence is in the passages")
