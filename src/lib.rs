@@ -3,10 +3,11 @@
 //! Datadog LLM Observability, or on your own disk.
 //!
 //! ```
-//! use llmobs::{llm, Evaluation};
+//! use llmobs::{llm, Annotation, Evaluation};
 //!
 //! #[llm(model_name = "claude", name = "invoke_llm", model_provider = "anthropic")]
 //! fn llm_call(prompt: &str) -> String {
+//!     llmobs::annotate(None, Annotation::new().input(("user", prompt))).ok();
 //!     let completion = call_the_model(prompt);
 //!     let span_context = llmobs::export_span(None);
 //!     llmobs::submit_evaluation(span_context, Evaluation::new("sentiment", 10)).ok();
@@ -19,7 +20,8 @@
 //! # Enabling
 //!
 //! [`enable`] at the top of `main` reads the `DD_*` and `LLMOBS_*` variables, starts the
-//! worker and gives a guard; its drop flushes and shuts down. [`Config`] says the same in code:
+//! worker and gives a guard; its drop flushes and shuts down. Keep it under a name:
+//! `let _ = …` would shut down at once. [`Config`] says the same in code:
 //!
 //! ```
 //! use llmobs::{Config, Destination, Memory};
@@ -36,11 +38,80 @@
 //! costs one relaxed atomic load more than a bare one, [`export_span`] gives `None`, and
 //! [`annotate`] and [`submit_evaluation`] are `Ok`.
 //!
-//! # Spans
+//! # Configuration
 //!
-//! The attributes [`macro@llm`], [`macro@workflow`], [`macro@agent`], [`macro@tool`], [`macro@task`],
+//! The setters of [`Config`] say what there is, with the variable of the same meaning, the
+//! default and the range of each. Code wins over variables. A variable that decides where
+//! data goes, or what leaves, is an error when it is wrong; a number out of range is a
+//! warning ([`Config::warnings`]), and its default is used.
+//!
+//! # Where the data goes
+//!
+//! The first that applies:
+//!
+//! 1. what the code says: [`Config::destination`], any number of them;
+//! 2. `DD_LLMOBS_AGENTLESS_ENABLED=1`: Datadog's intake, with `DD_API_KEY` and `DD_SITE`;
+//! 3. a Datadog Agent that is named (`DD_TRACE_AGENT_URL`, `DD_AGENT_HOST`), whether it
+//!    answers yet or not: events wait;
+//! 4. an Agent that is found at `localhost:8126` or `/var/run/datadog/apm.socket`;
+//! 5. `DD_API_KEY` is set: the intake;
+//! 6. else the journal: files on disk, see [`Destination::Journal`].
+//!
+//! # The attributes
+//!
+//! [`macro@llm`], [`macro@workflow`], [`macro@agent`], [`macro@tool`], [`macro@task`],
 //! [`macro@embedding`] and [`macro@retrieval`] wrap a function in a span: at its start the
 //! current span becomes its parent, and it is sent when it ends, whatever its parent does.
+//! They go on functions, async functions, methods, generic functions and methods of traits.
+//! The signature stays as it is. The page of each attribute has its arguments.
+//!
+//! ## What is captured
+//!
+//! | kind | input | output |
+//! |---|---|---|
+//! | `workflow`, `agent`, `tool`, `task` | the arguments by name | the returned value |
+//! | `llm` | only with `capture_input = true`: messages | the returned value as messages |
+//! | `retrieval` | the arguments by name | only with `capture_output = true`: documents |
+//! | `embedding` | only with `capture_input = true`: documents | only with `capture_output = true` |
+//!
+//! `self` and arguments whose name begins with `_` never are. A value is captured by
+//! `Serialize`, else `Debug`, else as the name of its type: by what the signature proves,
+//! so that a bare `T` is a name even where the caller's type is `Serialize`. No bound is
+//! ever added. Locks, channels and atomics are captured as their type's name, bytes as
+//! their number. What is named like a secret is `[redacted]`; [`Capture`] has the rule, and
+//! turns capture off for the whole program. What is annotated by hand wins, and goes as it
+//! is given.
+//!
+//! `Ok(value)` is the output; `None` and `()` are no output. `Err(error)` makes the span an
+//! error, with the type, the message and the chain of sources; of an `anyhow::Error` the
+//! message is the outermost context. A panic is an error of the type `panic`, and goes on.
+//!
+//! ## Functions that are async
+//!
+//! The span of an `async fn` starts when it is first polled; one that is never polled has
+//! none. A function that returns a future (`impl Future`, `BoxFuture`, `LocalBoxFuture`,
+//! `Pin<Box<dyn Future>>`) starts its span when it is called. That is also what a method
+//! below `#[async_trait]` is. Either way the span is current during each poll and ends
+//! with the future; if that is dropped unfinished, the span has the tag `cancelled:true`.
+//!
+//! ## What cannot be done
+//!
+//! * Spans over streams are not there yet: `stream` is an error, and without it the span
+//!   ends when the function returns.
+//! * Below `#[track_caller]` the location is right, and for that the output is captured
+//!   only if the body has no `return` and no `?`. A function that returns `!` has a span
+//!   without output.
+//! * A future of a named type, such as `Ready<T>`, cannot be wrapped: the span covers the
+//!   call, with a warning. One behind an alias of a boxed future needs `future`. A boxed
+//!   future is boxed once more.
+//! * `const fn`, functions with C's variable arguments and closures cannot have attributes.
+//! * A type that is `Serialize` for `'static` only is an error of the borrow checker: use `skip`.
+//! * Arguments are dropped in the order of the bare function, but for those that are
+//!   unused, begin with `_`, or are `mut` in an `async fn`. A future grows by 32 bytes, and
+//!   by the size of a `mut` or unused argument once more.
+//!
+//! # Spans by hand
+//!
 //! [`Span`] does the same for code without attributes:
 //!
 //! ```
@@ -56,8 +127,30 @@
 //! # }
 //! ```
 //!
-//! The current span does not follow to another thread or task by itself: `Context::current()`
-//! and [`FutureExt::in_current_context`] carry it.
+//! In code that is not async, [`Span::enter`] makes a span current until its guard is
+//! dropped.
+//!
+//! # Threads and tasks
+//!
+//! The current span does not follow to another thread or task by itself:
+//!
+//! ```
+//! use llmobs::{Context, prelude::*, task};
+//!
+//! #[task]
+//! fn count(text: String) -> usize {
+//!     text.len()
+//! }
+//!
+//! #[task]
+//! async fn store(length: usize) {}
+//!
+//! # async fn example() {
+//! let context = Context::current();
+//! std::thread::spawn(move || context.in_scope(|| count("a closure".into())));
+//! tokio::spawn(store(8).in_current_context()); // a future
+//! # }
+//! ```
 //!
 //! # Evaluations
 //!
@@ -66,10 +159,17 @@
 //! another process can do so hours later; [`EvaluationsClient`] is for that, with a result
 //! for each row.
 //!
+//! # When something fails
+//!
+//! The function never notices. What is wrong with a call is its `Result`; trouble in the
+//! background is a `tracing` event with the target `llmobs` (llmobs prints nothing) and a
+//! count in [`stats`].
+//!
 //! # Features
 //!
 //! * `enabled` (default): what an application turns on. A library depends with
-//!   `default-features = false`: no HTTP client, no runtime, bare functions.
+//!   `default-features = false`: no HTTP client, no runtime, bare functions. Where no crate
+//!   of a program turns it on, [`enable`] succeeds and does nothing.
 
 pub use llmobs_macros::{agent, embedding, llm, retrieval, task, tool, workflow};
 pub use llmobs_runtime::*;

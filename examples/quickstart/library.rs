@@ -135,8 +135,11 @@ fn cut(file: &str, text: &str, passages: &mut Vec<Passage>) {
         if trimmed.starts_with("```") {
             in_code = !in_code;
         }
-        let is_prose =
-            !in_code && !line.starts_with("    ") && !trimmed.starts_with(['|', '`', '#']);
+        let is_prose = !in_code
+            && !line.starts_with("    ")
+            && !["|", "#", "```"]
+                .iter()
+                .any(|mark| trimmed.starts_with(mark));
         let item = ["* ", "- ", "1. ", "2. ", "3. ", "4. ", "5. ", "6. "];
         let item = item.iter().find_map(|mark| trimmed.strip_prefix(mark));
         if !is_prose || trimmed.is_empty() || item.is_some() {

@@ -14,68 +14,11 @@
 //! }
 //! ```
 //!
-//! Use them by the facade, `llmobs`, which re-exports them.
+//! # The attributes
 //!
-//! # Arguments
-//!
-//! | argument | meaning | on |
-//! |---|---|---|
-//! | `name = expr` | the span's name; default: the function's | all |
-//! | `model_name = expr`, `model_provider = expr` | default: `unknown` | `llm`, `embedding` |
-//! | `version = expr` | the tag `agent_version` | `agent` |
-//! | `session_id = expr` | the session; default: the parent's | all |
-//! | `ml_app = expr`, `agent_service = expr` | the application; default: the parent's, else the configured one | all |
-//! | `tags(key = expr, "other.key" = expr)` | tags; a value is what its `Display` gives | all |
-//! | `metadata(key = expr)` | properties of the call, such as `temperature` | all |
-//! | `input = expr` | the input, in place of the arguments | all |
-//! | `output = \|returned\| expr` | the output, by reference to the returned value, or to what is in its `Ok` | all |
-//! | `capture_input = bool`, `capture_output = bool` | whether arguments and returned value are captured | all |
-//! | `skip(a, b)` | arguments that are not captured | all |
-//! | `future` | the function returns an alias of a boxed future | all |
-//! | `crate = path` | where `llmobs` is, if it is not `::llmobs` | all |
-//!
-//! Expressions may use the function's arguments and `self`. They are evaluated once, when
-//! the span starts, and not at all while llmobs is not enabled; their values are borrowed,
-//! so `model_name = self.model` takes nothing away. Text is `&str`, `String`, `Cow<str>`,
-//! `Box<str>`, `Arc<str>`, or an `Option` of one, where `None` is "not set".
-//!
-//! # What is captured
-//!
-//! | kind | input | output |
-//! |---|---|---|
-//! | `workflow`, `agent`, `tool`, `task` | the arguments by name | the returned value |
-//! | `llm` | only with `capture_input = true`: messages | the returned value as messages |
-//! | `retrieval` | the arguments by name | only with `capture_output = true`: documents |
-//! | `embedding` | only with `capture_input = true`: documents | only with `capture_output = true` |
-//!
-//! `self` and arguments whose name begins with `_` never are. A value is captured by
-//! `Serialize`, else `Debug`, else as the name of its type: by what the signature proves,
-//! so that a bare `T` is a name even where the caller's type is `Serialize`. No bound is
-//! ever added. Locks, channels and atomics are captured as their type's name, bytes as
-//! their number. `Ok(value)` is the output; `Err(error)` makes the span an error; `None`
-//! and `()` are no output. What is annotated by hand wins.
-//!
-//! # Functions that are async
-//!
-//! The span of an `async fn` starts when it is first polled; one that is never polled has
-//! none. A function that returns a future (`impl Future`, `BoxFuture`, `LocalBoxFuture`,
-//! `Pin<Box<dyn Future>>`) starts its span when it is called. That is also what a method
-//! below `#[async_trait]` is. Either way the span is current during each poll and ends
-//! with the future; if that is dropped unfinished, the span has the tag `cancelled:true`.
-//!
-//! # What stable Rust does not allow
-//!
-//! * Below `#[track_caller]` the location is right, and for that the output is captured
-//!   only if the body has no `return` and no `?`. A function that returns `!` or `impl Fn`
-//!   has a span without output.
-//! * A future of a named type, such as `Ready<T>`, and one inside of a `Result` or an `Option`
-//!   cannot be wrapped: the span covers the call, with a warning. One behind an alias of a boxed future needs `future`. A boxed
-//!   future is boxed once more.
-//! * `const fn`, functions with C's variable arguments and closures cannot have attributes.
-//! * A type that is `Serialize` for `'static` only is an error of the borrow checker: use `skip`.
-//! * Arguments are dropped in the order of the bare function, but for those that are
-//!   unused, begin with `_`, or are `mut` in an `async fn`. A future grows by 32 bytes, and
-//!   by the size of a `mut` or unused argument once more.
+//! Use them by the facade, `llmobs`, which re-exports them: its documentation tells what is
+//! captured, how async functions behave and what stable Rust does not allow. The page of
+//! each attribute has its arguments.
 
 #![forbid(unsafe_code)]
 
@@ -95,8 +38,36 @@ mod signature;
 mod valid;
 
 macro_rules! attributes {
-    ($($(#[$doc:meta])* $name:ident $kind:ident;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident $kind:ident $(, $row:literal)*;)*) => {$(
         $(#[$doc])*
+        ///
+        /// # Arguments
+        ///
+        /// All are optional, in any order, separated by commas.
+        ///
+        /// | argument | meaning |
+        /// |---|---|
+        /// | `name = expr` | the span's name; default: the function's |
+        $(#[doc = $row])*
+        /// | `session_id = expr` | the session; default: the parent's |
+        /// | `ml_app = expr`, `agent_service = expr` | the application, by its older and its newer name, which wins; default: the parent's, else the configured one |
+        /// | `tags(key = expr, "other.key" = expr)` | tags; a value is what its `Display` gives |
+        /// | `metadata(key = expr)` | properties of the call, such as `temperature` |
+        /// | `input = expr` | the input, in place of the arguments |
+        /// | `output = \|returned\| expr` | the output, by reference to the returned value, or to what is in its `Ok` |
+        /// | `capture_input = bool`, `capture_output = bool` | whether arguments and returned value are captured |
+        /// | `skip(a, b)` | arguments that are not captured |
+        /// | `future` | the function returns an alias of a boxed future |
+        /// | `crate = path` | where `llmobs` is, if it is not `::llmobs` |
+        ///
+        /// Expressions may use the function's arguments and `self`. They are evaluated once,
+        /// when the span starts, and not at all while llmobs is not enabled; their values are
+        /// borrowed, so `name = self.name` takes nothing away. Text is `&str`, `String`,
+        /// `Cow<str>`, `Box<str>`, `Arc<str>`, or an `Option` of one, where `None` is "not
+        /// set".
+        ///
+        /// What is captured, what async functions do, and what cannot have an attribute:
+        /// [the attributes](index.html#the-attributes).
         #[proc_macro_attribute]
         pub fn $name(
             args: proc_macro::TokenStream,
@@ -122,10 +93,11 @@ attributes! {
     ///     Ok(format!("the gist of {text}"))
     /// }
     /// ```
-    ///
-    /// The [crate's documentation](crate) tells the arguments and what is captured.
-    llm Llm;
+    llm Llm,
+        "| `model_name = expr`, `model_provider = expr` | the model and who runs it, lower-cased; default: `unknown` |";
     /// A fixed sequence of steps.
+    ///
+    /// The arguments are the input, by name, and the returned value is the output.
     ///
     /// ```
     /// use llmobs::workflow;
@@ -135,10 +107,10 @@ attributes! {
     ///     (!session.is_empty()).then(|| topic.to_uppercase())
     /// }
     /// ```
-    ///
-    /// The [crate's documentation](crate) tells the arguments and what is captured.
     workflow Workflow;
     /// A model that decides its own steps.
+    ///
+    /// The arguments are the input, by name, and the returned value is the output.
     ///
     /// ```
     /// use llmobs::agent;
@@ -154,10 +126,11 @@ attributes! {
     ///     }
     /// }
     /// ```
-    ///
-    /// The [crate's documentation](crate) tells the arguments and what is captured.
-    agent Agent;
+    agent Agent,
+        "| `version = expr` | the tag `agent_version` |";
     /// A call of a program or service that a model asked for.
+    ///
+    /// The arguments are the input, by name, and the returned value is the output.
     ///
     /// ```
     /// use llmobs::tool;
@@ -167,10 +140,10 @@ attributes! {
     ///     if api_key.is_empty() { Err(format!("no key for {city}")) } else { Ok(21.5) }
     /// }
     /// ```
-    ///
-    /// The [crate's documentation](crate) tells the arguments and what is captured.
     tool Tool;
     /// A step without a call to the outside.
+    ///
+    /// The arguments are the input, by name, and the returned value is the output.
     ///
     /// ```
     /// use llmobs::task;
@@ -180,10 +153,11 @@ attributes! {
     ///     text.split(' ').map(str::to_owned).collect()
     /// }
     /// ```
-    ///
-    /// The [crate's documentation](crate) tells the arguments and what is captured.
     task Task;
     /// A call of an embedding model.
+    ///
+    /// Nothing is captured by itself. With `capture_input = true` the arguments are the input,
+    /// as documents; with `capture_output = true` the returned value is the output.
     ///
     /// ```
     /// use llmobs::embedding;
@@ -193,10 +167,12 @@ attributes! {
     ///     texts.iter().map(|text| vec![text.len() as f32]).collect()
     /// }
     /// ```
-    ///
-    /// The [crate's documentation](crate) tells the arguments and what is captured.
-    embedding Embedding;
+    embedding Embedding,
+        "| `model_name = expr`, `model_provider = expr` | the model and who runs it, lower-cased; default: `unknown` |";
     /// A search in a knowledge base.
+    ///
+    /// The arguments are the input, by name; the returned value is the output, as documents,
+    /// only with `capture_output = true`.
     ///
     /// ```
     /// use llmobs::{Document, retrieval};
@@ -206,8 +182,6 @@ attributes! {
     ///     vec![Document::new(format!("about {query}")).score(0.9)]
     /// }
     /// ```
-    ///
-    /// The [crate's documentation](crate) tells the arguments and what is captured.
     retrieval Retrieval;
 }
 

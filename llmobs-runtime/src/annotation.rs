@@ -26,7 +26,9 @@ use crate::text::{IntoText, Text};
 /// `…[rest cut]`, `…[deeper than 64 levels]`).
 ///
 /// ```
-/// # use llmobs_runtime::{Annotation, Message};
+/// # use llmobs_runtime as llmobs;
+/// use llmobs::{Annotation, Message};
+///
 /// let annotation = Annotation::new()
 ///     .input([Message::system("Be short."), Message::user("What is Rust?")])
 ///     .output(("assistant", "A language."))
@@ -83,9 +85,18 @@ impl Annotation {
         self
     }
 
-    /// A measure, such as `input_tokens`, `output_tokens`, `total_tokens` (reference §5.4
-    /// lists the names that the product knows). A dot in the key becomes an underscore; a
-    /// NaN or an infinity is refused by `annotate`.
+    /// A measure, such as `input_tokens`. A dot in the key becomes an underscore; a NaN or
+    /// an infinity is refused by `annotate`.
+    ///
+    /// Any name will do. LLM Observability gives these a meaning:
+    ///
+    /// * tokens: `input_tokens`, `output_tokens`, `total_tokens`, `cache_read_input_tokens`,
+    ///   `cache_write_input_tokens`, `ephemeral_5m_input_tokens`,
+    ///   `ephemeral_1h_input_tokens`, `reasoning_output_tokens`, `billable_character_count`;
+    /// * costs in US dollars, which win over the estimated ones: `input_cost`,
+    ///   `output_cost`, `total_cost`;
+    /// * times: `time_to_first_token`, `time_in_queue`, `time_in_model_prefill`,
+    ///   `time_in_model_decode`, `time_in_model_inference`.
     pub fn metric(mut self, key: impl Into<String>, value: impl Into<Number>) -> Self {
         self.metrics.push((key.into(), value.into()));
         self

@@ -74,9 +74,12 @@ impl Config {
     /// Makes the global client. The guard flushes and shuts down when it is dropped, within 5 s:
     /// keep it until the end of `main`.
     ///
-    /// No I/O is done here: the worker looks for the destination while events wait. With
-    /// `DD_LLMOBS_ENABLED=0` or `.enabled(false)` this is `Ok`, with an idle guard. The same
-    /// where a client is enabled already, with one warning.
+    /// No I/O is done here: the worker looks for the destination while events wait.
+    ///
+    /// With `DD_LLMOBS_ENABLED=0`, `.enabled(false)`, or without the feature `enabled`
+    /// (`default-features = false` everywhere in the program) this checks the configuration
+    /// all the same and is `Ok`, with an idle guard: no thread is started, nothing is
+    /// captured or sent. The same where a client is enabled already, with one warning.
     ///
     /// # Errors
     ///
@@ -368,7 +371,8 @@ impl Guard {
         }
     }
 
-    /// The client that the guard keeps; `None` for an idle guard.
+    /// The client that the guard keeps; `None` for an idle guard: while llmobs is not
+    /// enabled, or where another client was enabled before.
     pub fn client(&self) -> Option<&LlmObs> {
         self.client.as_ref()
     }
@@ -433,6 +437,11 @@ impl fmt::Debug for FlushError {
 }
 
 /// Makes the global client from the environment: `Config::from_env()?.enable()`.
+///
+/// The guard flushes and shuts down when it is dropped: keep it until the end of `main`.
+/// With `DD_LLMOBS_ENABLED=0`, and without the feature `enabled`
+/// (`default-features = false`), the variables are checked all the same and the guard is
+/// idle: nothing is started, captured or sent. [`Config::enable`] says more.
 ///
 /// # Errors
 ///
@@ -549,8 +558,9 @@ pub fn shutdown(timeout: Duration) -> Result<FlushReport, FlushError> {
     }
 }
 
-/// What became of everything that the client in force here was given; after the shutdown
-/// of the global client, its last counts.
+/// What became of everything that the client in force here was given: of every kind, at
+/// every destination, `made = delivered + waiting + dropped`. After the shutdown of the
+/// global client these are its last counts; without a client they are all zero.
 pub fn stats() -> Stats {
     let client = context::current_client().or_else(|| global().1);
     client.map_or_else(Stats::default, |client| client.stats())

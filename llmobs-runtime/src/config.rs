@@ -35,8 +35,10 @@ use settings::{ApiKey, Header};
 /// # Examples
 ///
 /// ```
-/// use llmobs_runtime::{Capture, Config};
+/// # use llmobs_runtime as llmobs;
 /// use std::time::Duration;
+///
+/// use llmobs::{Capture, Config};
 ///
 /// let config = Config::from_env()?
 ///     .ml_app("support-chat")
@@ -85,6 +87,20 @@ pub struct Config {
 ///
 /// Set by [`Config::capture`] or `LLMOBS_CAPTURE`; the default is [`Full`](Capture::Full). When
 /// llmobs is disabled nothing is captured, whatever this says.
+///
+/// # What is hidden by its name
+///
+/// An argument that is named like a secret is captured as `[redacted]`, and so is such a field or
+/// key, at any depth, of a value that is `Serialize`. A name is read as words, whatever the case and
+/// whatever parts them: `clientSecret`, `x-api-key` and `OPENAI_API_KEY2` each hold a secret's. The
+/// words are `api key` (or `apikey`), `auth token`, `access token`, `authorization`, `bearer`,
+/// `credential` and `credentials`, `passwd`, `password` and `secret`; and `token` where the value is
+/// text, so that `token: "abc"` is hidden and `token: 7` is not. Other names may be added in any
+/// version.
+///
+/// A secret under another name is not known as one, nor is one within a text: leave the argument
+/// out (`skip(…)`), or the whole (`capture_input = false`). What is annotated by hand goes as it is
+/// given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Capture {
@@ -109,7 +125,15 @@ pub enum Destination {
     Agent,
     /// Datadog's intake at [`Config::site`], which needs an API key.
     Agentless,
-    /// Files in [`Config::dir`], for the viewer and for a later replay.
+    /// Files in [`Config::dir`], one JSON event a line, for `jq` and the like. This version
+    /// has no viewer, and nothing sends the files later.
+    ///
+    /// A line is `{"v":1,"kind":"span"|"evaluation","made_ms":…,"event":{…}}`, the event as
+    /// it would be sent: with full prompts and answers, unless [`Capture`] says less. The
+    /// files are `journal/<process id>-<milliseconds of the start>-<n>.jsonl`, readable by
+    /// their owner alone. A file is closed past 16 MiB. Whenever one is opened, the oldest
+    /// go that are over 7 days old or past 256 MiB in total; one that a process is writing
+    /// stays.
     Journal,
     /// Memory of this process, to be looked at by a test.
     Memory(Memory),
@@ -152,7 +176,8 @@ impl Config {
     /// # Examples
     ///
     /// ```
-    /// use llmobs_runtime::Config;
+    /// # use llmobs_runtime as llmobs;
+    /// use llmobs::Config;
     ///
     /// let rate = |name: &str| (name == "DD_LLMOBS_SAMPLE_RATE").then(|| "7".into());
     /// assert_eq!(Config::from_vars(rate)?.warnings()[0].name, "DD_LLMOBS_SAMPLE_RATE");
@@ -306,9 +331,10 @@ impl Config {
         self
     }
 
-    /// The folder of the journal and of the spool: `LLMOBS_DIR`, default `.llmobs` in the working
-    /// directory.
+    /// The folder of the journal: `LLMOBS_DIR`, default `.llmobs` in the working directory. (This
+    /// version has no spool, which would lie there too.)
     ///
+    /// It is made for its owner alone, with a `.gitignore` that keeps all of it out of commits.
     /// An empty path, or one with a NUL in it, is an error when llmobs is enabled. It is made when
     /// the journal is chosen, so never when llmobs is disabled.
     pub fn dir(mut self, path: impl Into<PathBuf>) -> Config {
@@ -316,10 +342,12 @@ impl Config {
         self
     }
 
-    /// Whether what waits for delivery is kept on disk, so that it survives the process:
+    /// Does nothing yet: this version has no spool, and `true` gives one warning that says so.
     /// `LLMOBS_SPOOL`, default false.
     ///
-    /// This version has no spool yet: true is a warning in the log, and what waits stays in memory.
+    /// It is for what waits for delivery to be kept on disk, so that it survives the process. Today
+    /// it waits in memory, within [`max_events`](Config::max_events) and
+    /// [`max_bytes`](Config::max_bytes).
     pub fn spool(mut self, spool: bool) -> Config {
         self.spool = Some(spool);
         self

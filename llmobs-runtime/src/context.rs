@@ -149,6 +149,11 @@ impl Stack {
 }
 
 /// Restores what was current before, when dropped.
+///
+/// Not for async code: it belongs to its thread and is not `Send`. A future that holds it
+/// across an `.await` cannot be spawned on a runtime of several threads, and where it is
+/// run all the same, other futures of the thread find the span current. There,
+/// [`FutureExt::in_span`] makes it current during each poll only.
 #[must_use = "the span is current only while this guard lives"]
 pub struct SpanGuard {
     _attached: Attached,
@@ -260,7 +265,9 @@ impl Drop for Attached {
 /// only and keeps no span open.
 ///
 /// ```
-/// # use llmobs_runtime::Context;
+/// # use llmobs_runtime as llmobs;
+/// use llmobs::Context;
+///
 /// let context = Context::current();
 /// std::thread::spawn(move || {
 ///     context.in_scope(|| { /* spans started here have the same parent */ })
@@ -338,7 +345,8 @@ impl fmt::Debug for Context {
     }
 }
 
-/// Restores what was current before, when dropped.
+/// Restores what was current before, when dropped. Not for async code, as [`SpanGuard`];
+/// there, [`FutureExt::in_context`].
 #[must_use = "the context is current only while this guard lives"]
 pub struct ContextGuard {
     _attached: Attached,

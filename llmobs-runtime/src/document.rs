@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::number::Number;
 
 /// A piece of text with where it comes from and how well it fits; the wire form of
-/// `meta.output.documents` (retrieval) and `meta.input.documents` (embedding), golden 07.
+/// `meta.output.documents` (retrieval) and `meta.input.documents` (embedding), recorded
+/// from ddtrace 4.16.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Document {
     pub(crate) text: String,

@@ -31,7 +31,9 @@ const LONGEST_LABEL: usize = 200;
 /// 64 levels; what is beyond is cut and marked, as in an [`Annotation`](crate::Annotation).
 ///
 /// ```
-/// # use llmobs_runtime::{Assessment, Evaluation};
+/// # use llmobs_runtime as llmobs;
+/// use llmobs::{Assessment, Evaluation};
+///
 /// let evaluation = Evaluation::new("faithfulness", 0.9)
 ///     .assessment(Assessment::Pass)
 ///     .reasoning("every sentence is in the passages")

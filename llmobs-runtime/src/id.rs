@@ -62,7 +62,9 @@ pub(crate) fn random() -> u64 {
 /// non-empty text: Datadog's own documentation has ids beyond 64 bits.
 ///
 /// ```
-/// # use llmobs_runtime::SpanContext;
+/// # use llmobs_runtime as llmobs;
+/// use llmobs::SpanContext;
+///
 /// let stored = r#"{"span_id":"61399242116139924211","trace_id":"13932955089405749200"}"#;
 /// let context: SpanContext = serde_json::from_str(stored)?;
 /// assert_eq!(context.to_string(), "13932955089405749200:61399242116139924211");

@@ -6,11 +6,13 @@ use serde_json::Value;
 use crate::evaluation::shortened;
 
 /// One message of a conversation with a model; the wire form of `meta.input.messages`
-/// and `meta.output.messages` (goldens 05 and 06).
+/// and `meta.output.messages`, recorded from ddtrace 4.16.
 ///
 /// ```
-/// # use llmobs_runtime::{Message, ToolCall};
-/// # use serde_json::json;
+/// # use llmobs_runtime as llmobs;
+/// use llmobs::{Message, ToolCall};
+/// use serde_json::json;
+///
 /// let asked = Message::user("How is the weather in Paris?");
 /// let answered = Message::assistant("")
 ///     .tool_call(ToolCall::new("get_weather", json!({"city": "Paris"})).tool_id("call_1"));

@@ -40,7 +40,8 @@ pub use result::{RejectionCode, RowResult};
 /// several destinations a row's result is the worst of them.
 ///
 /// ```
-/// use llmobs_runtime::{
+/// # use llmobs_runtime as llmobs;
+/// use llmobs::{
 ///     Config, Destination, Evaluation, EvaluationTarget, EvaluationsClient, Memory, RejectionCode,
 /// };
 ///

@@ -32,7 +32,9 @@ use crate::visible;
 /// not enabled a handle is idle: everything on it succeeds and does nothing.
 ///
 /// ```
-/// # use llmobs_runtime::{Annotation, Span};
+/// # use llmobs_runtime as llmobs;
+/// use llmobs::{Annotation, Span};
+///
 /// let span = Span::llm("summarise").model_name("claude").start();
 /// {
 ///     let _in = span.enter(); // spans started here are its children
@@ -169,6 +171,10 @@ impl Span {
 
     /// Makes the span current on this thread until the guard is dropped. The guard holds
     /// a handle, so `Span::task("x").start().enter()` works.
+    ///
+    /// In async code use [`in_span`](crate::FutureExt::in_span). Across an `.await` this
+    /// guard would stay on the thread while other tasks run there; it is not `Send`, so
+    /// that a spawned future that holds it does not compile.
     pub fn enter(&self) -> SpanGuard {
         SpanGuard::enter(self.clone())
     }

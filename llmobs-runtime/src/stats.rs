@@ -205,19 +205,24 @@ impl DestinationStats {
     }
 }
 
-/// The fate of the events of one kind: `made + recovered = delivered + waiting + spooled + dropped`.
+/// The fate of the events of one kind: `made = delivered + waiting + dropped`.
+///
+/// This version has no spool: [`recovered`](Self::recovered) and [`spooled`](Self::spooled)
+/// are 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
     /// Made by this process.
     pub made: u64,
-    /// Found on disk, left by an earlier process.
+    /// Always 0: this version has no spool. With one: found on disk, left by an earlier
+    /// process.
     pub recovered: u64,
     /// Acknowledged by the server, or written to the journal.
     pub delivered: u64,
     /// Still on its way. A span counts from its end.
     pub waiting: u64,
-    /// On disk, to be sent by a later process.
+    /// Always 0: this version has no spool. With one: on disk, to be sent by a later
+    /// process.
     pub spooled: u64,
     /// Given up, by reason; reasons that did not occur are left out.
     pub dropped: Vec<(DropReason, u64)>,

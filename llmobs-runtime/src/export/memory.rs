@@ -13,8 +13,10 @@ use crate::stats::EventKind;
 /// [`Destination::Memory`](crate::Destination::Memory) and read from the other, after a flush.
 ///
 /// ```
-/// # use llmobs_runtime::{Config, Destination, Memory, Span};
-/// # use std::time::Duration;
+/// # use llmobs_runtime as llmobs;
+/// use llmobs::{Config, Destination, Memory, Span};
+/// use std::time::Duration;
+///
 /// let memory = Memory::new();
 /// let client = Config::new().destination(Destination::Memory(memory.clone())).build()?;
 /// client.scope(|| Span::task("count").start().finish())?;

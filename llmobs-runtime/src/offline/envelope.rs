@@ -118,8 +118,10 @@ fn wrong_type(path: &str, expected: &'static str, found: &Value) -> EnvelopeErro
 /// What is wrong with what stands around the rows of a JSON submission; nothing was sent.
 ///
 /// ```
-/// # use llmobs_runtime::{Config, EvaluationsClient};
-/// # use serde_json::json;
+/// # use llmobs_runtime as llmobs;
+/// use llmobs::{Config, EvaluationsClient};
+/// use serde_json::json;
+///
 /// let client = EvaluationsClient::new(Config::new())?;
 /// let error = client.submit_json(json!({"metrics": "none"})).unwrap_err();
 /// assert_eq!(error.to_string(), r#"`metrics` must be an array, but is "none""#);

@@ -7,7 +7,9 @@ use crate::evaluation::EvaluationError;
 /// What became of one row.
 ///
 /// ```
-/// # use llmobs_runtime::{RejectionCode, RowResult};
+/// # use llmobs_runtime as llmobs;
+/// use llmobs::{RejectionCode, RowResult};
+///
 /// let result = RowResult::Rejected {
 ///     code: RejectionCode::MissingLabel,
 ///     reason: "`label` is missing".to_owned(),
