@@ -99,11 +99,11 @@
 //! * Spans over streams are not there yet: `stream` is an error, and without it the span
 //!   ends when the function returns.
 //! * Below `#[track_caller]` the location is right, and for that the output is captured
-//!   only if the body has no `return` and no `?`. A function that returns `!` has a span
-//!   without output.
-//! * A future of a named type, such as `Ready<T>`, cannot be wrapped: the span covers the
-//!   call, with a warning. One behind an alias of a boxed future needs `future`. A boxed
-//!   future is boxed once more.
+//!   only if the body has no `return` and no `?`. A function that returns `!` or `impl Fn`
+//!   has a span without output.
+//! * A future of a named type, such as `Ready<T>`, and one inside of a `Result` or an
+//!   `Option` cannot be wrapped: the span covers the call, with a warning. One behind an alias of a
+//!   boxed future needs `future`. A boxed future is boxed once more.
 //! * `const fn`, functions with C's variable arguments and closures cannot have attributes.
 //! * A type that is `Serialize` for `'static` only is an error of the borrow checker: use `skip`.
 //! * Arguments are dropped in the order of the bare function, but for those that are

@@ -178,7 +178,7 @@ pub(crate) enum Content {
 }
 
 impl Io {
-    /// Brings the value into the form of its kind (reference §5.1), within the limits of
+    /// Brings the value into the form of its kind (as in ddtrace), within the limits of
     /// what is captured.
     pub(crate) fn into_content(
         self,
@@ -253,7 +253,7 @@ pub(crate) enum IoError {
 }
 
 /// JSON as messages: a string, an object that is a message, or a list of those; whatever
-/// else becomes one message with its JSON text (DESIGN §3.5), never an empty one.
+/// else becomes one message with its JSON text, never an empty one.
 pub(crate) fn messages_from_json(value: Value) -> Vec<Message> {
     match value {
         Value::Null => Vec::new(),

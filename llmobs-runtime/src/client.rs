@@ -237,7 +237,7 @@ impl ClientInner {
         was_open
     }
 
-    /// The totals of what was dropped, a line for each destination (DESIGN §3.12).
+    /// The totals of what was dropped, a line for each destination.
     fn tell_dropped(&self) {
         for destination in self.stats().destinations {
             let reasons = destination.drop_reasons();

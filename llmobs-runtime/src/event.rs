@@ -1,7 +1,7 @@
 //! The wire model: Datadog's JSON, as everything after the worker sees it.
 //!
 //! Agent, intake, journal, viewer and OTLP start from these types. Field by field they
-//! are what ddtrace 4.16 sends (goldens; reference §10 and §11).
+//! are what ddtrace 4.16 sends (`tests/goldens`).
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -168,7 +168,7 @@ pub(crate) fn metrics(metrics: Vec<(String, Number)>) -> Map<String, Value> {
 }
 
 /// How deep containers may nest before ddtrace makes text of them; `meta` itself is 0
-/// (reference §4.2, golden 10).
+/// (golden 10).
 const DEEPEST: usize = 12;
 /// The depth of a value of `meta.metadata`.
 const METADATA_DEPTH: usize = 2;

@@ -10,7 +10,7 @@ use crate::capture;
 /// How many sources of an error are followed; a chain that is longer, or a ring, ends there.
 const LONGEST_CHAIN: usize = 64;
 
-/// Type, message and stack of an error (reference §10.4). `stack` is never empty.
+/// Type, message and stack of an error (as in ddtrace). `stack` is never empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SpanError {
     pub(crate) message: String,
@@ -44,7 +44,7 @@ impl SpanError {
         }
     }
 
-    /// A panic that went through the span (DESIGN §3.5).
+    /// A panic that went through the span.
     pub(crate) fn panic(payload: &(dyn Any + Send)) -> Self {
         let message = payload
             .downcast_ref::<&'static str>()

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// A trace id of ours: 32 bits of Unix seconds, 32 zero bits, 64 random bits, printed
-/// as 32 lower-case hex digits (reference §4.1, seen in golden 01).
+/// as 32 lower-case hex digits (golden 01).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TraceId {
     seconds: u32,

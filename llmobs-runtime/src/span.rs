@@ -57,7 +57,7 @@ pub(crate) struct SpanInner {
     pub(crate) parent: Option<Arc<SpanInner>>,
     /// The first span of the trace; `None` is this one.
     root: Option<Arc<SpanInner>>,
-    /// On the root: the first session that any span of the trace was given (reference §4.1).
+    /// On the root: the first session that any span of the trace was given (as in ddtrace).
     trace_session: OnceLock<Arc<str>>,
     /// The nearest agent above, resolved at the start; an agent is not its own.
     pub(crate) agent: Option<Arc<SpanInner>>,
@@ -227,7 +227,7 @@ impl Span {
         Some(self.inner.as_ref()?.context())
     }
 
-    /// What an attribute captured as output, unless the user has set one (reference §3.4).
+    /// What an attribute captured as output, unless the user has set one (as in ddtrace).
     pub(crate) fn capture_output(&self, output: Content) {
         self.with_data(|data| {
             data.output.get_or_insert(output);
@@ -242,7 +242,7 @@ impl Span {
         self.with_data(|data| data.error = Some(error));
     }
 
-    /// Marks a span whose future was dropped before its end (DESIGN §3.6).
+    /// Marks a span whose future was dropped before its end.
     pub(crate) fn mark_cancelled(&self) {
         self.with_data(|data| data.tags.push(("cancelled".into(), "true".into())));
     }

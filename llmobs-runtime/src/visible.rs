@@ -1,6 +1,6 @@
 //! The `tracing` span that goes beside each of ours, so that logs, consoles and
 //! OpenTelemetry nest and correlate. It never carries input or output, and whether a
-//! filter hides it changes nothing in what is delivered (DESIGN §3.1).
+//! filter hides it changes nothing in what is delivered.
 
 use crate::client::ClientInner;
 use crate::id::TraceId;

@@ -1,4 +1,4 @@
-//! Which destination is taken (DESIGN decision 10).
+//! Which destination is taken.
 
 use std::ffi::OsString;
 use std::net::TcpListener;

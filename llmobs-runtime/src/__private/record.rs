@@ -1,5 +1,5 @@
 //! What a function comes to: its output, its error, its panic. And the form in which a
-//! captured value is kept, kind by kind (DESIGN §3.5, reference §3.4).
+//! captured value is kept, kind by kind.
 
 use std::any::Any;
 use std::borrow::Cow;

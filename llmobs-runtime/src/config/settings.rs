@@ -80,7 +80,7 @@ pub(crate) enum Origin {
 
 impl Origin {
     /// Whether a path follows the host; such an origin takes the place of an Agent's proxy path too
-    /// (reference §10.1).
+    /// (as in ddtrace).
     pub(crate) fn has_path(&self) -> bool {
         match self {
             Origin::Http(base) => base

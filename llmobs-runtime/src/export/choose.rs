@@ -1,4 +1,4 @@
-//! Which destination: what the code says, else what is found (DESIGN §3.10).
+//! Which destination: what the code says, else what is found.
 
 use std::path::Path;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! Datadog's two doors: an Agent's EVP proxy, and the intake (reference §10.1, §11.1).
+//! Datadog's two doors: an Agent's EVP proxy, and the intake (as in ddtrace).
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::worker::batch::Frame;
 const SPANS_PATH: &str = "/api/v2/llmobs";
 const EVALUATIONS_PATH: &str = "/api/intake/llm-obs/v2/eval-metric";
 /// The version that ddtrace uses even where an Agent offers a newer one; the others lack
-/// the route for evaluations (reference test-agent §1.3).
+/// the route for evaluations in Datadog's test agent.
 const PROXY: &str = "/evp_proxy/v2";
 const SUBDOMAIN: &str = "x-datadog-evp-subdomain";
 
@@ -258,7 +258,7 @@ impl Datadog {
         }
     }
 
-    /// What an answer means (DESIGN §3.8).
+    /// What an answer means.
     async fn judge(&mut self, mut response: reqwest::Response) -> Outcome {
         let status = response.status();
         let after = retry_after(response.headers());
@@ -423,7 +423,7 @@ fn body(kind: EventKind, events: &[Line<'_>]) -> Vec<u8> {
 }
 
 /// How long the server asks to wait: `Retry-After` in seconds, or `x-ratelimit-reset`,
-/// which is in seconds or a Unix time (reference datadog-sdks §2.4).
+/// which is in seconds or a Unix time.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = |value: &HeaderValue| value.to_str().ok()?.trim().parse::<u64>().ok();
     let reset = || headers.get("x-ratelimit-reset").and_then(seconds);

@@ -1,4 +1,4 @@
-//! The journal: events as lines in files, kept for the viewer (DESIGN §3.9).
+//! The journal: events as lines in files, kept for the viewer.
 //!
 //! A line is `{"v":1,"kind":…,"made_ms":…,"event":{…}}`. A segment has one writer, which
 //! holds its lock; nothing of this process reads it.

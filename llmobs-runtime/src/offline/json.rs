@@ -1,5 +1,5 @@
 //! A row of the Evaluations API as an evaluation: version 2, and version 1, which has the
-//! span's ids beside the label (reference ddtrace-llmobs §11, datadog-sdks §3.2).
+//! span's ids beside the label.
 //!
 //! What is not understood is refused by name: nothing of a row is lost on the way.
 

@@ -9,7 +9,7 @@ use super::retry::Fate;
 use crate::export::{Encoded, Line};
 use crate::stats::{DropReason, EventKind};
 
-/// The most events that one request carries (DESIGN §3.8).
+/// The most events that one request carries.
 pub(crate) const MOST_EVENTS: usize = 1_000;
 
 /// One event as JSON text. It holds its share of the budget until every destination has

@@ -14,7 +14,7 @@ use crate::span::{SpanData, SpanInner};
 use crate::stats::DropReason;
 
 /// Knuth's factor, by which every Datadog SDK turns a trace id into a sampling decision
-/// (reference §4.1).
+/// (as in ddtrace).
 const SAMPLING_FACTOR: u64 = 1_111_111_111_111_111_111;
 
 /// The event of a finished span.
