@@ -15,6 +15,7 @@
 )]
 
 mod arguments;
+mod builds;
 mod capture;
 mod futures_returned;
 mod hygiene;

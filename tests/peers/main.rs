@@ -4,3 +4,4 @@
 
 mod lapdog;
 mod quickstart;
+mod tls;
