@@ -3,7 +3,7 @@
 //! test pins what happens.
 //!
 //! Not here: 29 (attributes on closures are an error before a macro is asked), 30 and 31
-//! (streams), 54 (`tests/off`), 59 (wasm), and what must not compile (`tests/ui`).
+//! (streams), 54 (`tests/off`), and what must not compile (`tests/ui`).
 
 #![allow(
     clippy::multiple_bound_locations,
