@@ -84,7 +84,7 @@ mod active {
                 Self::Datadog(datadog) => datadog.name(),
                 Self::Journal(journal) | Self::JournalMeanwhile(journal, _) => journal.name(),
                 Self::Memory(_) => "memory".to_owned(),
-                Self::Nowhere { reason, .. } => format!("nowhere: {reason}"),
+                Self::Nowhere { .. } => "nowhere".to_owned(),
             }
         }
 

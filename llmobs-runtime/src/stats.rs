@@ -80,7 +80,7 @@ impl DropReason {
         match self {
             Self::QueueFull => "queue full",
             Self::MemoryFull => "memory full",
-            Self::Shutdown => "shutdown",
+            Self::Shutdown => "not in time for the shutdown",
             Self::TooLarge => "too large",
             Self::Refused => "refused by the server",
             Self::NotEncodable => "not encodable",

@@ -128,9 +128,9 @@ pub(super) fn without_agent(settings: &Settings) -> Exporter {
     };
     report::info(|| {
         format!(
-            "no Agent answers at {} and DD_API_KEY is not set: events go to the {}",
-            settings.agent.url.display(),
-            exporter.name()
+            "no Agent with the proxy of LLM Observability answers at {}, and DD_API_KEY is not \
+             set: events go to the journal",
+            settings.agent.url.display()
         )
     });
     exporter
