@@ -43,21 +43,22 @@ const LONGEST_TEXT: usize = 16_000;
 /// As `serde_json::to_value` gives it, save that NaN and the infinities are the strings
 /// `NaN`, `inf`, `-inf`; bytes are `<n bytes>`; an integer beyond 64 bits is a string; and
 /// a key that is no text becomes its JSON text (`[1,2]`). Hidden by name are fields of
-/// structs, keys of maps and variants that hold data, at any depth. A pair in a list is
-/// not known to be a name and a value, and text that holds JSON is text.
+/// structs, keys of maps and variants that hold data, at any depth, by the rule of
+/// [`redact`]. A pair in a list is not known to be a name and a value, and text that holds
+/// JSON is text.
 pub(crate) fn serialize<T: Serialize + ?Sized>(name: Option<&str>, value: &T) -> Value {
     let sensitivity = name.map_or(Sensitivity::Open, redact::sensitivity);
     if sensitivity == Sensitivity::Secret {
         return REDACTED.into();
     }
     let reading = Reading::new(Budget::new(&Limits::EVENT), true);
-    read(reading, sensitivity == Sensitivity::Text, value).0
+    read(reading, sensitivity, value).0
 }
 
 /// `value` as it was given by hand: within the limits, nothing hidden.
 pub(crate) fn as_given<T: Serialize + ?Sized>(value: &T) -> Io {
     let reading = Reading::new(Budget::new(&Limits::EVENT), false);
-    Io(IoRepr::Read(read(reading, false, value).0))
+    Io(IoRepr::Read(read(reading, Sensitivity::Open, value).0))
 }
 
 /// `value` within the limits; as it is if it has been.
@@ -88,7 +89,7 @@ fn bound_within(budget: &mut Budget, value: Value) -> Value {
         *budget = left;
         return value;
     }
-    let (cut, reading) = read(Reading::new(*budget, false), false, &value);
+    let (cut, reading) = read(Reading::new(*budget, false), Sensitivity::Open, &value);
     *budget = reading.budget;
     dismantle(value);
     cut
@@ -96,11 +97,11 @@ fn bound_within(budget: &mut Budget, value: Value) -> Value {
 
 fn read<T: Serialize + ?Sized>(
     mut reading: Reading,
-    secret_text: bool,
+    sensitivity: Sensitivity,
     value: &T,
 ) -> (Value, Reading) {
     let mut tree = Value::Null;
-    let panicked = panics(|| reading.read(&mut tree, secret_text, value));
+    let panicked = panics(|| reading.read(&mut tree, sensitivity, value));
     if panicked {
         tree = Value::String(complain(type_name::<T>(), "Serialize panicked"));
     } else if let Some(reason) = &reading.failure {
