@@ -13,6 +13,7 @@
 
 mod annotated;
 mod limits;
+mod printed;
 mod redact;
 mod serializer;
 mod tree;
@@ -110,38 +111,48 @@ fn read<T: Serialize + ?Sized>(
     (tree, reading)
 }
 
-/// What `{value:?}` prints, at most 16 kB of it. Nothing in it is hidden: which of it are
-/// names is not known. The caller asks [`redacted_name`] about the value's own.
+/// What `{value:?}` prints, at most 16 kB of it, and without what is a secret by the name
+/// that stands before it ([`printed`]). The caller asks [`redacted_name`] about the
+/// value's own.
 pub(crate) fn debug<T: Debug + ?Sized>(value: &T) -> String {
-    printed(type_name::<T>(), "Debug", &mut |text| {
+    let print = print(type_name::<T>(), "Debug", &mut |text| {
         write!(text, "{value:?}")
-    })
+    });
+    match print {
+        Ok(mut text) => {
+            text.map(printed::redact);
+            text.finish()
+        }
+        Err(mark) => mark,
+    }
 }
 
-/// What `{value}` prints, at most 16 kB of it.
+/// What `{value}` prints, at most 16 kB of it. It is prose: nothing in it is hidden.
 pub(crate) fn display<T: Display + ?Sized>(value: &T) -> String {
-    printed(type_name::<T>(), "Display", &mut |text| {
+    let print = print(type_name::<T>(), "Display", &mut |text| {
         write!(text, "{value}")
-    })
+    });
+    print.map_or_else(|mark| mark, Clipped::finish)
 }
 
-fn printed(
+/// What was printed; `Err` with a mark where that is not known.
+fn print(
     type_name: &str,
     by: &str,
     print: &mut dyn FnMut(&mut Clipped) -> fmt::Result,
-) -> String {
+) -> Result<Clipped, String> {
     let mut text = Clipped::new(LONGEST_TEXT);
     let mut printed = Ok(());
     let panicked = panics(|| printed = print(&mut text));
     if text.is_cut() {
         // What it did after we refused to take more does not matter.
-        text.finish()
+        Ok(text)
     } else if panicked {
-        complain(type_name, &format!("{by} panicked"))
+        Err(complain(type_name, &format!("{by} panicked")))
     } else if printed.is_err() {
-        complain(type_name, &format!("{by} failed"))
+        Err(complain(type_name, &format!("{by} failed")))
     } else {
-        text.finish()
+        Ok(text)
     }
 }
 

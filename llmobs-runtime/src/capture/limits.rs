@@ -188,6 +188,11 @@ impl Clipped {
         self.cut
     }
 
+    /// Changes the text, which is told whether it was cut.
+    pub(super) fn map(&mut self, change: impl FnOnce(String, bool) -> String) {
+        self.text = change(std::mem::take(&mut self.text), self.cut);
+    }
+
     /// The text, marked where it was cut. How much is missing is not known: what had more
     /// to say was stopped.
     pub(super) fn finish(mut self) -> String {

@@ -55,6 +55,20 @@ pub(super) fn sensitivity(name: &str) -> Sensitivity {
     by_words(name)
 }
 
+/// What every name of a secret has in it, in some letter case.
+pub(super) const STEMS: [&str; 10] = [
+    "token",
+    "key",
+    "secret",
+    "passw",
+    "passphrase",
+    "pwd",
+    "authorization",
+    "credential",
+    "bearer",
+    "cookie",
+];
+
 /// The letters that each of the words has; `api key` has those of `apikey`, and what ends
 /// in `token` those of `token`.
 const LETTERS: [u32; 11] = [
@@ -274,6 +288,37 @@ mod tests {
             assert!(!redacted_name(name, false), "{name}");
         }
     }
+
+    #[test]
+    fn every_name_of_a_secret_has_one_of_the_stems() {
+        let stems = STEMS.map(str::to_owned);
+        for word in WORDS {
+            let name = word.to_lowercase();
+            assert_ne!(sensitivity(word), Sensitivity::Open, "{word}");
+            assert!(stems.iter().any(|stem| name.contains(stem)), "{word}");
+        }
+    }
+
+    const WORDS: [&str; 18] = [
+        "apikey",
+        "authorization",
+        "bearer",
+        "cookie",
+        "credential",
+        "passphrase",
+        "passwd",
+        "password",
+        "privatekey",
+        "pwd",
+        "secret",
+        "sessionkey",
+        "api key",
+        "private key",
+        "session key",
+        "access token",
+        "auth token",
+        "token",
+    ];
 
     #[test]
     fn names_that_only_contain_the_letters_are_no_secrets() {

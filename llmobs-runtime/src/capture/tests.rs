@@ -1,6 +1,8 @@
 use super::*;
 use serde_json::json;
 
+mod debug_random;
+mod debug_text;
 mod hostile;
 mod ordinary;
 mod secrets;
