@@ -2,7 +2,6 @@
 //! the version so that macros and runtime of different versions do not compile together.
 
 mod future;
-mod hidden;
 mod ladder;
 mod record;
 mod special;

@@ -1,4 +1,4 @@
-//! Values of unknown types: read within limits, whatever they do (DESIGN §3.5, §3.13).
+//! Values of unknown types: read within limits, whatever they do.
 //!
 //! This is where code of users runs on our behalf: their `Serialize`, `Debug` and
 //! `Display`. It may panic, fail, recurse or have no end; the program goes on as if we
@@ -13,6 +13,7 @@
 
 mod annotated;
 mod limits;
+mod printed;
 mod redact;
 mod serializer;
 mod tree;
@@ -43,21 +44,22 @@ const LONGEST_TEXT: usize = 16_000;
 /// As `serde_json::to_value` gives it, save that NaN and the infinities are the strings
 /// `NaN`, `inf`, `-inf`; bytes are `<n bytes>`; an integer beyond 64 bits is a string; and
 /// a key that is no text becomes its JSON text (`[1,2]`). Hidden by name are fields of
-/// structs, keys of maps and variants that hold data, at any depth. A pair in a list is
-/// not known to be a name and a value, and text that holds JSON is text.
+/// structs, keys of maps and variants that hold data, at any depth, by the rule of
+/// [`redact`]. A pair in a list is not known to be a name and a value, and text that holds
+/// JSON is text.
 pub(crate) fn serialize<T: Serialize + ?Sized>(name: Option<&str>, value: &T) -> Value {
     let sensitivity = name.map_or(Sensitivity::Open, redact::sensitivity);
     if sensitivity == Sensitivity::Secret {
         return REDACTED.into();
     }
     let reading = Reading::new(Budget::new(&Limits::EVENT), true);
-    read(reading, sensitivity == Sensitivity::Text, value).0
+    read(reading, sensitivity, value).0
 }
 
 /// `value` as it was given by hand: within the limits, nothing hidden.
 pub(crate) fn as_given<T: Serialize + ?Sized>(value: &T) -> Io {
     let reading = Reading::new(Budget::new(&Limits::EVENT), false);
-    Io(IoRepr::Read(read(reading, false, value).0))
+    Io(IoRepr::Read(read(reading, Sensitivity::Open, value).0))
 }
 
 /// `value` within the limits; as it is if it has been.
@@ -88,7 +90,7 @@ fn bound_within(budget: &mut Budget, value: Value) -> Value {
         *budget = left;
         return value;
     }
-    let (cut, reading) = read(Reading::new(*budget, false), false, &value);
+    let (cut, reading) = read(Reading::new(*budget, false), Sensitivity::Open, &value);
     *budget = reading.budget;
     dismantle(value);
     cut
@@ -96,11 +98,11 @@ fn bound_within(budget: &mut Budget, value: Value) -> Value {
 
 fn read<T: Serialize + ?Sized>(
     mut reading: Reading,
-    secret_text: bool,
+    sensitivity: Sensitivity,
     value: &T,
 ) -> (Value, Reading) {
     let mut tree = Value::Null;
-    let panicked = panics(|| reading.read(&mut tree, secret_text, value));
+    let panicked = panics(|| reading.read(&mut tree, sensitivity, value));
     if panicked {
         tree = Value::String(complain(type_name::<T>(), "Serialize panicked"));
     } else if let Some(reason) = &reading.failure {
@@ -109,38 +111,48 @@ fn read<T: Serialize + ?Sized>(
     (tree, reading)
 }
 
-/// What `{value:?}` prints, at most 16 kB of it. Nothing in it is hidden: which of it are
-/// names is not known. The caller asks [`redacted_name`] about the value's own.
+/// What `{value:?}` prints, at most 16 kB of it, and without what is a secret by the name
+/// that stands before it ([`printed`]). The caller asks [`redacted_name`] about the
+/// value's own.
 pub(crate) fn debug<T: Debug + ?Sized>(value: &T) -> String {
-    printed(type_name::<T>(), "Debug", &mut |text| {
+    let print = print(type_name::<T>(), "Debug", &mut |text| {
         write!(text, "{value:?}")
-    })
+    });
+    match print {
+        Ok(mut text) => {
+            text.map(printed::redact);
+            text.finish()
+        }
+        Err(mark) => mark,
+    }
 }
 
-/// What `{value}` prints, at most 16 kB of it.
+/// What `{value}` prints, at most 16 kB of it. It is prose: nothing in it is hidden.
 pub(crate) fn display<T: Display + ?Sized>(value: &T) -> String {
-    printed(type_name::<T>(), "Display", &mut |text| {
+    let print = print(type_name::<T>(), "Display", &mut |text| {
         write!(text, "{value}")
-    })
+    });
+    print.map_or_else(|mark| mark, Clipped::finish)
 }
 
-fn printed(
+/// What was printed; `Err` with a mark where that is not known.
+fn print(
     type_name: &str,
     by: &str,
     print: &mut dyn FnMut(&mut Clipped) -> fmt::Result,
-) -> String {
+) -> Result<Clipped, String> {
     let mut text = Clipped::new(LONGEST_TEXT);
     let mut printed = Ok(());
     let panicked = panics(|| printed = print(&mut text));
     if text.is_cut() {
         // What it did after we refused to take more does not matter.
-        text.finish()
+        Ok(text)
     } else if panicked {
-        complain(type_name, &format!("{by} panicked"))
+        Err(complain(type_name, &format!("{by} panicked")))
     } else if printed.is_err() {
-        complain(type_name, &format!("{by} failed"))
+        Err(complain(type_name, &format!("{by} failed")))
     } else {
-        text.finish()
+        Ok(text)
     }
 }
 

@@ -88,19 +88,32 @@ pub struct Config {
 /// Set by [`Config::capture`] or `LLMOBS_CAPTURE`; the default is [`Full`](Capture::Full). When
 /// llmobs is disabled nothing is captured, whatever this says.
 ///
-/// # What is hidden by its name
+/// # Secrets
 ///
-/// An argument that is named like a secret is captured as `[redacted]`, and so is such a field or
-/// key, at any depth, of a value that is `Serialize`. A name is read as words, whatever the case and
-/// whatever parts them: `clientSecret`, `x-api-key` and `OPENAI_API_KEY2` each hold a secret's. The
-/// words are `api key` (or `apikey`), `auth token`, `access token`, `authorization`, `bearer`,
-/// `credential` and `credentials`, `passwd`, `password` and `secret`; and `token` where the value is
-/// text, so that `token: "abc"` is hidden and `token: 7` is not. Other names may be added in any
-/// version.
+/// Whatever this says, automatic capture hides what is named like a secret: it becomes
+/// `[redacted]`. Names are those of arguments, of fields, of keys of maps and of variants that hold
+/// data, at any depth. A name is read as words, in any letter case and spelling (`api_key`,
+/// `x-api-key`, `openaiApiKey`), and is that of a secret if anywhere in it
 ///
-/// A secret under another name is not known as one, nor is one within a text: leave the argument
-/// out (`skip(…)`), or the whole (`capture_input = false`). What is annotated by hand goes as it is
-/// given.
+/// * one word is `apikey`, `authorization`, `bearer`, `cookie`, `credential`, `passphrase`,
+///   `passwd`, `password`, `privatekey`, `pwd`, `secret` or `sessionkey`, or the plural of one;
+/// * two words in a row are `api key`, `private key`, `session key`, `access token` or
+///   `auth token`, or the plural of one;
+/// * one word is `token` and the value is text. `tokens` and `max_tokens` are no secrets.
+///
+/// Numbers, bools and `None` are shown all the same if the last word is `count`, `length` or
+/// `tokens`, as in `cookie_count: 3` and `access_tokens: 3`.
+///
+/// The text of a type that has `Debug` and is not `Serialize` is read as `{:?}` and `{:#?}` print
+/// it: hidden are the values in `password: …`, `password=…`, `"password": …`, `Password(…)` and
+/// `Password { … }`, up to where the next name comes or the brackets around them close; of a struct
+/// by such a name, all fields. For `token` and for counts, what is neither a number, a bool,
+/// `None` nor (for `token`) a list, map or struct counts as text. If the text is not of that form,
+/// as that of a `Debug` written by hand may not be, everything behind the first such name is
+/// hidden; and where the text is cut, at 16 kB, so is a value that was cut.
+///
+/// Not hidden are: pairs of a name and a value in a list (`[["password", "…"]]`), what is inside a
+/// text (JSON, a URL, prose), what an error says by `Display`, and what is annotated by hand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Capture {

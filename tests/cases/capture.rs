@@ -1,5 +1,6 @@
 //! What is captured, kind by kind.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, RwLock, mpsc};
@@ -287,6 +288,62 @@ fn case_57_secrets_in_what_debug_prints_stay_here() {
     assert_eq!(spans[0]["meta"]["metadata"], json!({"login": shown}));
     assert_eq!(spans[1]["meta"]["error"]["message"], shown);
     assert!(!format!("{spans:?}").contains("k-1"));
+}
+
+/// What has no JSON form.
+#[derive(Clone, Debug)]
+struct Account {
+    user: &'static str,
+    #[allow(dead_code, reason = "only printed")]
+    password: Option<&'static str>,
+}
+
+#[tool]
+fn sign_in(
+    account: &Account,
+    others: Vec<Account>,
+    by_name: HashMap<String, Account>,
+    token: Option<Account>,
+) -> Option<(Account, u8)> {
+    let _ = (others, by_name, token);
+    (account.user != "eve").then(|| (account.clone(), 1))
+}
+
+#[task]
+fn refuse(account: Account) -> Result<(), Account> {
+    Err(account)
+}
+
+#[test]
+fn secrets_in_debug_text_stay_here() {
+    let account = |user| Account {
+        user,
+        password: Some("HUNTER \" HUNTER"),
+    };
+    let ((), spans) = record(|| {
+        let by_name = HashMap::from([("api_key".to_owned(), account("c"))]);
+        sign_in(
+            &account("a"),
+            vec![account("b")],
+            by_name,
+            Some(account("d")),
+        );
+        assert!(refuse(account("e")).is_err());
+    });
+    let shown = |user| format!("Account {{ user: \"{user}\", password: [redacted] }}");
+    assert_eq!(
+        input(&spans[0]),
+        json!({
+            "account": shown("a"),
+            "others": format!("[{}]", shown("b")),
+            "by_name": "{\"api_key\": [redacted]}",
+            "token": "[redacted]",
+        })
+    );
+    assert_eq!(output(&spans[0]), json!(format!("({}, 1)", shown("a"))));
+    assert_eq!(input(&spans[1]), json!({"account": shown("e")}));
+    assert_eq!(spans[1]["meta"]["error"]["message"], shown("e"));
+    assert!(!format!("{spans:?}").contains("HUNTER"));
 }
 
 struct Hostile;

@@ -13,7 +13,6 @@ use std::ops::Deref;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::hidden::hide;
 use super::record::{display, guarded};
 use super::special::{Form, Special};
 use crate::capture;
@@ -46,7 +45,7 @@ fn type_text<T: ?Sized>() -> Value {
 fn debug_text<T: Debug + ?Sized>(name: Name, value: &T) -> Value {
     match name {
         Some(name) if capture::redacted_name(name, true) => Value::from(capture::REDACTED),
-        _ => Value::from(hide(capture::debug(value))),
+        _ => Value::from(capture::debug(value)),
     }
 }
 
@@ -224,10 +223,7 @@ pub trait FailDebug {
 
 impl<E: Debug + ?Sized> FailDebug for &Fail<'_, E> {
     fn __llmobs_fail(&self) -> Failure {
-        Failure(SpanError::new(
-            type_name::<E>(),
-            hide(capture::debug(self.0)),
-        ))
+        Failure(SpanError::new(type_name::<E>(), capture::debug(self.0)))
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// As much text as an event may have bytes (DESIGN §3.5).
+    /// As much text as an event may have bytes.
     pub(crate) const EVENT: Self = Self {
         text: 5_000_000,
         nodes: 100_000,
@@ -186,6 +186,11 @@ impl Clipped {
 
     pub(super) fn is_cut(&self) -> bool {
         self.cut
+    }
+
+    /// Changes the text, which is told whether it was cut.
+    pub(super) fn map(&mut self, change: impl FnOnce(String, bool) -> String) {
+        self.text = change(std::mem::take(&mut self.text), self.cut);
     }
 
     /// The text, marked where it was cut. How much is missing is not known: what had more

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::ser::{self, Serialize};
 use serde_json::Value;
 
-use super::redact::REDACTED;
+use super::redact::{REDACTED, Sensitivity};
 use super::tree::{Error, Fields, List, Node, Object};
 
 /// What `serde_json` calls the structs by which its own types pass through a serializer:
@@ -92,7 +92,7 @@ impl<'a> ser::Serializer for Node<'a> {
     }
 
     fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), Error> {
-        if self.secret_text {
+        if self.hides_text() {
             self.set(REDACTED);
             return Ok(());
         }
@@ -132,7 +132,7 @@ impl<'a> ser::Serializer for Node<'a> {
         _index: u32,
         variant: &'static str,
     ) -> Result<(), Error> {
-        self.secret_text = false;
+        self.sensitivity = Sensitivity::Open;
         self.text(variant);
         Ok(())
     }

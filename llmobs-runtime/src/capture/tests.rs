@@ -1,6 +1,8 @@
 use super::*;
 use serde_json::json;
 
+mod debug_random;
+mod debug_text;
 mod hostile;
 mod ordinary;
 mod secrets;
@@ -12,7 +14,8 @@ const SMALL: Limits = Limits {
 };
 
 fn within<T: Serialize + ?Sized>(limits: &Limits, value: &T) -> Value {
-    read(Reading::new(Budget::new(limits), false), false, value).0
+    let reading = Reading::new(Budget::new(limits), false);
+    read(reading, Sensitivity::Open, value).0
 }
 
 fn captured<T: Serialize + ?Sized>(value: &T) -> Value {

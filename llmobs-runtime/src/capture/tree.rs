@@ -43,11 +43,12 @@ impl Reading {
         }
     }
 
-    /// Reads `value` into `slot`. `secret_text`: by its name it is a secret if it is text.
+    /// Reads `value` into `slot`. `sensitivity` is what its name says about it; a secret is
+    /// not to be read at all.
     pub(super) fn read<T: Serialize + ?Sized>(
         &mut self,
         slot: &mut Value,
-        secret_text: bool,
+        sensitivity: Sensitivity,
         value: &T,
     ) {
         self.budget.take_node();
@@ -59,7 +60,7 @@ impl Reading {
             slot,
             reading: self,
             place,
-            secret_text,
+            sensitivity,
         }
         .fill(value);
     }
@@ -109,7 +110,7 @@ pub(super) struct Node<'a> {
     slot: &'a mut Value,
     pub(super) reading: &'a mut Reading,
     place: Place,
-    pub(super) secret_text: bool,
+    pub(super) sensitivity: Sensitivity,
 }
 
 impl<'a> Node<'a> {
@@ -119,13 +120,13 @@ impl<'a> Node<'a> {
             slot,
             reading,
             place,
-            secret_text,
+            sensitivity,
         } = self;
         let outcome = value.serialize(Node {
             slot: &mut *slot,
             reading: &mut *reading,
             place,
-            secret_text,
+            sensitivity,
         });
         match outcome {
             Ok(()) => reading.cutting = false,
@@ -138,12 +139,16 @@ impl<'a> Node<'a> {
     }
 
     pub(super) fn text(self, text: &str) {
-        let text = if self.secret_text {
+        let text = if self.hides_text() {
             REDACTED.to_owned()
         } else {
             self.reading.budget.copy(text)
         };
         *self.slot = Value::String(text);
+    }
+
+    pub(super) fn hides_text(&self) -> bool {
+        self.sensitivity != Sensitivity::Open
     }
 
     /// The same value one `Some` or newtype further in.
@@ -161,37 +166,45 @@ impl<'a> Node<'a> {
         self.reading.cut()
     }
 
-    pub(super) fn list(self, hint: Option<usize>) -> Result<List<'a>, Error> {
+    /// Whether a container has its place here; `Err` where it is hidden or too deep.
+    fn contain(self) -> Result<Self, Error> {
+        if self.sensitivity > Sensitivity::Text {
+            *self.slot = REDACTED.into();
+            return Err(self.reading.cut());
+        }
         if !self.reading.budget.takes_container(self.place.depth) {
             return Err(self.too_deep());
         }
-        let capacity = self.reading.budget.capacity(hint);
-        *self.slot = Value::Array(Vec::with_capacity(capacity));
-        match self.slot {
+        Ok(self)
+    }
+
+    pub(super) fn list(self, hint: Option<usize>) -> Result<List<'a>, Error> {
+        let this = self.contain()?;
+        let capacity = this.reading.budget.capacity(hint);
+        *this.slot = Value::Array(Vec::with_capacity(capacity));
+        match this.slot {
             Value::Array(items) => Ok(List {
                 items,
-                reading: self.reading,
-                place: self.place.below(),
+                reading: this.reading,
+                place: this.place.below(),
                 is_cut: false,
             }),
-            _ => Err(self.reading.cut()),
+            _ => Err(this.reading.cut()),
         }
     }
 
     pub(super) fn object(self) -> Result<Object<'a>, Error> {
-        if !self.reading.budget.takes_container(self.place.depth) {
-            return Err(self.too_deep());
-        }
-        *self.slot = Value::Object(Map::new());
-        match self.slot {
+        let this = self.contain()?;
+        *this.slot = Value::Object(Map::new());
+        match this.slot {
             Value::Object(map) => Ok(Object {
                 map,
-                reading: self.reading,
-                place: self.place.below(),
+                reading: this.reading,
+                place: this.place.below(),
                 key: None,
                 is_cut: false,
             }),
-            _ => Err(self.reading.cut()),
+            _ => Err(this.reading.cut()),
         }
     }
 
@@ -224,7 +237,7 @@ fn entry<'a>(
         slot,
         reading,
         place,
-        secret_text: sensitivity == Sensitivity::Text,
+        sensitivity,
     })
 }
 
@@ -255,7 +268,7 @@ impl List<'_> {
                 slot,
                 reading: self.reading,
                 place: self.place,
-                secret_text: false,
+                sensitivity: Sensitivity::Open,
             }),
             None => Err(self.reading.cut()),
         }
@@ -314,7 +327,7 @@ impl Object<'_> {
             slot: &mut value,
             reading: self.reading,
             place: self.place,
-            secret_text: false,
+            sensitivity: Sensitivity::Open,
         }
         .fill(key);
         let key = match value {
@@ -351,7 +364,7 @@ impl Fields<'_> {
                     slot: node.slot,
                     reading: node.reading,
                     place: node.place,
-                    secret_text: false,
+                    sensitivity: Sensitivity::Open,
                 }
                 .fill(value);
                 Ok(())

@@ -209,7 +209,7 @@ fn the_private_structs_of_serde_json_are_what_they_stand_for() {
     );
     let cut = Private(raw, "{\"password\": 1}");
     let redacting = Reading::new(Budget::new(&SMALL), true);
-    assert_eq!(read(redacting, false, &cut).0, "…[rest cut]");
+    assert_eq!(read(redacting, Sensitivity::Open, &cut).0, "…[rest cut]");
 }
 
 #[test]

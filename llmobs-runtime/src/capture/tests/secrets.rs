@@ -75,6 +75,59 @@ fn an_argument_is_hidden_by_its_own_name() {
 }
 
 #[test]
+fn how_many_secrets_there_are_is_shown_and_which_is_not() {
+    #[derive(Serialize)]
+    enum Length {
+        Exactly { bytes: u8 },
+        Zero,
+    }
+    assert_eq!(
+        captured(&json!({
+            "cookie_count": 3,
+            "access_tokens": 7,
+            "password_length": 8.5,
+            "secret_count": null,
+            "api_key_count": true,
+            "max_tokens": ["many"],
+        })),
+        json!({
+            "cookie_count": 3,
+            "access_tokens": 7,
+            "password_length": 8.5,
+            "secret_count": null,
+            "api_key_count": true,
+            "max_tokens": ["many"],
+        })
+    );
+    assert_eq!(
+        captured(&json!([
+            {"access_tokens": ["a"], "cookie_count": {"a": 1}, "password_length": "x"},
+            {"auth_tokens": [], "secret_count": [[1]], "after": 1},
+        ])),
+        json!([
+            {"access_tokens": "[redacted]", "cookie_count": "[redacted]",
+                "password_length": "[redacted]"},
+            {"auth_tokens": "[redacted]", "secret_count": "[redacted]", "after": 1},
+        ])
+    );
+    let both = [Some(Length::Exactly { bytes: 1 }), Some(Length::Zero)];
+    let [exactly, zero] = &both;
+    assert_eq!(serialize(Some("password_length"), exactly), "[redacted]");
+    assert_eq!(serialize(Some("password_length"), zero), "Zero");
+    assert_eq!(serialize(Some("access_tokens"), &["a"]), "[redacted]");
+    assert_eq!(serialize(Some("access_tokens"), &2), 2);
+}
+
+/// As the documentation says: nobody knows that these are names.
+#[test]
+fn pairs_in_a_list_and_json_in_a_text_are_not_looked_into() {
+    let pairs = json!([["password", "p"], {"name": "password", "value": "p"}]);
+    assert_eq!(captured(&pairs), pairs);
+    let text = r#"{"password": "p"}"#;
+    assert_eq!(captured(text), text);
+}
+
+#[test]
 fn variants_that_hold_a_secret_hide_it_and_names_of_variants_stay() {
     #[derive(Serialize)]
     enum Auth {

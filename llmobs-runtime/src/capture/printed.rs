@@ -1,0 +1,504 @@
+//! Secrets in what a `Debug` printed.
+//!
+//! The text is read as `{:?}` and `{:#?}` of a derived `Debug` write it: brackets, literals
+//! with escapes, `name: value` between commas. By the rule of [names](super::redact) is
+//! judged
+//!
+//! * what stands before `: ` (a field) or before `=`, back to the comma or bracket before
+//!   it: also a key of a map, which is text (`"api_key": …`) or anything else
+//!   (`(1, "password"): …`). Its value is hidden;
+//! * the name before a bracket: `Password("…")`, `Secret { … }`, `bearer[…]`. What is in the
+//!   brackets is hidden. Whether `Secret` is a struct or a variant cannot be seen.
+//!
+//! A hidden value ends before the bracket that closes what it is in, or before a comma after
+//! which the next `name: ` or `name=` comes; blanks do not end it. Hand-written implementations
+//! are read the same way: `password=a b, c, user=d` is `password=[redacted], user=d`, and
+//! `key: Secret(x)` is `key: Secret([redacted])`. What is in a literal is text, as it is in
+//! JSON, and a name without one of these signs (`Bearer x`) is none.
+//!
+//! A name that hides text only (`token`) hides all but lists, maps, structs, numbers, bools,
+//! `None` and `()`; one of a count hides all but numbers, bools and `None`. Both look into
+//! wrappers: `Some("x")` is text.
+//!
+//! Where the text is not of that form (a bracket that nothing opened, a literal without end
+//! or with something glued to it), nobody can say what belongs to what: everything behind
+//! the first name of a secret is hidden, be that name in a literal or a bare word. Where it
+//! was cut at the limit, a value that was cut is hidden up to the end, and a literal that
+//! was cut is hidden behind the first `name: ` of a secret in it.
+
+use super::redact::{self, REDACTED, STEMS, Sensitivity};
+
+/// The longest key that is looked at as a whole if there are brackets in it; what has a
+/// longer one is hidden.
+const LONGEST_KEY: usize = 256;
+
+/// Wrappers around one another that are looked into for a number or text.
+const WRAPPERS: usize = 8;
+
+/// What parts names from all else.
+const SIGNS: &[u8] = b":=,()[]{}";
+
+/// What stands between a name and its value.
+const VALUE_SIGNS: &[u8] = b":=([{";
+
+/// `text` without the secrets in it. `is_cut`: it would go on.
+pub(super) fn redact(text: String, is_cut: bool) -> String {
+    if !mentions_secret(text.as_bytes()) {
+        return text;
+    }
+    let mut scan = Scan::new(&text, is_cut);
+    let followed = scan.entries();
+    let end = match followed {
+        Ok(()) => scan.finish(),
+        Err(Lost) => scan.give_up(),
+    };
+    end.unwrap_or(text)
+}
+
+/// The structure of the text cannot be followed.
+struct Lost;
+
+/// A bracket that is open.
+struct Open {
+    close: u8,
+    /// Where the entry started that the bracket is in.
+    entry: usize,
+}
+
+/// How a literal ends.
+#[derive(PartialEq)]
+enum Literal {
+    Whole,
+    /// It would go on where the text was cut.
+    Cut,
+}
+
+struct Scan<'t> {
+    text: &'t str,
+    bytes: &'t [u8],
+    is_cut: bool,
+    at: usize,
+    open: Vec<Open>,
+    /// Where the name of a field or the key of a map may start.
+    entry: usize,
+    /// The same for the name before a bracket.
+    word: usize,
+    /// The text up to `copied`, redacted.
+    out: String,
+    copied: usize,
+    /// Where the first hidden value starts.
+    first: Option<usize>,
+}
+
+impl<'t> Scan<'t> {
+    fn new(text: &'t str, is_cut: bool) -> Self {
+        Self {
+            text,
+            bytes: text.as_bytes(),
+            is_cut,
+            at: 0,
+            open: Vec::new(),
+            entry: 0,
+            word: 0,
+            out: String::new(),
+            copied: 0,
+            first: None,
+        }
+    }
+
+    fn entries(&mut self) -> Result<(), Lost> {
+        while let Some(&byte) = self.bytes.get(self.at) {
+            match byte {
+                b'"' => {
+                    let start = self.at;
+                    if self.literal()? == Literal::Cut {
+                        if let Some(secret) = first_secret(self.text, start, VALUE_SIGNS) {
+                            self.first.get_or_insert(secret);
+                            self.hide(secret, self.text.len());
+                        }
+                        return Ok(());
+                    }
+                }
+                b'\'' => self.character(),
+                b'(' | b'[' | b'{' => self.bracket(byte)?,
+                b')' | b']' | b'}' => self.close(byte)?,
+                b',' => self.start_entry(self.at + 1),
+                b':' if self.bytes.get(self.at + 1) == Some(&b':') => self.at += 2,
+                b':' | b'=' => self.named()?,
+                _ => self.at += 1,
+            }
+        }
+        self.ended()
+    }
+
+    /// The end of the text is no surprise.
+    fn ended(&self) -> Result<(), Lost> {
+        if self.is_cut || self.open.is_empty() {
+            Ok(())
+        } else {
+            Err(Lost)
+        }
+    }
+
+    fn start_entry(&mut self, at: usize) {
+        self.at = at;
+        self.entry = at;
+        self.word = at;
+    }
+
+    /// At the sign between a name and its value.
+    fn named(&mut self) -> Result<(), Lost> {
+        let name = &self.text[self.entry..self.at];
+        if name.trim().is_empty() {
+            return Err(Lost);
+        }
+        let has_brackets = self.word != self.entry;
+        let sensitivity = if has_brackets && name.len() > LONGEST_KEY {
+            Sensitivity::Secret
+        } else {
+            judge(name)
+        };
+        self.start_entry(self.at + 1);
+        let value = self.skip_blanks(self.at);
+        if self.hides(sensitivity, value) {
+            self.hide_value(value, true)?;
+            self.start_entry(self.at);
+        }
+        Ok(())
+    }
+
+    fn hide_value(&mut self, from: usize, names: bool) -> Result<(), Lost> {
+        self.first.get_or_insert(from);
+        self.at = from;
+        self.skip_value(names)?;
+        let value = self.text[from..self.at].trim_end();
+        self.hide(from, from + value.len());
+        Ok(())
+    }
+
+    /// At a bracket that opens.
+    fn bracket(&mut self, bracket: u8) -> Result<(), Lost> {
+        let sensitivity = judge(&self.text[self.word..self.at]);
+        let is_wrapper = bracket == b'(';
+        self.open(bracket);
+        let value = self.skip_blanks(self.at);
+        let hidden = match sensitivity {
+            Sensitivity::Text if !is_wrapper => false,
+            Sensitivity::Counted if !is_wrapper => true,
+            _ => self.hides(sensitivity, value),
+        };
+        if hidden {
+            self.hide_value(value, false)?;
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, bracket: u8) {
+        self.open.push(Open {
+            close: match bracket {
+                b'(' => b')',
+                b'[' => b']',
+                _ => b'}',
+            },
+            entry: self.entry,
+        });
+        self.start_entry(self.at + 1);
+    }
+
+    /// At a bracket that closes.
+    fn close(&mut self, bracket: u8) -> Result<(), Lost> {
+        let open = self.open.pop().ok_or(Lost)?;
+        self.at += 1;
+        self.entry = open.entry;
+        self.word = self.at;
+        if open.close == bracket && self.value_ends(self.at) {
+            Ok(())
+        } else {
+            Err(Lost)
+        }
+    }
+
+    /// Goes to where a value ends: at the bracket that closes what it is in, or, in a list
+    /// of `names` and values, at a comma.
+    fn skip_value(&mut self, names: bool) -> Result<(), Lost> {
+        let outside = self.open.len();
+        while let Some(&byte) = self.bytes.get(self.at) {
+            match byte {
+                b'"' => {
+                    self.literal()?;
+                }
+                b'\'' => self.character(),
+                b'(' | b'[' | b'{' => self.open(byte),
+                b')' | b']' | b'}' => {
+                    if self.open.len() == outside {
+                        return Ok(());
+                    }
+                    self.close(byte)?;
+                }
+                b',' if names && self.open.len() == outside && self.entry_starts(self.at + 1) => {
+                    return Ok(());
+                }
+                _ => self.at += 1,
+            }
+        }
+        self.ended()
+    }
+
+    /// At a quote.
+    fn literal(&mut self) -> Result<Literal, Lost> {
+        if !self.value_starts(self.at) {
+            return Err(Lost);
+        }
+        match literal_end(self.bytes, self.at) {
+            Some(end) if self.value_ends(end) => {
+                self.at = end;
+                Ok(Literal::Whole)
+            }
+            None if self.is_cut => {
+                self.at = self.bytes.len();
+                Ok(Literal::Cut)
+            }
+            _ => Err(Lost),
+        }
+    }
+
+    /// At an apostrophe: a literal if it is one, else only that.
+    fn character(&mut self) {
+        let escape = self.bytes.get(self.at + 1) == Some(&b'\\');
+        let start = self.at + 1;
+        self.at = start;
+        let quoted = &self.text[start..];
+        let length = if escape {
+            // `\'` and `\u{1f}`; what is escaped is ASCII.
+            quoted.get(2..).and_then(|rest| {
+                let end = rest.find('\'')?;
+                (end <= "{10ffff}".len()).then_some(2 + end)
+            })
+        } else {
+            quoted.chars().next().map(char::len_utf8)
+        };
+        let end = start + length.unwrap_or(0);
+        if end > start && self.bytes.get(end) == Some(&b'\'') && self.value_starts(start - 1) {
+            self.at = end + 1;
+        }
+    }
+
+    /// Whether a literal may start here.
+    fn value_starts(&self, at: usize) -> bool {
+        let before = &self.bytes[..at];
+        // Bytes are printed as `b"…"`.
+        let before = before.strip_suffix(b"b").unwrap_or(before);
+        matches!(
+            before.last(),
+            None | Some(b' ' | b'\n' | b'(' | b'[' | b'{' | b',' | b':' | b'=' | b'.')
+        )
+    }
+
+    /// Whether a value that ends here is followed by what may follow one.
+    fn value_ends(&self, at: usize) -> bool {
+        match &self.bytes[at..] {
+            []
+            | [b',' | b')' | b']' | b'}' | b':' | b'=' | b'>', ..]
+            | [b' ', b'}' | b'=', ..]
+            | [b'.', b'.', ..] => true,
+            [b' ' | b'.'] => self.is_cut,
+            _ => false,
+        }
+    }
+
+    /// Whether after a comma the next entry comes, or none: not more of the same value.
+    fn entry_starts(&self, after: usize) -> bool {
+        let at = self.skip_blanks(after);
+        match self.bytes.get(at) {
+            None | Some(b')' | b']' | b'}') => true,
+            Some(b'.') => {
+                let end = self.skip_blanks(at + 2);
+                let is_closed = matches!(self.bytes.get(end), Some(b')' | b']' | b'}'));
+                is_closed && self.bytes[at..].starts_with(b"..")
+            }
+            Some(b'"') => literal_end(self.bytes, at).is_some_and(|end| self.is_sign(end)),
+            Some(&first) => {
+                let is_name = first.is_ascii_alphabetic() || first == b'_' || !first.is_ascii();
+                let end = at + name_length(&self.bytes[at..]);
+                at > after && is_name && self.is_sign(end)
+            }
+        }
+    }
+
+    fn is_sign(&self, at: usize) -> bool {
+        match &self.bytes[at..] {
+            [b':', next, ..] => next.is_ascii_whitespace() || self.bytes[at - 1] == b'"',
+            [b'=', ..] | [b' ', b'=', ..] => true,
+            _ => false,
+        }
+    }
+
+    fn skip_blanks(&self, from: usize) -> usize {
+        let is_more = |byte: &u8| !byte.is_ascii_whitespace();
+        let rest = self.bytes.get(from..).unwrap_or_default();
+        from + rest.iter().position(is_more).unwrap_or(rest.len())
+    }
+
+    /// Whether a value that starts here is hidden by a name.
+    fn hides(&self, sensitivity: Sensitivity, value: usize) -> bool {
+        match sensitivity {
+            Sensitivity::Open => false,
+            Sensitivity::Secret => true,
+            Sensitivity::Text => !self.is_shown(value, true),
+            Sensitivity::Counted => !self.is_shown(value, false),
+        }
+    }
+
+    /// Whether a value that starts here is a number, a bool or nothing; or one of the
+    /// `containers`.
+    fn is_shown(&self, value: usize, containers: bool) -> bool {
+        let mut at = value;
+        for _ in 0..WRAPPERS {
+            let name = name_length(&self.bytes[at..]);
+            let after = at + name;
+            match &self.bytes[after..] {
+                [b'(', ..] if name > 0 => at = self.skip_blanks(after + 1),
+                [b'(' | b'[' | b'{', ..] if name == 0 => return containers,
+                [b' ', b'{', ..] if name > 0 => return containers,
+                _ => return self.is_plain(at),
+            }
+        }
+        false
+    }
+
+    fn is_plain(&self, at: usize) -> bool {
+        let rest = &self.bytes[at..];
+        let is_end = |byte: &u8| matches!(byte, b',' | b')' | b']' | b'}');
+        let length = rest.iter().position(is_end).unwrap_or(rest.len());
+        let may_go_on = match &rest[length..] {
+            [b',', next, ..] => !next.is_ascii_whitespace(),
+            [] | [b','] => self.is_cut,
+            _ => false,
+        };
+        let plain = self.text[at..at + length].trim_end();
+        let is_known = matches!(plain, "" | "None" | "true" | "false");
+        !may_go_on && (is_known || plain.parse::<f64>().is_ok())
+    }
+
+    fn hide(&mut self, from: usize, to: usize) {
+        self.out.push_str(&self.text[self.copied..from]);
+        self.out.push_str(REDACTED);
+        self.copied = to;
+    }
+
+    /// The text as it was followed; `None` if nothing is hidden.
+    fn finish(mut self) -> Option<String> {
+        self.first?;
+        self.out.push_str(&self.text[self.copied..]);
+        Some(self.out)
+    }
+
+    /// The text up to the first secret.
+    fn give_up(self) -> Option<String> {
+        let found = first_secret(self.text, 0, SIGNS);
+        let end = found.into_iter().chain(self.first).min()?;
+        Some(format!("{}{REDACTED}", &self.text[..end]))
+    }
+}
+
+/// Where the text ends that may be shown, whatever its structure is: behind the first name
+/// of a secret that one of `signs` follows.
+fn first_secret(text: &str, from: usize, signs: &[u8]) -> Option<usize> {
+    let mut start = from;
+    for (at, byte) in text.bytes().enumerate().skip(from) {
+        if SIGNS.contains(&byte) {
+            if signs.contains(&byte) && judge(&text[start..at]) != Sensitivity::Open {
+                return Some(at + 1);
+            }
+            start = at + 1;
+        }
+    }
+    None
+}
+
+/// What a name says, as it is printed: what looks like an escape may be one, which is no
+/// letter.
+fn judge(name: &str) -> Sensitivity {
+    let printed = redact::sensitivity(name);
+    if !name.contains('\\') {
+        return printed;
+    }
+    let mut unescaped = String::with_capacity(name.len());
+    let mut characters = name.chars();
+    while let Some(character) = characters.next() {
+        if character == '\\' {
+            characters.next();
+            unescaped.push(' ');
+        } else {
+            unescaped.push(character);
+        }
+    }
+    printed.max(redact::sensitivity(&unescaped))
+}
+
+/// Where the literal ends whose quote is at `start`.
+fn literal_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let mut at = start + 1;
+    loop {
+        match bytes.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
+/// The bytes of the name at the start of `bytes`.
+fn name_length(bytes: &[u8]) -> usize {
+    let is_other = |byte: &u8| {
+        let is_name = byte.is_ascii_alphanumeric() || b"_-.#$<>".contains(byte);
+        !is_name && byte.is_ascii()
+    };
+    bytes.iter().position(is_other).unwrap_or(bytes.len())
+}
+
+/// Positions that are looked at together.
+const BLOCK: usize = 16;
+
+/// Whether one of the stems of secrets' names is anywhere in `text`. This is what most
+/// values pay, and the compiler makes vector code of it (0.5 µs for 1 kB).
+fn mentions_secret(text: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(block) = text[at..].first_chunk::<{ BLOCK + 2 }>() {
+        let starts = starts(block);
+        if starts != [0; BLOCK] {
+            let mut starts = starts.iter().zip(at..);
+            if starts.any(|(start, at)| *start != 0 && is_stem(&text[at..])) {
+                return true;
+            }
+        }
+        at += BLOCK;
+    }
+    (at..text.len()).any(|at| is_stem(&text[at..]))
+}
+
+/// Where the first letters of a stem are.
+fn starts(block: &[u8; BLOCK + 2]) -> [u8; BLOCK] {
+    let lower = block.map(|byte| byte | 32);
+    let mut found = [0; BLOCK];
+    for [a, b, c] in STARTS {
+        for at in 0..BLOCK {
+            let differs = (lower[at] ^ a) | (lower[at + 1] ^ b) | (lower[at + 2] ^ c);
+            found[at] |= u8::from(differs == 0);
+        }
+    }
+    found
+}
+
+/// The first letters of the stems; `pas` is that of two.
+const STARTS: [[u8; 3]; 9] = [
+    *b"tok", *b"key", *b"sec", *b"pas", *b"pwd", *b"aut", *b"cre", *b"bea", *b"coo",
+];
+
+fn is_stem(text: &[u8]) -> bool {
+    let is_start = |stem: &&&str| stem.as_bytes()[0] == text[0] | 32;
+    STEMS.iter().filter(is_start).any(|stem| {
+        text.get(..stem.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(stem.as_bytes()))
+    })
+}
