@@ -458,7 +458,9 @@ impl Config {
     }
 
     /// How many bytes of events may wait for one destination, at least 1, default 67,108,864 (64
-    /// MiB); past that the newest is dropped and counted.
+    /// MiB); past that the newest is dropped and counted. Two requests of the size of
+    /// [`payload_size_bytes`](Config::payload_size_bytes) are part of it, half of it at most: what
+    /// is in flight is there twice.
     ///
     /// There is no variable for it; 0 is an error when llmobs is enabled.
     pub fn max_bytes(mut self, bytes: usize) -> Config {

@@ -102,7 +102,7 @@ impl Worker {
         let destinations = settings.destinations.len().max(1);
         let budget = Budget::new(
             settings.max_events.saturating_mul(destinations),
-            settings.max_bytes.saturating_mul(destinations),
+            settings.max_event_bytes().saturating_mul(destinations),
         );
         let (queue, events) = queue::channel(budget, control.clone());
         let start = Start {

@@ -3,5 +3,6 @@
 //! `LLMOBS_PEERS_PYTHON` names a Python that has `ddapm-test-agent` (see CONTRIBUTING.md).
 
 mod lapdog;
+mod proxy;
 mod quickstart;
 mod tls;

@@ -155,6 +155,15 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// How many bytes of events may wait for one destination. The bodies in flight, one of
+    /// spans and one of evaluations, are copies of some of them and have their share.
+    pub(crate) fn max_event_bytes(&self) -> usize {
+        let bodies = self.payload_size_bytes.saturating_mul(2);
+        self.max_bytes
+            .saturating_sub(bodies)
+            .max(self.max_bytes / 2)
+    }
+
     /// Whether `site` can be sent to without an Agent.
     pub(crate) fn site_has_product(&self) -> bool {
         check::has_product(&self.site)

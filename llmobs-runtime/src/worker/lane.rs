@@ -51,7 +51,7 @@ impl Lanes {
         for exporter in exporters {
             let account = Arc::new(Account {
                 ledger: Arc::new(Ledger::new(exporter.name())),
-                budget: Budget::new(settings.max_events, settings.max_bytes),
+                budget: Budget::new(settings.max_events, settings.max_event_bytes()),
             });
             for kinds in exporter.lanes() {
                 let (batches, receiver) = unbounded_channel();
