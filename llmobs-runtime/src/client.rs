@@ -18,6 +18,7 @@ use crate::id::SpanContext;
 use crate::report;
 use crate::span::{Span, SpanInner};
 use crate::stats::{DropReason, EventKind, Front, Ledger, Stats};
+use crate::weight;
 use crate::worker::{Payload, Worker};
 
 /// How long the drop of a [`Guard`] may take.
@@ -210,7 +211,7 @@ impl ClientInner {
 
     fn submit(self: &Arc<Self>, event: EvaluationEvent) {
         self.front.made(EventKind::Evaluation);
-        let weight = event.weight();
+        let weight = weight::of_evaluation(&event);
         let payload = Payload::Evaluation(Box::new(event), Arc::clone(self));
         self.worker.enqueue(self, payload, weight);
     }

@@ -334,22 +334,6 @@ impl EvaluationEvent {
         };
         metric_type.clone_into(&mut self.metric_type);
     }
-
-    /// The bytes that the event holds until it is encoded, roughly.
-    pub(crate) fn weight(&self) -> usize {
-        let map = |map: &Map<String, Value>| -> usize {
-            map.iter()
-                .map(|(k, v)| k.len() + crate::span::weight(v))
-                .sum()
-        };
-        size_of::<Self>()
-            + self.label.len()
-            + self.tags.iter().map(String::len).sum::<usize>()
-            + self.reasoning.as_ref().map_or(0, String::len)
-            + self.categorical_value.as_ref().map_or(0, String::len)
-            + self.json_value.as_ref().map_or(0, map)
-            + map(&self.metadata)
-    }
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ mod span;
 mod stats;
 mod text;
 mod visible;
+mod weight;
 #[cfg(feature = "enabled")]
 mod worker;
 #[cfg(not(feature = "enabled"))]

@@ -23,6 +23,7 @@ use crate::number::Number;
 use crate::report;
 use crate::text::Text;
 use crate::visible;
+use crate::weight;
 
 /// A handle on a span: cheap to clone, usable from any thread.
 ///
@@ -395,7 +396,10 @@ impl SpanInner {
             if let Some(error) = error {
                 data.error.get_or_insert(error);
             }
-            (data.tracing.take(), this.name.len() + data.weight())
+            (
+                data.tracing.take(),
+                this.name.len() + weight::of_span(&data),
+            )
         };
         // A subscriber may do anything when its span closes: not under our lock.
         drop(tracing);
@@ -501,57 +505,6 @@ impl SpanData {
         };
         std::mem::replace(self, kept)
     }
-
-    /// Roughly how many bytes the span holds until it is encoded.
-    fn weight(&self) -> usize {
-        let content = |content: &Option<Content>| content.as_ref().map_or(0, Content::weight);
-        let metadata: usize = self.metadata.iter().map(|(k, v)| k.len() + weight(v)).sum();
-        let tags: usize = self.tags.iter().map(|(k, v)| k.len() + v.len()).sum();
-        size_of::<SpanInner>()
-            + content(&self.input)
-            + content(&self.output)
-            + metadata
-            + tags
-            + self.metrics.len() * size_of::<(String, Number)>()
-            + self.error.as_ref().map_or(0, SpanError::weight)
-    }
-}
-
-impl Content {
-    fn weight(&self) -> usize {
-        match self {
-            Self::Text(text) => text.len(),
-            Self::Json(value) => weight(value),
-            Self::Arguments(arguments) => arguments.iter().map(|(k, v)| k.len() + weight(v)).sum(),
-            Self::Messages(messages) => messages.iter().map(message_weight).sum(),
-            Self::Documents(documents) => documents
-                .iter()
-                .map(|document| document.text.len() + size_of_val(document))
-                .sum(),
-        }
-    }
-}
-
-fn message_weight(message: &crate::message::Message) -> usize {
-    let calls = message.tool_calls.iter();
-    let results = message.tool_results.iter();
-    let media = message.audio_parts.iter().chain(&message.image_parts);
-    size_of_val(message)
-        + message.content.len()
-        + calls.map(|call| weight(&call.arguments)).sum::<usize>()
-        + results.map(|result| result.result.len()).sum::<usize>()
-        + media.map(crate::message::MediaPart::len).sum::<usize>()
-}
-
-/// The bytes that a JSON tree holds, roughly.
-pub(crate) fn weight(value: &Value) -> usize {
-    size_of::<Value>()
-        + match value {
-            Value::String(text) => text.len(),
-            Value::Array(items) => items.iter().map(weight).sum(),
-            Value::Object(map) => map.iter().map(|(k, v)| k.len() + weight(v)).sum(),
-            _ => 0,
-        }
 }
 
 impl fmt::Debug for SpanInner {
