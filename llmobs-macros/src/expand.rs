@@ -261,44 +261,57 @@ impl Expansion<'_> {
         )
     }
 
-    /// What the attribute says, and what is captured.
+    /// What the attribute says, and what is captured. Expressions of the user may panic,
+    /// which is no reason for the function to do so.
     fn fill(&self) -> TokenStream {
         let Self { p, span, args, .. } = self;
-        let mut fill = TokenStream::new();
+        let mut told = self.told();
+        let texts = args.texts.iter().map(|(_, expr)| expr);
+        let pairs = args.tags.iter().chain(&args.metadata);
+        let mut exprs = texts
+            .chain(pairs.map(|pair| &pair.value))
+            .chain(&args.input);
+        if exprs.any(|expr| !matches!(expr, Expr::Lit(_))) {
+            told = quote_spanned!(*span=> #p::attempt(|| { #told }););
+        }
+        if args.input.is_none() {
+            told.extend(self.arguments());
+        }
+        told
+    }
+
+    /// What the attribute says.
+    fn told(&self) -> TokenStream {
+        let Self { p, span, args, .. } = self;
+        let mut told = TokenStream::new();
         for (key, expr) in &args.texts {
             let text = self.text(expr);
             let setter = Ident::new(key.name(), *span);
-            fill.extend(quote_spanned!(*span=> __llmobs_s.#setter(#text);));
+            told.extend(quote_spanned!(*span=> __llmobs_s.#setter(#text);));
         }
         for pair in &args.tags {
             let (key, value) = (&pair.key, reference(&pair.value));
-            fill.extend(quote_spanned!(*span=> __llmobs_s.tag(#key, #value);));
+            told.extend(quote_spanned!(*span=> __llmobs_s.tag(#key, #value);));
         }
+        let cap = self.cap(
+            &quote_spanned!(*span=> __llmobs_v),
+            &quote_spanned!(*span=> #p::None),
+        );
         for pair in &args.metadata {
             let (key, value) = (&pair.key, reference(&pair.value));
-            let cap = self.cap(
-                &quote_spanned!(*span=> __llmobs_v),
-                &quote_spanned!(*span=> #p::None),
-            );
-            fill.extend(quote_spanned!(*span=>
+            told.extend(quote_spanned!(*span=>
                 match #value { __llmobs_v => __llmobs_s.metadata(#key, { use #p::ladder::*; #cap }) }
             ));
         }
         if let Some(input) = &args.input {
             let value = reference(input);
-            let cap = self.cap(
-                &quote_spanned!(*span=> __llmobs_v),
-                &quote_spanned!(*span=> #p::None),
-            );
-            fill.extend(quote_spanned!(*span=>
+            told.extend(quote_spanned!(*span=>
                 if __llmobs_s.captures() {
                     match #value { __llmobs_v => __llmobs_s.input({ use #p::ladder::*; #cap }) }
                 }
             ));
-        } else {
-            fill.extend(self.arguments());
         }
-        fill
+        told
     }
 
     fn arguments(&self) -> TokenStream {

@@ -18,7 +18,7 @@ pub mod v0_1_0 {
     #[allow(deprecated, reason = "it is a warning to the user")]
     pub use super::ladder::future_inside;
     pub use super::ladder::{Cap, Fail, Ret, apply};
-    pub use super::record::{failed, output, wants_output};
+    pub use super::record::{attempt, failed, output, wants_output};
     pub use super::start::{Entered, Starting, call, fake, literal, start, text};
     pub use crate::__llmobs_switch as switch;
     pub use crate::kind::SpanKind as Kind;

@@ -19,6 +19,7 @@ pub(crate) enum Kind {
     MetricKey,
     QueueFull,
     Capture,
+    Attribute,
     EnabledTwice,
     TooLarge,
 }

@@ -186,3 +186,30 @@ fn a_name_that_turns_out_empty_leaves_the_functions_own() {
     assert_eq!(spans[0]["name"], "named_at_run_time");
     assert_eq!(spans[1]["name"], "given");
 }
+
+fn no_name() -> &'static str {
+    panic!("an expression of an attribute")
+}
+
+#[task(tags(before = 1), metadata(a = no_name()))]
+fn told_wrong(number: u8) -> u8 {
+    number
+}
+
+#[task(name = no_name())]
+async fn told_wrong_later(number: u8) -> u8 {
+    number
+}
+
+#[test]
+fn case_49_an_expression_that_panics_harms_nobody() {
+    let (returned, spans) = record(|| {
+        let first = told_wrong(7);
+        (first, futures::executor::block_on(told_wrong_later(8)))
+    });
+    assert_eq!(returned, (7, 8));
+    assert_eq!(spans[0]["name"], "told_wrong");
+    assert_eq!(spans[0]["status"], "ok");
+    assert_eq!(spans[0]["meta"]["input"]["value"], r#"{"number":7}"#);
+    assert_eq!(spans[1]["name"], "told_wrong_later");
+}

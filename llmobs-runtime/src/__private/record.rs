@@ -13,6 +13,7 @@ use crate::annotation::{Content, Io, Side, messages_from_json};
 use crate::config::Capture;
 use crate::failure::SpanError;
 use crate::kind::SpanKind;
+use crate::report;
 use crate::span::Span;
 
 /// Whether the output is worth a look: capture is on, and nobody has set one by hand.
@@ -50,6 +51,15 @@ pub(super) fn panicked(span: &Span, payload: &(dyn Any + Send)) {
 /// Runs code of a user that telemetry calls: its panic is swallowed.
 pub(super) fn guarded<R>(run: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(run)).ok()
+}
+
+/// Evaluates the expressions of an attribute. Where one panics, the rest is left out.
+pub fn attempt(tell: impl FnOnce()) {
+    if guarded(tell).is_none() {
+        report::once(report::Kind::Attribute, || {
+            "an expression of an attribute panicked: what it was to say is left out".to_owned()
+        });
+    }
 }
 
 /// A user's `Display`, which may panic.
