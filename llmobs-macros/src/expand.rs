@@ -152,7 +152,7 @@ impl Expansion<'_> {
                 #p::call(&__llmobs_in, #closure)
             );
         }
-        let record = self.record();
+        let noted = self.noted();
         let check = self.named_future();
         let pin = self.pin(&quote_spanned!(*span=> __llmobs_out));
         quote_spanned!(*span=>
@@ -160,12 +160,7 @@ impl Expansion<'_> {
             let __llmobs_out = #p::call(&__llmobs_in, #closure);
             #check
             #pin
-            if let #p::Some(__llmobs_in) = &__llmobs_in {
-                let __llmobs_in = __llmobs_in.span();
-                let __llmobs_out = &__llmobs_out;
-                #record
-            }
-            __llmobs_out
+            #noted
         )
     }
 
@@ -219,12 +214,21 @@ impl Expansion<'_> {
             return quote_spanned!(*span=> let __llmobs_in = #start; #block);
         }
         let returned = shape::returned(output);
-        let record = self.record();
+        let noted = self.noted();
         let pin = self.pin(&quote_spanned!(*span=> __llmobs_out));
         quote_spanned!(*span=>
             let __llmobs_in = #start;
             let __llmobs_out: #returned = #block;
             #pin
+            #noted
+        )
+    }
+
+    /// Notes what the function came to, if there is a span, and gives it back.
+    fn noted(&self) -> TokenStream {
+        let Self { p, span, .. } = self;
+        let record = self.record();
+        quote_spanned!(*span=>
             if let #p::Some(__llmobs_in) = &__llmobs_in {
                 let __llmobs_in = __llmobs_in.span();
                 let __llmobs_out = &__llmobs_out;

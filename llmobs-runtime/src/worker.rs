@@ -90,7 +90,7 @@ pub(crate) struct Worker {
 pub(crate) struct Start {
     receiver: Receiver,
     control: UnboundedReceiver<Control>,
-    /// For the lanes. It keeps the worker from no end: a client that is dropped ends it.
+    /// For the lanes. Weak, so that the worker ends when its client is dropped.
     progress: WeakUnboundedSender<Control>,
     settings: Settings,
 }
