@@ -5,6 +5,8 @@
 //! The user's tokens keep their spans, ours have `mixed_site` ones, so that lints see
 //! the former and leave the latter alone.
 
+mod fill;
+
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt as _;
@@ -206,7 +208,7 @@ impl Expansion<'_> {
     }
 
     fn inline(&self, value: bool) -> TokenStream {
-        let Self { p, span, .. } = self;
+        let span = &self.span;
         let start = self.start();
         let block = self.function.body.behind(self.marker());
         let output = &self.function.sig.output;
@@ -263,108 +265,6 @@ impl Expansion<'_> {
                 #enter
             } #otherwise
         )
-    }
-
-    /// What the attribute says, and what is captured. Expressions of the user may panic,
-    /// which is no reason for the function to do so.
-    fn fill(&self) -> TokenStream {
-        let Self { p, span, args, .. } = self;
-        let mut told = self.told();
-        let texts = args.texts.iter().map(|(_, expr)| expr);
-        let pairs = args.tags.iter().chain(&args.metadata);
-        let mut exprs = texts
-            .chain(pairs.map(|pair| &pair.value))
-            .chain(&args.input);
-        if exprs.any(|expr| !matches!(expr, Expr::Lit(_))) {
-            told = quote_spanned!(*span=> #p::attempt(|| { #told }););
-        }
-        if args.input.is_none() {
-            told.extend(self.arguments());
-        }
-        told
-    }
-
-    /// What the attribute says.
-    fn told(&self) -> TokenStream {
-        let Self { p, span, args, .. } = self;
-        let mut told = TokenStream::new();
-        for (key, expr) in &args.texts {
-            let text = self.text(expr);
-            let setter = Ident::new(key.name(), *span);
-            told.extend(quote_spanned!(*span=> __llmobs_s.#setter(#text);));
-        }
-        for pair in &args.tags {
-            let (key, value) = (&pair.key, reference(&pair.value));
-            told.extend(quote_spanned!(*span=> __llmobs_s.tag(#key, #value);));
-        }
-        let cap = self.cap(
-            &quote_spanned!(*span=> __llmobs_v),
-            &quote_spanned!(*span=> #p::None),
-        );
-        for pair in &args.metadata {
-            let (key, value) = (&pair.key, reference(&pair.value));
-            told.extend(quote_spanned!(*span=>
-                match #value { __llmobs_v => __llmobs_s.metadata(#key, { use #p::ladder::*; #cap }) }
-            ));
-        }
-        if let Some(input) = &args.input {
-            let value = reference(input);
-            told.extend(quote_spanned!(*span=>
-                if __llmobs_s.captures() {
-                    match #value { __llmobs_v => __llmobs_s.input({ use #p::ladder::*; #cap }) }
-                }
-            ));
-        }
-        told
-    }
-
-    fn arguments(&self) -> TokenStream {
-        let Self {
-            p,
-            span,
-            args,
-            kind,
-            ..
-        } = self;
-        let wanted = args
-            .capture_input
-            .as_ref()
-            .map_or(kind.captures_input(), |capture| capture.value);
-        if !wanted {
-            return TokenStream::new();
-        }
-        let mut arguments = TokenStream::new();
-        for binding in &self.bindings {
-            let Binding { ident, cfg, .. } = binding;
-            if binding.is_unused() || args.skip.contains(ident) {
-                continue;
-            }
-            let name = Literal::string(&ident.unraw().to_string());
-            let cap = self.cap(
-                &quote_spanned!(*span=> &#ident),
-                &quote_spanned!(*span=> #p::Some(#name)),
-            );
-            arguments.extend(quote_spanned!(*span=> #(#cfg)* __llmobs_s.argument(#name, #cap);));
-        }
-        if arguments.is_empty() {
-            return arguments;
-        }
-        quote_spanned!(*span=> if __llmobs_s.captures() { use #p::ladder::*; #arguments })
-    }
-
-    fn text(&self, expr: &Expr) -> TokenStream {
-        let Self { p, span, .. } = self;
-        if let Some(text) = literal(expr) {
-            return quote_spanned!(*span=> #p::literal(#text));
-        }
-        let reference = reference(expr);
-        quote_spanned!(*span=> #p::text(#reference))
-    }
-
-    /// A climb of the ladder for values.
-    fn cap(&self, reference: &TokenStream, name: &TokenStream) -> TokenStream {
-        let Self { p, span, .. } = self;
-        quote_spanned!(*span=> (&&&&&&#p::Cap(#reference)).__llmobs_cap(#name))
     }
 
     /// Whether there is a returned value to look at.
