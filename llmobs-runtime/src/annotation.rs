@@ -12,6 +12,7 @@ use crate::kind::SpanKind;
 use crate::message::Message;
 use crate::number::Number;
 use crate::text::{IntoText, Text};
+use crate::usage::TokenUsage;
 
 /// What to add to a span, for [`annotate`](crate::annotate) and
 /// [`Span::annotate`](crate::Span::annotate).
@@ -99,6 +100,12 @@ impl Annotation {
     ///   `time_in_model_decode`, `time_in_model_inference`.
     pub fn metric(mut self, key: impl Into<String>, value: impl Into<Number>) -> Self {
         self.metrics.push((key.into(), value.into()));
+        self
+    }
+
+    /// How many tokens the call took: the metrics that are known of it.
+    pub fn usage(mut self, usage: TokenUsage) -> Self {
+        self.metrics.extend(usage.metrics());
         self
     }
 

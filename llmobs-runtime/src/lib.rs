@@ -36,6 +36,7 @@ mod report;
 mod span;
 mod stats;
 mod text;
+mod usage;
 mod visible;
 mod weight;
 #[cfg(feature = "enabled")]
@@ -65,3 +66,4 @@ pub use offline::{EnvelopeError, EvaluationsClient, RejectionCode, RowResult, Su
 pub use span::{Ended, Span};
 pub use stats::{Counts, DestinationStats, DropReason, EventKind, Stats};
 pub use text::IntoText;
+pub use usage::TokenUsage;
