@@ -1,4 +1,9 @@
-//! What a user adds to a span: input, output, metadata, metrics, tags.
+//! What a user adds to a span: input, output, metadata, metrics, tags, and what only some
+//! spans have.
+
+mod context;
+mod error;
+mod io;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,13 +11,20 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::agent::AgentManifest;
 use crate::capture;
-use crate::document::Document;
-use crate::kind::SpanKind;
-use crate::message::Message;
+use crate::link::SpanLink;
 use crate::number::Number;
+use crate::prompt::Prompt;
 use crate::text::{IntoText, Text};
+use crate::tool::ToolDefinition;
 use crate::usage::TokenUsage;
+
+pub use context::{AnnotationContext, AnnotationGuard};
+pub(crate) use context::{Annotations, apply};
+pub use error::AnnotateError;
+pub use io::Io;
+pub(crate) use io::{Content, IoError, IoRepr, Side, messages_from_json};
 
 /// What to add to a span, for [`annotate`](crate::annotate) and
 /// [`Span::annotate`](crate::Span::annotate).
@@ -46,6 +58,21 @@ pub struct Annotation {
     pub(crate) metadata: Map<String, Value>,
     pub(crate) metrics: Vec<(String, Number)>,
     pub(crate) tags: Vec<(Text, Text)>,
+    pub(crate) extra: Option<Box<Extra>>,
+}
+
+/// What few annotations have: the others carry a word for it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Extra {
+    pub(crate) name: Option<Text>,
+    pub(crate) model_name: Option<Text>,
+    pub(crate) model_provider: Option<Text>,
+    pub(crate) prompt: Option<Prompt>,
+    pub(crate) tools: Option<Vec<ToolDefinition>>,
+    pub(crate) cost_tags: Vec<Text>,
+    pub(crate) agent: Option<AgentManifest>,
+    pub(crate) intent: Option<String>,
+    pub(crate) links: Vec<SpanLink>,
 }
 
 impl Annotation {
@@ -128,416 +155,73 @@ impl Annotation {
         }
         self
     }
-}
 
-/// Which side of a span an [`Io`] is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    Input,
-    Output,
-}
-
-impl Side {
-    fn messages(self) -> &'static str {
-        match self {
-            Self::Input => "input messages",
-            Self::Output => "output messages",
-        }
+    /// The prompt that the model was given, its template apart from its variables.
+    ///
+    /// Every kind takes one and only `llm` sends it: an `llm` span without a prompt of its
+    /// own has that of its parent when it ends. Prompts of one span add up, field by field.
+    /// One that has a template and chat messages is refused by `annotate`.
+    pub fn prompt(mut self, prompt: Prompt) -> Self {
+        self.extra().prompt = Some(prompt);
+        self
     }
 
-    fn documents(self) -> &'static str {
-        match self {
-            Self::Input => "input documents",
-            Self::Output => "output documents",
-        }
-    }
-}
-
-/// An input or an output: text, messages, documents, or any JSON.
-///
-/// Made by `From` out of what people hold: `&str`, `String`, `Cow<str>`, `(role, content)`,
-/// a [`Message`], a [`Document`], a [`Value`], and `Vec`s, arrays and slices of these.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Io(pub(crate) IoRepr);
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum IoRepr {
-    Text(String),
-    Texts(Vec<String>),
-    Messages(Vec<Message>),
-    Documents(Vec<Document>),
-    Json(Value),
-    /// JSON that was read within the limits when it was given.
-    Read(Value),
-}
-
-/// An input or an output in the form in which its kind is sent.
-#[derive(Clone, Debug)]
-pub(crate) enum Content {
-    /// `value`: text as it is.
-    Text(String),
-    /// `value`: JSON, made text by the worker.
-    Json(Value),
-    /// `value`: the arguments of a function by name, made a JSON object by the worker.
-    Arguments(Vec<(Cow<'static, str>, Value)>),
-    Messages(Vec<Message>),
-    Documents(Vec<Document>),
-}
-
-impl Io {
-    /// Brings the value into the form of its kind (as in ddtrace), within the limits of
-    /// what is captured.
-    pub(crate) fn into_content(
-        self,
-        kind: SpanKind,
-        side: Side,
-    ) -> Result<Option<Content>, IoError> {
-        let io = Self(capture::bound_io(self.0));
-        let content = match (kind, side) {
-            (SpanKind::Llm, _) => Content::Messages(io.into_messages(kind, side)?),
-            (SpanKind::Embedding, Side::Input) | (SpanKind::Retrieval, Side::Output) => {
-                Content::Documents(io.into_documents(kind, side)?)
-            }
-            _ => match io.0 {
-                IoRepr::Text(text) => Content::Text(text),
-                IoRepr::Texts(texts) => Content::Json(texts.into()),
-                IoRepr::Json(value) | IoRepr::Read(value) => match value {
-                    Value::Null => return Ok(None),
-                    Value::String(text) => Content::Text(text),
-                    value => Content::Json(value),
-                },
-                IoRepr::Messages(messages) => Content::Json(to_json(&messages)),
-                IoRepr::Documents(documents) => Content::Json(to_json(&documents)),
-            },
-        };
-        Ok(match &content {
-            Content::Messages(messages) if messages.is_empty() => None,
-            Content::Documents(documents) if documents.is_empty() => None,
-            _ => Some(content),
-        })
+    /// The tools that the model may call, in place of those before; `llm` only.
+    pub fn tool_definitions(mut self, tools: impl IntoIterator<Item = ToolDefinition>) -> Self {
+        self.extra().tools = Some(tools.into_iter().collect());
+        self
     }
 
-    fn into_messages(self, kind: SpanKind, side: Side) -> Result<Vec<Message>, IoError> {
-        let messages = match self.0 {
-            IoRepr::Text(text) => vec![text.into()],
-            IoRepr::Texts(texts) => texts.into_iter().map(Message::from).collect(),
-            IoRepr::Messages(messages) => messages,
-            IoRepr::Json(value) | IoRepr::Read(value) => messages_from_json(value),
-            IoRepr::Documents(_) => {
-                let field = side.documents();
-                return Err(IoError::WrongKind { field, kind });
-            }
-        };
-        match messages.iter().find_map(Message::flaw) {
-            Some(flaw) => Err(IoError::Invalid(flaw)),
-            None => Ok(messages),
-        }
+    /// Tags by which costs are broken down, by their keys. A key that is not among the
+    /// span's tags, those of this annotation included, is refused by `annotate`.
+    pub fn cost_tags<K: IntoText>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
+        let keys = keys.into_iter().filter_map(K::into_text);
+        self.extra().cost_tags.extend(keys);
+        self
     }
 
-    fn into_documents(self, kind: SpanKind, side: Side) -> Result<Vec<Document>, IoError> {
-        let documents = match self.0 {
-            IoRepr::Text(text) => vec![text.into()],
-            IoRepr::Texts(texts) => texts.into_iter().map(Document::from).collect(),
-            IoRepr::Documents(documents) => documents,
-            IoRepr::Json(value) | IoRepr::Read(value) => documents_from_json(value),
-            IoRepr::Messages(_) => {
-                let field = side.messages();
-                return Err(IoError::WrongKind { field, kind });
-            }
-        };
-        match documents.iter().find_map(Document::flaw) {
-            Some(flaw) => Err(IoError::Invalid(flaw)),
-            None => Ok(documents),
-        }
-    }
-}
-
-/// Why an [`Io`] does not fit a span.
-#[derive(Debug)]
-pub(crate) enum IoError {
-    WrongKind { field: &'static str, kind: SpanKind },
-    Invalid(String),
-}
-
-/// JSON as messages: a string, an object that is a message, or a list of those; whatever
-/// else becomes one message with its JSON text, never an empty one.
-pub(crate) fn messages_from_json(value: Value) -> Vec<Message> {
-    match value {
-        Value::Null => Vec::new(),
-        Value::Array(items) if items.iter().all(is_message) => {
-            items.into_iter().map(message_from_json).collect()
-        }
-        value => vec![message_from_json(value)],
-    }
-}
-
-const MESSAGE_KEYS: [&str; 6] = [
-    "content",
-    "role",
-    "tool_calls",
-    "tool_results",
-    "audio_parts",
-    "image_parts",
-];
-
-fn is_message(value: &Value) -> bool {
-    match value {
-        Value::String(_) => true,
-        Value::Object(map) => {
-            map.get("content").is_some_and(Value::is_string)
-                && map.keys().all(|key| MESSAGE_KEYS.contains(&key.as_str()))
-                && serde_json::from_value::<Message>(value.clone()).is_ok()
-        }
-        _ => false,
-    }
-}
-
-fn message_from_json(value: Value) -> Message {
-    match value {
-        Value::String(text) => text.into(),
-        value if is_message(&value) => serde_json::from_value(value).unwrap_or_default(),
-        value => json_text(&value).into(),
-    }
-}
-
-/// JSON as documents, by the same rules: `text` is what makes an object one.
-fn documents_from_json(value: Value) -> Vec<Document> {
-    let one = |value: Value| match value {
-        Value::String(text) => text.into(),
-        value => serde_json::from_value(value.clone())
-            .unwrap_or_else(|_| Document::new(json_text(&value))),
-    };
-    match value {
-        Value::Null => Vec::new(),
-        Value::Array(items)
-            if items
-                .iter()
-                .all(|item| item.is_string() || item.is_object()) =>
-        {
-            items.into_iter().map(one).collect()
-        }
-        value => vec![one(value)],
-    }
-}
-
-/// A value's JSON, which has more bytes than its text has: escapes, keys' quotes.
-fn json_text(value: &Value) -> String {
-    capture::bound_text(value.to_string())
-}
-
-fn to_json<T: Serialize>(value: &T) -> Value {
-    serde_json::to_value(value).unwrap_or_default()
-}
-
-macro_rules! io_from {
-    ($($ty:ty: |$value:ident| $repr:expr;)*) => {$(
-        impl From<$ty> for Io {
-            fn from($value: $ty) -> Self {
-                Self($repr)
-            }
-        }
-    )*};
-}
-
-io_from! {
-    &str: |text| IoRepr::Text(text.to_owned());
-    String: |text| IoRepr::Text(text);
-    &String: |text| IoRepr::Text(text.clone());
-    Cow<'_, str>: |text| IoRepr::Text(text.into_owned());
-    Message: |message| IoRepr::Messages(vec![message]);
-    Document: |document| IoRepr::Documents(vec![document]);
-    Value: |value| IoRepr::Json(value);
-}
-
-impl<R: Into<String>, C: Into<String>> From<(R, C)> for Io {
-    fn from(message: (R, C)) -> Self {
-        Message::from(message).into()
-    }
-}
-
-/// What can stand in a list that is given as input or output.
-mod item {
-    use super::{Document, Io, IoRepr, Message, Value};
-
-    pub trait Item: Sized {
-        fn list(items: Vec<Self>) -> Io;
+    /// What the agent is made of; `agent` only.
+    pub fn agent(mut self, manifest: AgentManifest) -> Self {
+        self.extra().agent = Some(manifest);
+        self
     }
 
-    macro_rules! item {
-        ($($ty:ty: |$items:ident| $repr:expr;)*) => {$(
-            impl Item for $ty {
-                fn list($items: Vec<Self>) -> Io {
-                    Io($repr)
-                }
-            }
-        )*};
+    /// What the step is meant to achieve, such as the reason that a model gives for calling
+    /// a tool. An empty one is left out.
+    pub fn intent(mut self, intent: impl Into<String>) -> Self {
+        self.extra().intent = Some(intent.into()).filter(|intent| !intent.is_empty());
+        self
     }
 
-    item! {
-        &str: |items| IoRepr::Texts(items.into_iter().map(str::to_owned).collect());
-        String: |items| IoRepr::Texts(items);
-        Message: |items| IoRepr::Messages(items);
-        Document: |items| IoRepr::Documents(items);
-        Value: |items| IoRepr::Json(Value::Array(items));
+    /// Adds a link from another span to this one.
+    pub fn link(mut self, link: SpanLink) -> Self {
+        self.extra().links.push(link);
+        self
     }
 
-    impl<R: Into<String>, C: Into<String>> Item for (R, C) {
-        fn list(items: Vec<Self>) -> Io {
-            Io(IoRepr::Messages(
-                items.into_iter().map(Message::from).collect(),
-            ))
-        }
-    }
-}
-
-impl<T: item::Item> From<Vec<T>> for Io {
-    fn from(items: Vec<T>) -> Self {
-        T::list(items)
-    }
-}
-
-impl<T: item::Item, const N: usize> From<[T; N]> for Io {
-    fn from(items: [T; N]) -> Self {
-        T::list(items.into())
-    }
-}
-
-impl<T: item::Item + Clone> From<&[T]> for Io {
-    fn from(items: &[T]) -> Self {
-        T::list(items.to_vec())
-    }
-}
-
-impl<T: item::Item + Clone> From<&Vec<T>> for Io {
-    fn from(items: &Vec<T>) -> Self {
-        T::list(items.clone())
-    }
-}
-
-/// Why an annotation, or a part of one, was not applied.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AnnotateError {
-    /// No span was given and none is current here.
-    #[error("no span to annotate: none was given and none is current on this thread or task")]
-    NoSpan,
-    /// The span has ended; what it holds is on its way.
-    #[error("span {name:?} has ended: nothing can be added to it")]
-    Ended {
-        /// The span's name.
-        name: String,
-    },
-    /// The kind of this span has no such field. The rest of the annotation was applied.
-    #[error("a span of kind {kind} carries no {field}; the rest of the annotation was applied")]
-    WrongKind {
-        /// What was given.
-        field: &'static str,
-        /// The span's kind.
-        kind: SpanKind,
-    },
-    /// A value that the wire has no place for. The rest of the annotation was applied.
-    #[error("{reason}; the rest of the annotation was applied")]
-    InvalidValue {
-        /// What is wrong, with the name and the value.
-        reason: String,
-    },
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn messages(value: Value) -> Value {
-        serde_json::to_value(messages_from_json(value)).unwrap()
+    /// Renames the span. An empty name, or `None`, changes nothing. The `tracing` span
+    /// beside it keeps its name.
+    pub fn name(mut self, name: impl IntoText) -> Self {
+        self.extra().name = name.into_text().filter(|name| !name.is_empty());
+        self
     }
 
-    #[test]
-    fn json_becomes_messages_and_never_an_empty_one() {
-        assert_eq!(
-            messages(json!("hi")),
-            json!([{"content": "hi", "role": ""}])
-        );
-        assert_eq!(
-            messages(json!({"content": "c", "role": "assistant"})),
-            json!([{"content": "c", "role": "assistant"}])
-        );
-        assert_eq!(
-            messages(json!([{"content": "c1", "role": "user"}, "c2"])),
-            json!([{"content": "c1", "role": "user"}, {"content": "c2", "role": ""}])
-        );
-        assert_eq!(
-            messages(json!({"answer": 42})),
-            json!([{"content": "{\"answer\":42}", "role": ""}])
-        );
-        assert_eq!(
-            messages(json!([1, 2])),
-            json!([{"content": "[1,2]", "role": ""}])
-        );
-        assert_eq!(messages(json!(7)), json!([{"content": "7", "role": ""}]));
+    /// The model's name, once it is known; `llm` and `embedding` only. An empty one, or
+    /// `None`, changes nothing.
+    pub fn model_name(mut self, model_name: impl IntoText) -> Self {
+        self.extra().model_name = model_name.into_text().filter(|name| !name.is_empty());
+        self
     }
 
-    #[test]
-    fn an_annotation_that_is_too_large_is_cut_once() {
-        let text = "x".repeat(5_000_007);
-        let cut = "x".repeat(5_000_000) + "…[7 bytes cut]";
-        let content = |io: Io, kind| io.into_content(kind, Side::Input).unwrap().unwrap();
-        let given = || {
-            [
-                Io::from(text.as_str()),
-                Io::from(Value::from(text.as_str())),
-                capture::as_given(&text),
-            ]
-        };
-        for io in given() {
-            assert!(matches!(content(io, SpanKind::Task), Content::Text(text) if text == cut));
-        }
-        for io in given() {
-            let content = content(io, SpanKind::Llm);
-            assert!(matches!(content, Content::Messages(m) if m[0].content == cut));
-        }
-        for io in given() {
-            let content = content(io, SpanKind::Embedding);
-            assert!(matches!(content, Content::Documents(d) if d[0].text == cut));
-        }
-        let list = Io::from(vec![text.as_str(), "more"]);
-        let Content::Json(list) = content(list, SpanKind::Task) else {
-            unreachable!("texts are JSON")
-        };
-        assert_eq!(list, json!([cut, "…[rest cut]"]));
+    /// Who runs the model, once that is known; `llm` and `embedding` only. An empty one, or
+    /// `None`, changes nothing.
+    pub fn model_provider(mut self, model_provider: impl IntoText) -> Self {
+        let provider = model_provider.into_text();
+        self.extra().model_provider = provider.filter(|name| !name.is_empty());
+        self
     }
 
-    #[test]
-    fn json_that_becomes_longer_as_text_is_cut_as_text() {
-        let value = json!({"k": "\u{1}".repeat(1_000_000)});
-        let Content::Messages(messages) = Io::from(value)
-            .into_content(SpanKind::Llm, Side::Input)
-            .unwrap()
-            .unwrap()
-        else {
-            unreachable!("an llm span has messages")
-        };
-        assert!(messages[0].content.ends_with("…[1000008 bytes cut]"));
-    }
-
-    #[test]
-    fn documents_are_refused_where_messages_belong() {
-        let error = Io::from(Document::new("d"))
-            .into_content(SpanKind::Llm, Side::Input)
-            .unwrap_err();
-        assert!(matches!(
-            error,
-            IoError::WrongKind {
-                field: "input documents",
-                kind: SpanKind::Llm
-            }
-        ));
-    }
-
-    #[test]
-    fn an_empty_list_writes_nothing() {
-        let empty = Io::from(Vec::<Message>::new());
-        let content = empty.into_content(SpanKind::Llm, Side::Input).unwrap();
-        assert!(content.is_none());
+    fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
     }
 }

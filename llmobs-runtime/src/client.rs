@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::annotation::{AnnotateError, Annotation};
 use crate::config::{Config, ConfigError, Settings};
-use crate::context::{self, Attached, Context, Entry, FutureExt, InContext};
+use crate::context::{self, Context, FutureExt, InContext};
 use crate::evaluation::{Evaluation, EvaluationError, EvaluationTarget};
 use crate::event::EvaluationEvent;
 use crate::id::SpanContext;
@@ -294,10 +294,9 @@ impl Drop for ClientInner {
 
 impl LlmObs {
     /// Runs `f` with this client in place of the global one. No span is current at its
-    /// start: a trace belongs to one client.
+    /// start, and no annotation context is in force: a trace belongs to one client.
     pub fn scope<R>(&self, f: impl FnOnce() -> R) -> R {
-        let _attached = Attached::entry(Entry::Client(Arc::clone(&self.inner)));
-        f()
+        Context::of_client(Arc::clone(&self.inner)).in_scope(f)
     }
 
     /// The same for a future, at each of its polls.

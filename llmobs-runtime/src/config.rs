@@ -7,6 +7,7 @@
 mod check;
 mod env;
 mod error;
+mod rules;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::export::memory::Memory;
+use crate::sampling::SamplingRule;
 use env::Vars;
 pub use error::{ConfigError, ConfigWarning};
 pub(crate) use settings::{AgentAddress, Origin, Settings};
@@ -69,6 +71,7 @@ pub struct Config {
     agent_url: Option<Result<Origin, ConfigError>>,
     override_origin: Option<Result<Origin, ConfigError>>,
     sample_rate: Option<f64>,
+    sampling_rules: Vec<SamplingRule>,
     capture: Option<Capture>,
     dir: Option<PathBuf>,
     spool: Option<bool>,
@@ -332,6 +335,17 @@ impl Config {
     /// and 1 is used.
     pub fn sample_rate(mut self, rate: f64) -> Config {
         self.sample_rate = Some(rate);
+        self
+    }
+
+    /// Adds a rate for the traces whose root carries some tags: `DD_LLMOBS_SAMPLING_RULES` as
+    /// `[{"tags": {"env": "prod*"}, "sample_rate": 0.5}]`, default none.
+    ///
+    /// The first rule that fits decides, else [`sample_rate`](Config::sample_rate). Rules from
+    /// code take the place of those of the variable. A rate out of range, or an empty key, is an
+    /// error when llmobs is enabled; in the variable it is a warning, and that rule is left out.
+    pub fn sampling_rule(mut self, rule: SamplingRule) -> Config {
+        self.sampling_rules.push(rule);
         self
     }
 

@@ -1,27 +1,28 @@
 //! The current span: a stack for each thread, swapped in and out at every poll of a
 //! wrapped future. Ours alone; a `tracing` filter cannot take it away.
 
+mod future;
+
 use std::cell::RefCell;
 use std::fmt;
-use std::future::Future;
 use std::marker::PhantomData;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
 
-use pin_project_lite::pin_project;
+pub use future::{FutureExt, InAnnotationContext, InContext, InSpan};
 
+use crate::annotation::{AnnotationContext, Annotations};
 use crate::client::{self, ClientInner};
 use crate::id::SpanContext;
+use crate::remote::Remote;
 use crate::span::{Span, SpanInner};
 
 /// One thing that was made current and not yet undone.
 pub(crate) enum Entry {
     Span(Arc<SpanInner>),
-    /// Another client, with no span current in it.
-    Client(Arc<ClientInner>),
-    /// No span, whatever lies below.
-    Root,
+    /// All that is current, in place of what lies below.
+    Context(Context),
+    /// Annotations for spans that start above it.
+    Annotations(AnnotationContext),
 }
 
 /// Names an entry on its thread's stack.
@@ -31,13 +32,15 @@ pub(crate) struct Token(u64);
 struct Stack {
     entries: Vec<(Token, Entry)>,
     next: u64,
+    /// How many of the entries carry annotations: with none, they are not looked for.
+    annotated: usize,
     /// The global client as this thread last saw it, so that a span takes no lock.
     global: Option<(u64, Arc<ClientInner>)>,
 }
 
 thread_local! {
     static STACK: RefCell<Stack> = const {
-        RefCell::new(Stack { entries: Vec::new(), next: 0, global: None })
+        RefCell::new(Stack { entries: Vec::new(), next: 0, annotated: 0, global: None })
     };
 }
 
@@ -45,6 +48,9 @@ thread_local! {
 pub(crate) struct Origin {
     pub(crate) client: Arc<ClientInner>,
     pub(crate) parent: Option<Arc<SpanInner>>,
+    /// What another process said, where no span of this one is the parent.
+    pub(crate) remote: Option<Arc<Remote>>,
+    pub(crate) annotations: Option<Annotations>,
 }
 
 /// Runs `f` on this thread's stack; `None` while the thread is being torn down.
@@ -61,27 +67,32 @@ pub(crate) fn origin() -> Option<Origin> {
         return None;
     }
     let (origin, stale) = with_stack(|stack| {
-        let parent = stack.current().cloned();
+        let current = stack.current();
+        let parent = current.and_then(Entry::span).cloned();
+        let remote = current.and_then(Entry::remote).cloned();
+        let annotations = stack.annotations();
+        let at = |client| Origin {
+            client,
+            parent,
+            remote,
+            annotations,
+        };
         let scoped = stack
             .entries
             .iter()
             .rev()
-            .find_map(|(_, entry)| match entry {
-                Entry::Span(span) => Some(&span.client),
-                Entry::Client(client) => Some(client),
-                Entry::Root => None,
-            });
+            .find_map(|(_, entry)| entry.client());
         match scoped {
             Some(client) if client.is_open() => {
                 let client = Arc::clone(client);
-                return (Some(Origin { client, parent }), None);
+                return (Some(at(client)), None);
             }
             // What was scoped to a client that takes nothing is for no other one.
             Some(client) if !client.is_global() => return (None, None),
             _ => {}
         }
         let (client, stale) = stack.global();
-        (client.map(|client| Origin { client, parent }), stale)
+        (client.map(at), stale)
     })?;
     // A client's last handle may go here: not under the borrow.
     drop(stale);
@@ -94,12 +105,12 @@ pub(crate) fn current_client() -> Option<Arc<ClientInner>> {
 }
 
 pub(crate) fn current_span() -> Option<Arc<SpanInner>> {
-    with_stack(|stack| stack.current().cloned()).flatten()
+    with_stack(|stack| stack.current()?.span().cloned()).flatten()
 }
 
 /// The identity of the current span, without touching its reference count.
 pub(crate) fn current_context() -> Option<SpanContext> {
-    with_stack(|stack| Some(stack.current()?.context())).flatten()
+    with_stack(|stack| Some(stack.current()?.span()?.context())).flatten()
 }
 
 pub(crate) fn push(entry: Entry) -> Option<Token> {
@@ -113,24 +124,84 @@ pub(crate) fn pop(token: Token) -> Option<Entry> {
             .entries
             .iter()
             .rposition(|(other, _)| *other == token)?;
-        Some(stack.entries.remove(at).1)
+        let (_, entry) = stack.entries.remove(at);
+        stack.annotated -= usize::from(entry.is_annotated());
+        Some(entry)
     })
     .flatten()
+}
+
+impl Entry {
+    fn client(&self) -> Option<&Arc<ClientInner>> {
+        match self {
+            Self::Span(span) => Some(&span.client),
+            Self::Context(context) => context.client(),
+            Self::Annotations(_) => None,
+        }
+    }
+
+    fn span(&self) -> Option<&Arc<SpanInner>> {
+        match self {
+            Self::Span(span) => Some(span),
+            Self::Context(context) => context.span.as_ref(),
+            Self::Annotations(_) => None,
+        }
+    }
+
+    fn remote(&self) -> Option<&Arc<Remote>> {
+        match self {
+            Self::Context(context) => context.remote.as_ref(),
+            _ => None,
+        }
+    }
+
+    fn is_annotated(&self) -> bool {
+        match self {
+            Self::Annotations(_) => true,
+            Self::Context(context) => context.annotations.is_some(),
+            Self::Span(_) => false,
+        }
+    }
 }
 
 impl Stack {
     fn push(&mut self, entry: Entry) -> Token {
         let token = Token(self.next);
         self.next += 1;
+        self.annotated += usize::from(entry.is_annotated());
         self.entries.push((token, entry));
         token
     }
 
-    fn current(&self) -> Option<&Arc<SpanInner>> {
-        match self.entries.last() {
-            Some((_, Entry::Span(span))) => Some(span),
-            _ => None,
+    /// The entry that says which span is current.
+    fn current(&self) -> Option<&Entry> {
+        let mut entries = self.entries.iter().rev().map(|(_, entry)| entry);
+        entries.find(|entry| !matches!(entry, Entry::Annotations(_)))
+    }
+
+    /// The annotation contexts in force, the outermost first. An attached context has its
+    /// own in place of those below it.
+    fn annotations(&self) -> Option<Annotations> {
+        if self.annotated == 0 {
+            return None;
         }
+        let mut inner = Vec::new();
+        let mut outer = None;
+        for (_, entry) in self.entries.iter().rev() {
+            match entry {
+                Entry::Annotations(context) => inner.push(context.clone()),
+                Entry::Context(context) => {
+                    outer.clone_from(&context.annotations);
+                    break;
+                }
+                Entry::Span(_) => {}
+            }
+        }
+        if inner.is_empty() {
+            return outer;
+        }
+        let outer = outer.iter().flat_map(|outer| outer.iter());
+        Some(outer.chain(inner.iter().rev()).cloned().collect())
     }
 
     /// The global client, and what was cached before if that has changed.
@@ -276,7 +347,10 @@ impl Drop for Attached {
 #[derive(Clone, Default)]
 pub struct Context {
     span: Option<Arc<SpanInner>>,
+    /// Only where there is no span, which has one.
     client: Option<Arc<ClientInner>>,
+    remote: Option<Arc<Remote>>,
+    annotations: Option<Annotations>,
 }
 
 impl Context {
@@ -285,28 +359,48 @@ impl Context {
         let Some(origin) = origin() else {
             return Self::default();
         };
+        let client = Some(origin.client).filter(|_| origin.parent.is_none());
         Self {
             span: origin.parent,
-            client: Some(origin.client),
+            client,
+            remote: origin.remote,
+            annotations: origin.annotations,
         }
     }
 
-    /// No span: what is started under it is the root of its own trace.
+    /// No span and no annotations: what is started under it is the root of its own trace.
     pub fn root() -> Self {
         Self::default()
     }
 
     pub(crate) fn of_client(client: Arc<ClientInner>) -> Self {
         Self {
-            span: None,
             client: Some(client),
+            ..Self::default()
         }
+    }
+
+    /// What another process said of the trace.
+    pub(crate) fn of_remote(remote: Remote) -> Self {
+        Self {
+            remote: Some(Arc::new(remote)),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn remote(&self) -> Option<&Arc<Remote>> {
+        self.remote.as_ref()
+    }
+
+    fn client(&self) -> Option<&Arc<ClientInner>> {
+        let of_span = || self.span.as_ref().map(|span| &span.client);
+        self.client.as_ref().or_else(of_span)
     }
 
     /// Makes this the current context of the thread until the guard is dropped.
     pub fn attach(&self) -> ContextGuard {
         ContextGuard {
-            _attached: Attached::entry(self.entry()),
+            _attached: Attached::entry(Entry::Context(self.clone())),
         }
     }
 
@@ -316,16 +410,12 @@ impl Context {
         f()
     }
 
-    /// The identity of the span that is current in it.
+    /// The identity of the span that is current in it, which may be one of another process.
     pub fn span_context(&self) -> Option<SpanContext> {
-        Some(self.span.as_ref()?.context())
-    }
-
-    fn entry(&self) -> Entry {
-        match (&self.span, &self.client) {
-            (Some(span), _) => Entry::Span(Arc::clone(span)),
-            (None, Some(client)) => Entry::Client(Arc::clone(client)),
-            (None, None) => Entry::Root,
+        match (&self.span, &self.remote) {
+            (Some(span), _) => Some(span.context()),
+            (None, Some(remote)) => remote.context(),
+            (None, None) => None,
         }
     }
 }
@@ -334,14 +424,16 @@ impl From<&Span> for Context {
     fn from(span: &Span) -> Self {
         Self {
             span: span.inner().cloned(),
-            client: None,
+            ..Self::default()
         }
     }
 }
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Context").field(&self.span).finish()
+        f.debug_struct("Context")
+            .field("span", &self.span_context())
+            .finish_non_exhaustive()
     }
 }
 
@@ -355,118 +447,5 @@ pub struct ContextGuard {
 impl fmt::Debug for ContextGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ContextGuard")
-    }
-}
-
-/// Ways to run a future under a span or a context.
-pub trait FutureExt: Future + Sized {
-    /// Makes `span` current during each poll. A handle is held until the future ends or
-    /// is dropped.
-    fn in_span(self, span: &Span) -> InSpan<Self> {
-        InSpan {
-            future: Some(self),
-            span: span.clone(),
-        }
-    }
-
-    /// Makes what is current now current during each poll: for a future that is spawned.
-    fn in_current_context(self) -> InContext<Self> {
-        self.in_context(Context::current())
-    }
-
-    /// Makes `context` current during each poll.
-    fn in_context(self, context: Context) -> InContext<Self> {
-        InContext {
-            future: Some(self),
-            context,
-        }
-    }
-}
-
-impl<F: Future> FutureExt for F {}
-
-pin_project! {
-    /// A future that runs under a span: [`FutureExt::in_span`].
-    #[must_use = "futures do nothing unless polled"]
-    pub struct InSpan<F> {
-        #[pin]
-        future: Option<F>,
-        span: Span,
-    }
-
-    impl<F> PinnedDrop for InSpan<F> {
-        fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            let _in = Attached::span(this.span);
-            this.future.set(None);
-        }
-    }
-}
-
-pin_project! {
-    /// A future that runs under a context: [`FutureExt::in_current_context`].
-    #[must_use = "futures do nothing unless polled"]
-    pub struct InContext<F> {
-        #[pin]
-        future: Option<F>,
-        context: Context,
-    }
-
-    impl<F> PinnedDrop for InContext<F> {
-        fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            let _in = this.context.attach();
-            this.future.set(None);
-        }
-    }
-}
-
-impl<F: Future> Future for InSpan<F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let Some(future) = this.future.as_mut().as_pin_mut() else {
-            return Poll::Pending;
-        };
-        let output = {
-            let _in = Attached::span(this.span);
-            std::task::ready!(future.poll(task))
-        };
-        {
-            let _in = Attached::span(this.span);
-            this.future.set(None);
-        }
-        *this.span = Span::idle();
-        Poll::Ready(output)
-    }
-}
-
-impl<F: Future> Future for InContext<F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let _in = this.context.attach();
-        match this.future.as_mut().as_pin_mut() {
-            Some(future) => future.poll(task),
-            None => Poll::Pending,
-        }
-    }
-}
-
-impl<F> fmt::Debug for InSpan<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("InSpan")
-            .field(&self.span)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<F> fmt::Debug for InContext<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("InContext")
-            .field(&self.context)
-            .finish_non_exhaustive()
     }
 }

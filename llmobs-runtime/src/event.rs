@@ -12,8 +12,11 @@ use crate::evaluation::{Assessment, CheckedValue, EvaluationScope};
 use crate::failure::SpanError;
 use crate::id::SpanContext;
 use crate::kind::SpanKind;
+use crate::link::SpanLink;
 use crate::message::Message;
 use crate::number::Number;
+use crate::prompt::PromptEvent;
+use crate::tool::ToolDefinition;
 
 /// This library's version, which is sent where Datadog's SDKs send theirs.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -43,6 +46,8 @@ pub(crate) struct SpanEvent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) session_id: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) span_links: Vec<SpanLink>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) collection_errors: Vec<String>,
 }
 
@@ -69,6 +74,18 @@ pub(crate) struct Meta {
     pub(crate) error: Option<SpanError>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) agent_attribution: Option<AgentAttribution>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tool_definitions: Vec<ToolDefinition>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tool: Option<ToolInfo>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) intent: Option<String>,
+}
+
+/// Of a `tool` span: the version by which the model knows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ToolInfo {
+    pub(crate) version: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -91,6 +108,8 @@ pub(crate) struct IoFields {
     pub(crate) messages: Vec<Message>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) documents: Vec<Document>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) prompt: Option<PromptEvent>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -106,7 +125,10 @@ pub(crate) struct Internal {
 
 impl IoFields {
     fn is_empty(&self) -> bool {
-        self.value.is_none() && self.messages.is_empty() && self.documents.is_empty()
+        self.value.is_none()
+            && self.messages.is_empty()
+            && self.documents.is_empty()
+            && self.prompt.is_none()
     }
 
     pub(crate) fn dropped() -> Self {
@@ -149,6 +171,9 @@ impl Meta {
             model_provider: None,
             error: None,
             agent_attribution: None,
+            tool_definitions: Vec::new(),
+            tool: None,
+            intent: None,
         }
     }
 
@@ -174,12 +199,18 @@ const DEEPEST: usize = 12;
 const METADATA_DEPTH: usize = 2;
 /// The depth of `arguments` in `meta.input.messages[…].tool_calls[…]`.
 const ARGUMENTS_DEPTH: usize = 6;
+/// The depth of `schema` in `meta.tool_definitions[…]`.
+const SCHEMA_DEPTH: usize = 3;
 
 impl Meta {
     /// Makes text of what is too deep, wherever a user's JSON stands.
     pub(crate) fn flatten(&mut self) {
         for value in self.metadata.values_mut() {
             flatten(value, METADATA_DEPTH);
+        }
+        let schemas = self.tool_definitions.iter_mut();
+        for schema in schemas.filter_map(|tool| tool.schema.as_mut()) {
+            flatten(schema, SCHEMA_DEPTH);
         }
         let messages = [&mut self.input, &mut self.output].map(|side| side.messages.iter_mut());
         for message in messages.into_iter().flatten() {

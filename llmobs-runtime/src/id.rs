@@ -3,49 +3,63 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// A trace id of ours: 32 bits of Unix seconds, 32 zero bits, 64 random bits, printed
-/// as 32 lower-case hex digits (golden 01).
+/// A trace id of 128 bits. Ours are 32 bits of Unix seconds, 32 zero bits, 64 random bits,
+/// printed as 32 lower-case hex digits (golden 01).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct TraceId {
-    seconds: u32,
-    random: u64,
-}
+pub(crate) struct TraceId(pub(crate) u128);
 
 impl TraceId {
     pub(crate) fn new(seconds: u32) -> Self {
-        Self {
-            seconds,
-            random: random(),
-        }
+        Self(u128::from(seconds) << 96 | u128::from(random()))
     }
 
     /// The half that sampling looks at.
+    #[allow(clippy::cast_possible_truncation, reason = "the lower half is meant")]
     pub(crate) fn low(self) -> u64 {
-        self.random
+        self.0 as u64
     }
 
-    fn parse(text: &str) -> Option<Self> {
-        let hex = |range| u64::from_str_radix(text.get(range)?, 16).ok();
+    /// Reads the one spelling that `Display` gives.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let plain = text.len() == 32
             && text
                 .bytes()
                 .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        if !plain || text.get(8..16)? != "00000000" {
+        if !plain {
             return None;
         }
-        Some(Self {
-            seconds: u32::try_from(hex(0..8)?).ok()?,
-            random: hex(16..32)?,
-        })
+        u128::from_str_radix(text, 16).ok().map(Self)
+    }
+
+    /// The spelling of an APM trace id: a decimal number where 64 bits hold it (as in ddtrace).
+    pub(crate) fn apm_text(self) -> String {
+        u64::try_from(self.0).map_or_else(|_| self.to_string(), |low| low.to_string())
     }
 }
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08x}00000000{:016x}", self.seconds, self.random)
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// The id of an LLM Observability trace: a number, or what another process said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LlmTraceId {
+    Number(TraceId),
+    Text(Arc<str>),
+}
+
+impl fmt::Display for LlmTraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(id) => id.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
     }
 }
 
@@ -116,8 +130,17 @@ impl SpanContext {
         }))
     }
 
-    pub(crate) fn ours(trace: TraceId, span: u64) -> Self {
-        Self(Repr::Ours { trace, span })
+    pub(crate) fn ours(trace: &LlmTraceId, span: u64) -> Self {
+        Self(match trace {
+            LlmTraceId::Number(trace) => Repr::Ours {
+                trace: *trace,
+                span,
+            },
+            LlmTraceId::Text(trace) => Repr::Foreign {
+                trace: (**trace).into(),
+                span: span.to_string().into(),
+            },
+        })
     }
 
     /// The span's id: a decimal number for spans of this library.
@@ -208,17 +231,14 @@ mod tests {
 
     #[test]
     fn a_trace_id_is_32_hex_digits_with_the_seconds_first() {
-        let id = TraceId {
-            seconds: 0x6b02_9035,
-            random: 0x5af1_d082_4f64_ccff,
-        };
+        let id = TraceId(0x6b02_9035_0000_0000_5af1_d082_4f64_ccff);
         assert_eq!(id.to_string(), "6b029035000000005af1d0824f64ccff");
         assert_eq!(TraceId::parse(&id.to_string()), Some(id));
     }
 
     #[test]
     fn a_context_survives_text_and_json() {
-        let ours = SpanContext::ours(TraceId::new(7), random());
+        let ours = SpanContext::ours(&LlmTraceId::Number(TraceId::new(7)), random());
         assert_eq!(ours.to_string().parse(), Ok(ours.clone()));
         let json = serde_json::to_string(&ours).unwrap();
         assert_eq!(serde_json::from_str::<SpanContext>(&json).unwrap(), ours);

@@ -13,6 +13,7 @@
 
 #[doc(hidden)]
 pub mod __private;
+mod agent;
 mod annotation;
 mod builder;
 mod capture;
@@ -29,13 +30,19 @@ mod export;
 mod failure;
 mod id;
 mod kind;
+mod link;
 mod message;
 mod number;
 mod offline;
+mod prompt;
+mod remote;
 mod report;
+mod sampling;
 mod span;
 mod stats;
+mod tags;
 mod text;
+mod tool;
 mod usage;
 mod visible;
 mod weight;
@@ -45,14 +52,17 @@ mod worker;
 #[path = "idle.rs"]
 mod worker;
 
-pub use annotation::{AnnotateError, Annotation, Io};
+pub use agent::AgentManifest;
+pub use annotation::{AnnotateError, Annotation, AnnotationContext, AnnotationGuard, Io};
 pub use builder::{SpanBuilder, kinds};
 pub use client::{
     FlushError, FlushReport, Guard, LlmObs, annotate, enable, export_span, flush, flush_async,
     is_enabled, shutdown, stats, submit_evaluation,
 };
 pub use config::{Capture, Config, ConfigError, ConfigWarning, Destination};
-pub use context::{Context, ContextGuard, FutureExt, InContext, InSpan, SpanGuard};
+pub use context::{
+    Context, ContextGuard, FutureExt, InAnnotationContext, InContext, InSpan, SpanGuard,
+};
 pub use document::Document;
 pub use evaluation::{
     Assessment, Evaluation, EvaluationError, EvaluationScope, EvaluationTarget, EvaluationValue,
@@ -60,10 +70,14 @@ pub use evaluation::{
 pub use export::memory::Memory;
 pub use id::{SpanContext, SpanContextError};
 pub use kind::SpanKind;
+pub use link::{LinkEnd, SpanLink};
 pub use message::{MediaPart, Message, ToolCall, ToolResult};
 pub use number::Number;
 pub use offline::{EnvelopeError, EvaluationsClient, RejectionCode, RowResult, Submission};
+pub use prompt::Prompt;
+pub use sampling::SamplingRule;
 pub use span::{Ended, Span};
 pub use stats::{Counts, DestinationStats, DropReason, EventKind, Stats};
 pub use text::IntoText;
+pub use tool::ToolDefinition;
 pub use usage::TokenUsage;

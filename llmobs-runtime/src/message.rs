@@ -58,6 +58,12 @@ impl Message {
         Self::new("assistant", content)
     }
 
+    /// A message of the role `reasoning`: what a model thought before it answered. It stands
+    /// before the answer, as a message of its own (as Datadog's integrations send it).
+    pub fn reasoning(content: impl Into<String>) -> Self {
+        Self::new("reasoning", content)
+    }
+
     /// A message of the role `tool`.
     pub fn tool(content: impl Into<String>) -> Self {
         Self::new("tool", content)

@@ -3,27 +3,32 @@
 //! One allocation holds a span from its start to its encoding. What children inherit is
 //! fixed at the start and stands outside the lock; what annotations add stands inside it.
 
+mod annotate;
+mod extra;
+mod start;
+mod trace;
+
 use std::error::Error;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use serde_json::{Map, Value};
 
-use crate::annotation::{AnnotateError, Annotation, Content, Io, IoError, Side};
-use crate::capture;
+use crate::annotation::{AnnotateError, Annotation, Content};
 use crate::client::ClientInner;
-use crate::clock;
 use crate::context::{self, Origin, SpanGuard};
 use crate::failure::SpanError;
-use crate::id::{self, SpanContext, TraceId};
+use crate::id::SpanContext;
 use crate::kind::SpanKind;
 use crate::number::Number;
-use crate::report;
 use crate::text::Text;
-use crate::visible;
 use crate::weight;
+
+pub(crate) use extra::SpanExtra;
+pub(crate) use start::Start;
+use trace::{TraceIds, TraceState};
 
 /// A handle on a span: cheap to clone, usable from any thread.
 ///
@@ -52,31 +57,29 @@ pub struct Span {
 pub(crate) struct SpanInner {
     pub(crate) client: Arc<ClientInner>,
     pub(crate) kind: SpanKind,
-    pub(crate) name: Text,
+    /// The name that it started with.
+    name: Text,
     pub(crate) span_id: u64,
     pub(crate) trace: TraceIds,
     pub(crate) parent: Option<Arc<SpanInner>>,
-    /// The first span of the trace; `None` is this one.
+    /// The first span of the trace in this process; `None` is this one.
     root: Option<Arc<SpanInner>>,
-    /// On the root: the first session that any span of the trace was given (as in ddtrace).
-    trace_session: OnceLock<Arc<str>>,
-    /// The nearest agent above, resolved at the start; an agent is not its own.
-    pub(crate) agent: Option<Arc<SpanInner>>,
+    /// What the whole trace shares; of the root alone is it looked at.
+    state: TraceState,
+    /// The nearest agent above in this process, resolved at the start; an agent is not its
+    /// own.
+    agent: Option<Arc<SpanInner>>,
     /// Explicit or inherited; `None` is the client's.
-    pub(crate) ml_app: Option<Arc<str>>,
+    ml_app: Option<Arc<str>>,
     pub(crate) start: Instant,
     pub(crate) decorated: bool,
     has_tracing: bool,
     panicking_at_start: bool,
     handles: AtomicUsize,
+    /// What children look for: bits of [`extra`], so that they take the lock only where
+    /// there is something.
+    carries: AtomicU8,
     data: Mutex<SpanData>,
-}
-
-/// The ids that a whole trace shares.
-#[derive(Clone, Copy)]
-pub(crate) struct TraceIds {
-    pub(crate) llmobs: TraceId,
-    pub(crate) apm: TraceId,
 }
 
 /// What can be added until the end.
@@ -93,48 +96,8 @@ pub(crate) struct SpanData {
     pub(crate) session: Option<Arc<str>>,
     pub(crate) error: Option<SpanError>,
     pub(crate) end: Option<Instant>,
+    pub(crate) extra: Option<Box<SpanExtra>>,
     tracing: Option<tracing::Span>,
-}
-
-/// What a span starts with.
-pub(crate) struct Start {
-    pub(crate) kind: SpanKind,
-    pub(crate) name: Option<Text>,
-    pub(crate) model_name: Option<Text>,
-    pub(crate) model_provider: Option<Text>,
-    pub(crate) session_id: Option<Text>,
-    pub(crate) ml_app: Option<Text>,
-    pub(crate) agent_service: Option<Text>,
-    pub(crate) agent_version: Option<Text>,
-    pub(crate) tags: Vec<(Text, Text)>,
-    pub(crate) metadata: Map<String, Value>,
-    /// What an attribute captures or is told; later annotations replace it.
-    pub(crate) input: Option<Content>,
-    /// By an attribute: the tag `decorator:1`.
-    pub(crate) decorated: bool,
-}
-
-impl Start {
-    pub(crate) fn new(kind: SpanKind) -> Self {
-        Self {
-            kind,
-            name: None,
-            model_name: None,
-            model_provider: None,
-            session_id: None,
-            ml_app: None,
-            agent_service: None,
-            agent_version: None,
-            tags: Vec::new(),
-            metadata: Map::new(),
-            input: None,
-            decorated: false,
-        }
-    }
-}
-
-fn filled(text: Option<Text>) -> Option<Text> {
-    text.filter(|text| !text.is_empty())
 }
 
 impl Span {
@@ -288,75 +251,6 @@ impl fmt::Debug for Span {
 }
 
 impl SpanInner {
-    fn start(mut start: Start, origin: Origin) -> Self {
-        let now = Instant::now();
-        let Origin { client, parent } = origin;
-        let trace = match &parent {
-            Some(parent) => parent.trace,
-            None => TraceIds::new(clock::unix_seconds(now)),
-        };
-        let agent = parent.as_ref().and_then(|parent| match parent.kind {
-            SpanKind::Agent => Some(Arc::clone(parent)),
-            _ => parent.agent.clone(),
-        });
-        let ml_app = filled(start.agent_service.take())
-            .or_else(|| filled(start.ml_app.take()))
-            .map(Arc::from)
-            .or_else(|| parent.as_ref()?.ml_app.clone());
-        let root = parent
-            .as_ref()
-            .map(|parent| Arc::clone(parent.root.as_ref().unwrap_or(parent)));
-        let explicit = filled(start.session_id.take()).map(Arc::from);
-        let trace_session = OnceLock::new();
-        if let Some(session) = &explicit {
-            let first = root
-                .as_ref()
-                .map_or(&trace_session, |root| &root.trace_session);
-            first.get_or_init(|| Arc::clone(session));
-        }
-        let session = explicit
-            .or_else(|| parent.as_ref()?.lock().session.clone())
-            .or_else(|| root.as_ref()?.trace_session.get().cloned());
-        let name = filled(start.name).unwrap_or(Text::Borrowed(start.kind.as_str()));
-        let span_id = id::random();
-        let tracing = visible::open(
-            &client,
-            start.kind,
-            &name,
-            &trace.llmobs,
-            span_id,
-            [start.model_name.as_deref(), start.model_provider.as_deref()],
-        );
-        Self {
-            client,
-            kind: start.kind,
-            name,
-            span_id,
-            trace,
-            parent,
-            root,
-            trace_session,
-            agent,
-            ml_app,
-            start: now,
-            decorated: start.decorated,
-            has_tracing: tracing.is_some(),
-            panicking_at_start: std::thread::panicking(),
-            handles: AtomicUsize::new(1),
-            data: Mutex::new(SpanData {
-                model_name: filled(start.model_name),
-                model_provider: filled(start.model_provider),
-                agent_version: filled(start.agent_version),
-                metadata: capture::bound_map(start.metadata),
-                input: start.input,
-                tags: start.tags,
-                session,
-                tracing,
-                ..SpanData::default()
-            }),
-        }
-    }
-
     /// No code of a user runs under this lock, so it cannot be poisoned; if it is, the
     /// data is whole all the same.
     pub(crate) fn lock(&self) -> MutexGuard<'_, SpanData> {
@@ -364,7 +258,19 @@ impl SpanInner {
     }
 
     pub(crate) fn context(&self) -> SpanContext {
-        SpanContext::ours(self.trace.llmobs, self.span_id)
+        SpanContext::ours(&self.trace.llmobs, self.span_id)
+    }
+
+    /// The application: explicit, inherited, or the client's.
+    pub(crate) fn ml_app(&self) -> &str {
+        self.ml_app
+            .as_deref()
+            .unwrap_or(&self.client.settings.ml_app)
+    }
+
+    /// The name that it has now.
+    pub(crate) fn current_name(&self) -> Text {
+        self.lock().name(self).clone()
     }
 
     /// The tracing span beside this one, to be entered.
@@ -376,25 +282,21 @@ impl SpanInner {
         }
     }
 
-    /// Notes `session` as the trace's default if it is the first, and gives it back.
-    fn first_session(&self, session: Arc<str>) -> Arc<str> {
-        let root = self.root.as_deref().unwrap_or(self);
-        root.trace_session.get_or_init(|| Arc::clone(&session));
-        session
-    }
-
     fn end(this: &Arc<Self>, error: Option<SpanError>) -> Result<(), Ended> {
         let now = Instant::now();
+        let inherited = this.inherited();
+        this.decide();
         let (tracing, weight) = {
             let mut data = this.lock();
             if data.end.is_some() {
-                return Err(Ended {
-                    name: this.name.to_string(),
-                });
+                return Err(this.ended());
             }
             data.end = Some(now);
             if let Some(error) = error {
                 data.error.get_or_insert(error);
+            }
+            if let Some(inherited) = inherited {
+                data.extra().inherit(inherited);
             }
             (
                 data.tracing.take(),
@@ -407,92 +309,11 @@ impl SpanInner {
         Ok(())
     }
 
-    pub(crate) fn annotate(&self, annotation: Annotation) -> Result<(), AnnotateError> {
-        let result = self.apply(annotation);
-        if result.is_err() {
-            self.client.front.rejected();
+    fn ended(&self) -> Ended {
+        Ended {
+            name: self.name.to_string(),
         }
-        result
     }
-
-    fn apply(&self, annotation: Annotation) -> Result<(), AnnotateError> {
-        let mut failure = None;
-        let mut fail = |error: AnnotateError| {
-            failure.get_or_insert(error);
-        };
-        let mut io = |io: Option<Io>, side| match io?.into_content(self.kind, side) {
-            Ok(content) => content,
-            Err(IoError::WrongKind { field, kind }) => {
-                fail(AnnotateError::WrongKind { field, kind });
-                None
-            }
-            Err(IoError::Invalid(reason)) => {
-                fail(AnnotateError::InvalidValue { reason });
-                None
-            }
-        };
-        let input = io(annotation.input, Side::Input);
-        let output = io(annotation.output, Side::Output);
-        let metadata = capture::bound_map(annotation.metadata);
-        // What is wrong with one goes to a subscriber, which may do anything: not under our lock.
-        let mut checked = |(key, number)| match metric(key, number) {
-            Ok(metric) => Some(metric),
-            Err(error) => {
-                failure.get_or_insert(error);
-                None
-            }
-        };
-        let metrics = annotation.metrics.into_iter();
-        let metrics: Vec<(String, Number)> = metrics.filter_map(&mut checked).collect();
-
-        let mut data = self.lock();
-        if data.end.is_some() {
-            return Err(AnnotateError::Ended {
-                name: self.name.to_string(),
-            });
-        }
-        data.metadata.extend(metadata);
-        for (key, number) in metrics {
-            set(&mut data.metrics, key, number);
-        }
-        for (key, value) in annotation.tags {
-            if key == "session_id" && !value.is_empty() {
-                data.session = Some(self.first_session(Arc::from(&*value)));
-            }
-            set(&mut data.tags, key, value);
-        }
-        if input.is_some() {
-            data.input = input;
-        }
-        if output.is_some() {
-            data.output = output;
-        }
-        drop(data);
-        failure.map_or(Ok(()), Err)
-    }
-}
-
-/// Sets `key`, in place where it is there already.
-fn set<K: PartialEq, V>(pairs: &mut Vec<(K, V)>, key: K, value: V) {
-    match pairs.iter_mut().find(|(other, _)| *other == key) {
-        Some(pair) => pair.1 = value,
-        None => pairs.push((key, value)),
-    }
-}
-
-fn metric(key: String, number: Number) -> Result<(String, Number), AnnotateError> {
-    if number.to_json().is_none() {
-        let reason = format!("metric {key:?} must be finite, not {number}");
-        return Err(AnnotateError::InvalidValue { reason });
-    }
-    if !key.contains('.') {
-        return Ok((key, number));
-    }
-    let renamed = key.replace('.', "_");
-    report::once(report::Kind::MetricKey, || {
-        format!("metric {key:?} has a dot, which the backend does not take: sent as {renamed:?}")
-    });
-    Ok((renamed, number))
 }
 
 impl SpanData {
@@ -501,9 +322,20 @@ impl SpanData {
         let kept = Self {
             session: self.session.clone(),
             end: self.end,
+            extra: self.extra.as_deref().and_then(SpanExtra::kept),
             ..Self::default()
         };
         std::mem::replace(self, kept)
+    }
+
+    pub(crate) fn extra(&mut self) -> &mut SpanExtra {
+        self.extra.get_or_insert_default()
+    }
+
+    /// The name that the span has now.
+    pub(crate) fn name<'a>(&'a self, span: &'a SpanInner) -> &'a Text {
+        let renamed = self.extra.as_ref().and_then(|extra| extra.name.as_ref());
+        renamed.unwrap_or(&span.name)
     }
 }
 
@@ -530,15 +362,6 @@ impl Drop for SpanInner {
             if let Some(mut last) = Arc::into_inner(next) {
                 chain.extend(last.take_ancestors());
             }
-        }
-    }
-}
-
-impl TraceIds {
-    fn new(seconds: u32) -> Self {
-        Self {
-            llmobs: TraceId::new(seconds),
-            apm: TraceId::new(seconds),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! filter hides it changes nothing in what is delivered.
 
 use crate::client::ClientInner;
-use crate::id::TraceId;
+use crate::id::LlmTraceId;
 use crate::kind::SpanKind;
 
 macro_rules! open {
@@ -29,7 +29,7 @@ pub(crate) fn open(
     client: &ClientInner,
     kind: SpanKind,
     name: &str,
-    trace: &TraceId,
+    trace: &LlmTraceId,
     span: u64,
     [model, provider]: [Option<&str>; 2],
 ) -> Option<tracing::Span> {

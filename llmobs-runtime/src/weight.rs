@@ -20,6 +20,7 @@ pub(crate) fn of_span(data: &SpanData) -> usize {
         + tags
         + data.metrics.len() * size_of::<(String, Number)>()
         + data.error.as_ref().map_or(0, SpanError::weight)
+        + data.extra.as_ref().map_or(0, |extra| extra.weight())
 }
 
 pub(crate) fn of_evaluation(event: &EvaluationEvent) -> usize {
@@ -60,7 +61,7 @@ fn of_map(map: &Map<String, Value>) -> usize {
     map.iter().map(|(k, v)| k.len() + of_json(v)).sum()
 }
 
-fn of_json(value: &Value) -> usize {
+pub(crate) fn of_json(value: &Value) -> usize {
     size_of::<Value>()
         + match value {
             Value::String(text) => text.len(),

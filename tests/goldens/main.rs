@@ -9,6 +9,7 @@ mod attributes;
 mod captured;
 mod evaluations;
 mod failures;
+mod prompts;
 mod runtime_alone;
 mod settings;
 mod sizes;

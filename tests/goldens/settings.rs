@@ -127,3 +127,31 @@ fn twin_39_enable_with_arguments() {
     let sent = twin.assert_equal(&Exemptions::none());
     assert_eq!(sent.requests.len(), 3);
 }
+
+#[test]
+fn twin_34_sampling_rules() {
+    // A half of the traces that no rule fits are kept; the recording has one of the others.
+    loop {
+        let twin = Twin::start("34-sampling-rules");
+        twin.run(|| {
+            for tier in [Some("free-1"), Some("gold"), None] {
+                let name = format!("w_{}", tier.unwrap_or("None"));
+                let _in = Span::workflow(name).start().enter();
+                if let Some(tier) = tier {
+                    llmobs::annotate(None, Annotation::new().tag("tier", tier)).unwrap();
+                }
+                drop(Span::task("c").start());
+            }
+        });
+        twin.client().flush(SOON).unwrap();
+        let undecided = twin
+            .intake()
+            .spans()
+            .into_iter()
+            .find(|span| span["name"] == "w_None");
+        if undecided.unwrap()["_dd"]["sampling_decision"] == "0" {
+            twin.assert_equal(&Exemptions::none());
+            return;
+        }
+    }
+}

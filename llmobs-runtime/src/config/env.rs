@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::check::{self, Rule};
+use super::rules;
 use super::{AgentAddress, ApiKey, Capture, ConfigError, ConfigWarning, Header, Origin};
+use crate::sampling::SamplingRule;
 
 /// What the environment says; `None` where it says nothing, or nothing that can be used.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +29,7 @@ pub(super) struct Vars {
     pub(super) agent: Option<AgentAddress>,
     pub(super) override_origin: Option<Origin>,
     pub(super) sample_rate: Option<f64>,
+    pub(super) sampling_rules: Vec<SamplingRule>,
     pub(super) capture: Option<Capture>,
     pub(super) dir: Option<PathBuf>,
     pub(super) spool: Option<bool>,
@@ -60,6 +63,7 @@ impl Vars {
             sample_rate: reader.number("DD_LLMOBS_SAMPLE_RATE", &check::SAMPLE_RATE, |text| {
                 text.parse().ok()
             })?,
+            sampling_rules: reader.sampling_rules()?,
             capture: reader.parsed("LLMOBS_CAPTURE", check::capture, check::CAPTURE)?,
             dir: reader.parsed("LLMOBS_DIR", check::dir, check::DIR)?,
             spool: reader.boolean("LLMOBS_SPOOL")?,
@@ -158,6 +162,13 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
             return Ok(None);
         };
         ApiKey::new(key).checked("DD_API_KEY").map(Some)
+    }
+
+    fn sampling_rules(&mut self) -> Result<Vec<SamplingRule>, ConfigError> {
+        let text = self.text(rules::VARIABLE)?.unwrap_or_default();
+        let (rules, warnings) = rules::parse(&text);
+        self.warnings.extend(warnings);
+        Ok(rules)
     }
 
     /// `DD_TAGS`: pairs `k:v`, separated by commas if there is one, else by white space.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Capture, Config, ConfigError, ConfigWarning, Destination, check};
+use crate::sampling::{SamplingRule, rate_text};
 
 /// A key that cannot be printed by accident: no `Display`, and a `Debug` that says only that there
 /// is one.
@@ -132,6 +133,8 @@ pub(crate) struct Settings {
     pub(crate) sample_rate: f64,
     /// The rate as it goes on the wire: at most six decimals, no zeros at the end.
     pub(crate) sample_rate_text: Arc<str>,
+    /// The first that fits the root's tags decides instead of `sample_rate`.
+    pub(crate) sampling_rules: Arc<[SamplingRule]>,
     pub(crate) capture: Capture,
     pub(crate) tracing_spans: bool,
     /// What the code says, each once; empty: chosen by the worker.
@@ -246,6 +249,7 @@ impl Config {
             global_tags: tags,
             sample_rate: rate,
             sample_rate_text: rate_text(rate).into(),
+            sampling_rules: self.resolved_rules()?.into(),
             capture: self.capture.or(vars.capture).unwrap_or_default(),
             tracing_spans: self.tracing_spans.unwrap_or(true),
             destinations: self.destinations.clone(),
@@ -278,6 +282,24 @@ impl Config {
             max_bytes: max_bytes.unwrap_or(check::MAX_BYTES.default),
             warnings,
         })
+    }
+
+    /// The code's rules, else those of the environment.
+    fn resolved_rules(&self) -> Result<Vec<SamplingRule>, ConfigError> {
+        if self.sampling_rules.is_empty() {
+            return Ok(self.vars.sampling_rules.clone());
+        }
+        for rule in &self.sampling_rules {
+            check::SAMPLE_RATE.checked("sampling_rule", Some(rule.rate))?;
+            if rule.tags.iter().any(|(key, _)| key.is_empty()) {
+                return Err(ConfigError::invalid(
+                    "sampling_rule",
+                    &format!("{:?}", rule.tags),
+                    "tags with keys that are not empty",
+                ));
+            }
+        }
+        Ok(self.sampling_rules.clone())
     }
 
     /// `DD_TAGS`, then the code's, then git's: of one key the code's value counts, else git's, else
@@ -439,9 +461,4 @@ fn put_header(headers: &mut Vec<(String, String)>, name: &str, value: &str) {
 fn take(tags: &mut Vec<(String, String)>, key: &str) -> Option<String> {
     let at = tags.iter().position(|(present, _)| present == key)?;
     Some(tags.remove(at).1)
-}
-
-fn rate_text(rate: f64) -> String {
-    let text = format!("{rate:.6}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

@@ -62,7 +62,7 @@ fn http(base: &str) -> Origin {
     Origin::Http(base.to_owned())
 }
 
-const VARIABLES: [&str; 25] = [
+const VARIABLES: [&str; 26] = [
     "DD_LLMOBS_ENABLED",
     "DD_LLMOBS_ML_APP",
     "DD_SERVICE",
@@ -80,6 +80,7 @@ const VARIABLES: [&str; 25] = [
     "DD_TRACE_AGENT_PORT",
     "DD_LLMOBS_OVERRIDE_ORIGIN",
     "DD_LLMOBS_SAMPLE_RATE",
+    "DD_LLMOBS_SAMPLING_RULES",
     "LLMOBS_CAPTURE",
     "LLMOBS_DIR",
     "LLMOBS_SPOOL",

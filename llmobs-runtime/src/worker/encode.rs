@@ -1,34 +1,34 @@
 //! From a finished span to its event: ids become text, tags are merged, JSON is written.
 
-use std::collections::BTreeMap;
+use serde_json::{Map, Value};
 
 use crate::annotation::Side;
 use crate::clock::Anchor;
-use crate::config::{Capture, Settings};
+use crate::config::Capture;
 use crate::event::{
-    self, AgentAttribution, EvaluationEvent, Internal, IoFields, Meta, NO_PARENT, SpanEvent,
-    Status, VERSION,
+    self, AgentAttribution, EvaluationEvent, Internal, IoFields, Meta, SpanEvent, Status, ToolInfo,
 };
+use crate::kind::SpanKind;
 use crate::report;
-use crate::span::{SpanData, SpanInner};
+use crate::span::{SpanData, SpanExtra, SpanInner};
 use crate::stats::DropReason;
-
-/// Knuth's factor, by which every Datadog SDK turns a trace id into a sampling decision
-/// (as in ddtrace).
-const SAMPLING_FACTOR: u64 = 1_111_111_111_111_111_111;
+use crate::tags;
 
 /// The event of a finished span.
 pub(super) fn span(span: &SpanInner, anchor: &Anchor) -> SpanEvent {
-    let data = span.lock().take();
+    let mut data = span.lock().take();
     let settings = &span.client.settings;
     let end = data.end.unwrap_or(span.start);
     let duration = end.saturating_duration_since(span.start);
-    let session = data
-        .session
-        .as_deref()
-        .filter(|session| !session.is_empty());
-    let tags = tags(span, &data, settings, session);
-    let apm_trace_id = span.trace.apm.to_string();
+    let tags = tags(span, &data);
+    let name = data.name(span).to_string();
+    let session = data.session.take().filter(|session| !session.is_empty());
+    let extra = data
+        .extra
+        .take()
+        .map_or_else(SpanExtra::default, |extra| *extra);
+    let apm_trace_id = span.trace.apm.apm_text();
+    let sampling = span.sampling();
 
     let mut meta = Meta::new(span.kind);
     if span.kind.has_model() {
@@ -36,17 +36,33 @@ pub(super) fn span(span: &SpanInner, anchor: &Anchor) -> SpanEvent {
         meta.model_name = Some(known(data.model_name.as_deref()));
         meta.model_provider = Some(known(data.model_provider.as_deref()).to_lowercase());
     }
-    meta.agent_attribution = span.agent.as_ref().map(|agent| AgentAttribution {
-        pagent_name: Some(agent.name.to_string()),
-        pagent_span_id: Some(agent.span_id.to_string()),
+    meta.agent_attribution = span.agent().map(|agent| AgentAttribution {
+        pagent_name: agent.name,
+        pagent_span_id: Some(agent.span),
     });
     if settings.capture == Capture::Full {
         meta.set(Side::Input, data.input);
         meta.set(Side::Output, data.output);
+        if span.kind == SpanKind::Llm {
+            let prompt = extra.prompt.as_ref();
+            meta.input.prompt = prompt.map(|prompt| prompt.event(&settings.ml_app));
+        }
+        meta.intent = extra.intent;
     }
     if settings.capture != Capture::None {
         meta.metadata = data.metadata;
+        let tools = extra.tools.as_ref();
+        meta.tool_definitions = tools.map(|tools| tools.to_vec()).unwrap_or_default();
+        let manifest = extra.agent.as_ref().and_then(|agent| agent.event(&name));
+        if let Some(manifest) = manifest.and_then(|manifest| serde_json::to_value(manifest).ok()) {
+            reserve(&mut meta.metadata, "agent_manifest", manifest);
+        }
     }
+    if !extra.cost_tags.is_empty() {
+        let keys = extra.cost_tags.iter().map(|key| Value::from(&**key));
+        reserve(&mut meta.metadata, "cost_tags", keys.collect());
+    }
+    meta.tool = extra.tool_version.map(|version| ToolInfo { version });
     meta.flatten();
     let status = match &data.error {
         Some(_) => Status::Error,
@@ -57,11 +73,8 @@ pub(super) fn span(span: &SpanInner, anchor: &Anchor) -> SpanEvent {
     SpanEvent {
         trace_id: span.trace.llmobs.to_string(),
         span_id: span.span_id.to_string(),
-        parent_id: match &span.parent {
-            Some(parent) => parent.span_id.to_string(),
-            None => NO_PARENT.to_owned(),
-        },
-        name: span.name.to_string(),
+        parent_id: span.parent_text(),
+        name,
         start_ns: anchor.unix_ns(span.start),
         duration: u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX),
         status,
@@ -72,60 +85,32 @@ pub(super) fn span(span: &SpanInner, anchor: &Anchor) -> SpanEvent {
             span_id: span.span_id.to_string(),
             trace_id: apm_trace_id.clone(),
             apm_trace_id,
-            sample_rate: Some(settings.sample_rate_text.to_string()),
-            sampling_decision: Some(decision(span.trace.apm.low(), settings.sample_rate).into()),
+            sampling_decision: sampling.decision().map(str::to_owned),
+            sample_rate: sampling.rate.map(|rate| rate.to_string()),
         },
-        session_id: session.map(str::to_owned),
+        session_id: session.map(|session| session.to_string()),
+        span_links: extra.links,
         collection_errors: Vec::new(),
     }
 }
 
-/// Whether the backend should keep the trace. The event is sent either way (golden 33).
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    reason = "the rate lies between 0 and 1, and the reference computes in floats"
-)]
-fn decision(low: u64, rate: f64) -> &'static str {
-    let threshold = (rate * u64::MAX as f64) as u64;
-    if low.wrapping_mul(SAMPLING_FACTOR) <= threshold && rate > 0.0 {
-        "1"
-    } else {
-        "0"
+/// Sets a key of `metadata._dd`, which belongs to Datadog; what a user has put there stays
+/// (as in ddtrace).
+fn reserve(metadata: &mut Map<String, Value>, key: &str, value: Value) {
+    let reserved = metadata
+        .entry("_dd")
+        .or_insert_with(|| Value::Object(Map::new()));
+    if !reserved.is_object() {
+        *reserved = Value::Object(Map::new());
+    }
+    if let Value::Object(reserved) = reserved {
+        reserved.insert(key.to_owned(), value);
     }
 }
 
 /// The tags, sorted. The user's replace ours, save those of the error (golden 10).
-fn tags(
-    span: &SpanInner,
-    data: &SpanData,
-    settings: &Settings,
-    session: Option<&str>,
-) -> Vec<String> {
-    let ml_app = span.ml_app.as_deref().unwrap_or(&settings.ml_app);
-    let mut tags: BTreeMap<&str, &str> = BTreeMap::new();
-    tags.extend(settings.global_tags.iter().map(|(k, v)| (&**k, &**v)));
-    tags.extend([
-        ("version", &*settings.version),
-        ("env", &*settings.env),
-        ("service", &*settings.service),
-        ("source", "integration"),
-        ("ml_app", ml_app),
-        ("agent_service", ml_app),
-        ("ddtrace.version", VERSION),
-        ("language", "rust"),
-    ]);
-    if span.decorated {
-        tags.insert("decorator", "1");
-    }
-    if let Some(session) = session {
-        tags.insert("session_id", session);
-    }
-    tags.extend(data.tags.iter().map(|(k, v)| (&**k, &**v)));
-    if let Some(version) = &data.agent_version {
-        tags.insert("agent_version", version);
-    }
+fn tags(span: &SpanInner, data: &SpanData) -> Vec<String> {
+    let mut tags = tags::of(span, data);
     tags.insert("error", if data.error.is_some() { "1" } else { "0" });
     tags.remove("error_type");
     if let Some(error) = &data.error {
@@ -166,26 +151,4 @@ pub(super) fn evaluation_json(event: &EvaluationEvent) -> Result<Vec<u8>, DropRe
 
 fn json<T: serde::Serialize>(event: &T) -> Result<Vec<u8>, DropReason> {
     serde_json::to_vec(event).map_err(|_| DropReason::NotEncodable)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sampling_keeps_everything_at_one_and_nothing_at_zero() {
-        for _ in 0..1_000 {
-            let low = crate::id::random();
-            assert_eq!(decision(low, 1.0), "1");
-            assert_eq!(decision(low, 0.0), "0");
-        }
-    }
-
-    #[test]
-    fn sampling_marks_about_its_rate() {
-        let kept = (0..10_000)
-            .filter(|_| decision(crate::id::random(), 0.2) == "1")
-            .count();
-        assert!((1_700..2_300).contains(&kept), "{kept} of 10000 at 0.2");
-    }
 }

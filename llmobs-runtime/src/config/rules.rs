@@ -1,0 +1,84 @@
+//! `DD_LLMOBS_SAMPLING_RULES`: a JSON list of rates for tags of the root.
+
+use serde_json::{Map, Value};
+
+use super::ConfigWarning;
+use super::check;
+use crate::sampling::SamplingRule;
+
+pub(super) const VARIABLE: &str = "DD_LLMOBS_SAMPLING_RULES";
+const LIST: &str = r#"a JSON list of {"tags": {"key": "pattern"}, "sample_rate": 0 to 1}"#;
+
+/// The rules that can be used, and what is wrong with the others.
+pub(super) fn parse(text: &str) -> (Vec<SamplingRule>, Vec<ConfigWarning>) {
+    if text.is_empty() {
+        return (Vec::new(), Vec::new());
+    }
+    let warning = |value: &str, used| ConfigWarning::new(VARIABLE, value, LIST, used);
+    let Ok(Value::Array(entries)) = serde_json::from_str(text) else {
+        return (Vec::new(), vec![warning(text, "no rules")]);
+    };
+    let mut rules = Vec::new();
+    let mut warnings = Vec::new();
+    for entry in entries {
+        match rule(&entry) {
+            Some(rule) => rules.push(rule),
+            None => warnings.push(warning(&entry.to_string(), "the other rules")),
+        }
+    }
+    (rules, warnings)
+}
+
+fn rule(entry: &Value) -> Option<SamplingRule> {
+    let rate = entry.get("sample_rate")?.as_f64()?;
+    if !check::SAMPLE_RATE.accepts(rate) {
+        return None;
+    }
+    let none = Map::new();
+    let tags = match entry.get("tags") {
+        None => &none,
+        Some(tags) => tags.as_object()?,
+    };
+    let mut rule = SamplingRule::new(rate);
+    for (key, pattern) in tags {
+        rule = rule.tag(key, pattern.as_str().filter(|_| !key.is_empty())?);
+    }
+    Some(rule)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_read_and_what_is_none_is_told() {
+        let (rules, warnings) = parse(
+            r#"[{"tags":{"tier":"free*"},"sample_rate":0},{"sample_rate":0.5},
+                {"tags":{"a":1},"sample_rate":1},{"tags":{},"sample_rate":2},7,
+                {"tags":{"":"x"},"sample_rate":1}]"#,
+        );
+        let expected = [
+            SamplingRule::new(0.0).tag("tier", "free*"),
+            SamplingRule::new(0.5),
+        ];
+        assert_eq!(rules, expected);
+        let told: Vec<&str> = warnings.iter().map(|warning| &*warning.value).collect();
+        let wrong = [
+            r#"{"sample_rate":1,"tags":{"a":1}}"#,
+            r#"{"sample_rate":2,"tags":{}}"#,
+            "7",
+            r#"{"sample_rate":1,"tags":{"":"x"}}"#,
+        ];
+        assert_eq!(told, wrong);
+    }
+
+    #[test]
+    fn what_is_no_list_gives_no_rules_and_a_warning() {
+        for text in ["{}", "nonsense", r#"{"sample_rate":1}"#] {
+            let (rules, warnings) = parse(text);
+            assert!(rules.is_empty());
+            assert_eq!(warnings[0].value, text);
+        }
+        assert_eq!(parse(""), (Vec::new(), Vec::new()));
+    }
+}

@@ -1,0 +1,362 @@
+//! The prompt that a model was given: its template, apart from what was filled in.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+
+use serde::{Deserialize, Serialize};
+
+use crate::message::Message;
+
+/// The prompt of a call, for [`Annotation::prompt`](crate::Annotation::prompt): what stays
+/// the same from call to call, and the variables that do not.
+///
+/// LLM Observability groups calls by the prompt's id and version. Without a version, each
+/// new text of the template counts as one, so what changes belongs into variables. Their
+/// places in the template are `{{name}}`.
+///
+/// On the wire: golden 09 (`meta.input.prompt`).
+///
+/// ```
+/// # use llmobs_runtime as llmobs;
+/// use llmobs::{Annotation, Prompt};
+///
+/// let prompt = Prompt::new("translate")
+///     .version("1.2.0")
+///     .template("Translate {{text}} to {{lang}}")
+///     .variable("text", "good morning")
+///     .variable("lang", "French");
+/// assert_eq!(prompt.text(), "Translate good morning to French");
+/// let annotation = Annotation::new().prompt(prompt);
+/// ```
+///
+/// [`prompt!`](https://docs.rs/llmobs/latest/llmobs/macro.prompt.html) makes the same out of
+/// a template that is checked when the program is compiled.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[must_use = "a prompt does nothing until it is given to an annotation"]
+pub struct Prompt {
+    id: Cow<'static, str>,
+    version: Cow<'static, str>,
+    label: Cow<'static, str>,
+    template: Cow<'static, str>,
+    chat: Vec<ChatPart>,
+    variables: BTreeMap<Cow<'static, str>, String>,
+    tags: BTreeMap<Cow<'static, str>, String>,
+    context_keys: Vec<String>,
+    query_keys: Vec<String>,
+}
+
+/// One part of a chat template.
+#[derive(Clone, Debug, PartialEq)]
+enum ChatPart {
+    Message {
+        role: Cow<'static, str>,
+        content: Cow<'static, str>,
+    },
+    Placeholder(Cow<'static, str>),
+}
+
+impl Prompt {
+    /// A prompt of this id, which is unique within an application. An empty one becomes
+    /// `<ml_app>_unnamed-prompt` (as in ddtrace).
+    pub fn new(id: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            id: id.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Its version, such as `1.2.0`. Default: found by the backend from the template's text.
+    pub fn version(mut self, version: impl Into<Cow<'static, str>>) -> Self {
+        self.version = version.into();
+        self
+    }
+
+    /// Where it is in use, such as `production`.
+    pub fn label(mut self, label: impl Into<Cow<'static, str>>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// The template as one text. A prompt has this or messages: with both, `annotate`
+    /// refuses it.
+    pub fn template(mut self, template: impl Into<Cow<'static, str>>) -> Self {
+        self.template = template.into();
+        self
+    }
+
+    /// Adds a message to the chat template; its content may have places for variables.
+    pub fn chat_message(
+        mut self,
+        role: impl Into<Cow<'static, str>>,
+        content: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.chat.push(ChatPart::Message {
+            role: role.into(),
+            content: content.into(),
+        });
+        self
+    }
+
+    /// Adds a place in the chat template that takes any number of messages, such as the
+    /// history of a conversation.
+    pub fn chat_placeholder(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.chat.push(ChatPart::Placeholder(name.into()));
+        self
+    }
+
+    /// What stands in place of `{{name}}`: what the value's `Display` gives.
+    pub fn variable(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl fmt::Display,
+    ) -> Self {
+        self.variables.insert(name.into(), value.to_string());
+        self
+    }
+
+    /// A tag of the prompt, not of the span.
+    pub fn tag(mut self, key: impl Into<Cow<'static, str>>, value: impl fmt::Display) -> Self {
+        self.tags.insert(key.into(), value.to_string());
+        self
+    }
+
+    /// Which variables hold what a retrieval found; the evaluations of retrieval-augmented
+    /// generation read them. Default: `context`.
+    pub fn context_variables<K: Into<String>>(
+        mut self,
+        names: impl IntoIterator<Item = K>,
+    ) -> Self {
+        self.context_keys = names.into_iter().map(K::into).collect();
+        self
+    }
+
+    /// Which variables hold what the user asked. Default: `question`.
+    pub fn query_variables<K: Into<String>>(mut self, names: impl IntoIterator<Item = K>) -> Self {
+        self.query_keys = names.into_iter().map(K::into).collect();
+        self
+    }
+
+    /// The prompt's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The template with its variables filled in, to be given to the model. Of a chat
+    /// template, the contents of its messages, a line each. A place without a variable
+    /// stays as it is.
+    pub fn text(&self) -> String {
+        if self.chat.is_empty() {
+            return self.filled(&self.template);
+        }
+        let contents = self.messages().into_iter().map(|message| message.content);
+        contents.collect::<Vec<_>>().join("\n")
+    }
+
+    /// The chat template's messages with their variables filled in. Placeholders are left
+    /// out; a template of one text is one message without a role.
+    pub fn messages(&self) -> Vec<Message> {
+        if self.chat.is_empty() {
+            return vec![Message::from(self.filled(&self.template))];
+        }
+        let message = |part: &ChatPart| match part {
+            ChatPart::Message { role, content } => {
+                Some(Message::new(role.clone(), self.filled(content)))
+            }
+            ChatPart::Placeholder(_) => None,
+        };
+        self.chat.iter().filter_map(message).collect()
+    }
+
+    fn filled(&self, template: &str) -> String {
+        let mut text = String::with_capacity(template.len());
+        let mut rest = template;
+        while let Some((before, behind)) = rest.split_once("{{") {
+            let place = behind.split_once("}}");
+            let value = place.and_then(|(name, _)| self.variables.get(name.trim()));
+            // A `String` takes whatever is written.
+            let _ = match (value, place) {
+                (Some(value), Some((_, after))) => {
+                    rest = after;
+                    write!(text, "{before}{value}")
+                }
+                _ => {
+                    rest = behind;
+                    write!(text, "{before}{{{{")
+                }
+            };
+        }
+        text.push_str(rest);
+        text
+    }
+
+    /// What the wire does not allow in it.
+    pub(crate) fn flaw(&self) -> Option<String> {
+        (!self.template.is_empty() && !self.chat.is_empty()).then(|| {
+            format!(
+                "prompt {:?} has a template and chat messages: it can have one of them",
+                self.id
+            )
+        })
+    }
+
+    /// What `later` says wins, field by field; a template of one form replaces the other's.
+    pub(crate) fn update(&mut self, later: Self) {
+        fn text(mine: &mut Cow<'static, str>, later: Cow<'static, str>) {
+            if !later.is_empty() {
+                *mine = later;
+            }
+        }
+        fn list<T>(mine: &mut Vec<T>, later: Vec<T>) {
+            if !later.is_empty() {
+                *mine = later;
+            }
+        }
+        if !later.template.is_empty() || !later.chat.is_empty() {
+            self.template = later.template;
+            self.chat = later.chat;
+        }
+        text(&mut self.id, later.id);
+        text(&mut self.version, later.version);
+        text(&mut self.label, later.label);
+        list(&mut self.context_keys, later.context_keys);
+        list(&mut self.query_keys, later.query_keys);
+        if !later.variables.is_empty() {
+            self.variables = later.variables;
+        }
+        if !later.tags.is_empty() {
+            self.tags = later.tags;
+        }
+    }
+
+    /// Bytes of text, for the memory limit.
+    pub(crate) fn weight(&self) -> usize {
+        let pairs = self.variables.iter().chain(&self.tags);
+        let chat = self.chat.iter().map(|part| match part {
+            ChatPart::Message { role, content } => role.len() + content.len(),
+            ChatPart::Placeholder(name) => name.len(),
+        });
+        size_of::<Self>()
+            + self.template.len()
+            + pairs.map(|(k, v)| k.len() + v.len()).sum::<usize>()
+            + chat.sum::<usize>()
+    }
+
+    /// The form in which it is sent; `ml_app` is the configured application.
+    pub(crate) fn event(&self, ml_app: &str) -> PromptEvent {
+        let filled = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let keys = |keys: &[String], default: &str| match keys {
+            [] => vec![default.to_owned()],
+            keys => keys.to_vec(),
+        };
+        let owned = |pairs: &BTreeMap<Cow<'static, str>, String>| {
+            let pairs = pairs.iter().map(|(k, v)| (k.to_string(), v.clone()));
+            pairs.collect()
+        };
+        PromptEvent {
+            id: filled(&self.id).unwrap_or_else(|| format!("{ml_app}_unnamed-prompt")),
+            ml_app: ml_app.to_owned(),
+            version: filled(&self.version),
+            label: filled(&self.label),
+            template: filled(&self.template),
+            chat_template: self.chat.iter().map(ChatEvent::from).collect(),
+            variables: owned(&self.variables),
+            tags: owned(&self.tags),
+            context_keys: keys(&self.context_keys, "context"),
+            query_keys: keys(&self.query_keys, "question"),
+        }
+    }
+}
+
+/// `meta.input.prompt` (golden 09).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PromptEvent {
+    pub(crate) id: String,
+    pub(crate) ml_app: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) version: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) label: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) template: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) chat_template: Vec<ChatEvent>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) variables: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) tags: BTreeMap<String, String>,
+    #[serde(rename = "_dd_context_variable_keys")]
+    pub(crate) context_keys: Vec<String>,
+    #[serde(rename = "_dd_query_variable_keys")]
+    pub(crate) query_keys: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum ChatEvent {
+    Message {
+        role: String,
+        content: String,
+    },
+    Placeholder {
+        name: String,
+        #[serde(rename = "type")]
+        kind: String,
+    },
+}
+
+impl From<&ChatPart> for ChatEvent {
+    fn from(part: &ChatPart) -> Self {
+        match part {
+            ChatPart::Message { role, content } => Self::Message {
+                role: role.to_string(),
+                content: content.to_string(),
+            },
+            ChatPart::Placeholder(name) => Self::Placeholder {
+                name: name.to_string(),
+                kind: "placeholder".to_owned(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_filled_in_and_what_is_none_stays() {
+        let prompt = Prompt::new("p")
+            .template("{{a}}{{ b }} {{c}} {{ {{a}} {{a")
+            .variable("a", 1)
+            .variable("b", "{{a}}");
+        assert_eq!(prompt.text(), "1{{a}} {{c}} {{ 1 {{a");
+    }
+
+    #[test]
+    fn a_chat_template_gives_messages() {
+        let prompt = Prompt::new("p")
+            .chat_message("system", "Speak {{lang}}.")
+            .chat_placeholder("history")
+            .chat_message("user", "{{q}}")
+            .variable("lang", "French")
+            .variable("q", "Hello?");
+        let expected = [Message::system("Speak French."), Message::user("Hello?")];
+        assert_eq!(prompt.messages(), expected);
+        assert_eq!(prompt.text(), "Speak French.\nHello?");
+    }
+
+    #[test]
+    fn a_later_prompt_wins_field_by_field() {
+        let mut prompt = Prompt::new("a").template("t").variable("x", 1).label("l");
+        prompt.update(Prompt::default().version("2").variable("y", 2));
+        let expected = Prompt::new("a")
+            .template("t")
+            .label("l")
+            .version("2")
+            .variable("y", 2);
+        assert_eq!(prompt, expected);
+        prompt.update(Prompt::new("a").chat_message("user", "u"));
+        assert_eq!(prompt.flaw(), None, "one template replaces the other");
+    }
+}

@@ -1,0 +1,206 @@
+//! What annotations add to a span.
+
+use std::sync::Arc;
+
+use super::extra::{PROMPT, TOOLS};
+use super::{SpanData, SpanInner};
+use crate::annotation::{AnnotateError, Annotation, Extra, Io, IoError, Side};
+use crate::capture;
+use crate::kind::SpanKind;
+use crate::number::Number;
+use crate::report;
+use crate::tags;
+use crate::text::Text;
+use crate::tool::ToolDefinition;
+
+/// The first thing that was wrong; the rest is applied.
+#[derive(Default)]
+struct Flaw(Option<AnnotateError>);
+
+impl Flaw {
+    fn note(&mut self, error: AnnotateError) {
+        self.0.get_or_insert(error);
+    }
+
+    fn invalid(&mut self, reason: Option<String>) {
+        if let Some(reason) = reason {
+            self.note(AnnotateError::InvalidValue { reason });
+        }
+    }
+
+    /// Whether `kind` may have the field.
+    fn fits(&mut self, may: bool, field: &'static str, kind: SpanKind) -> bool {
+        if !may {
+            self.note(AnnotateError::WrongKind { field, kind });
+        }
+        may
+    }
+}
+
+impl SpanInner {
+    pub(crate) fn annotate(&self, annotation: Annotation) -> Result<(), AnnotateError> {
+        let result = self.apply(annotation);
+        if result.is_err() {
+            self.client.front.rejected();
+        }
+        result
+    }
+
+    /// What is wrong may go to a subscriber, and a value's `Drop` is the user's: nothing of
+    /// that happens under our lock.
+    fn apply(&self, annotation: Annotation) -> Result<(), AnnotateError> {
+        let mut flaw = Flaw::default();
+        let mut io = |io: Option<Io>, side| match io?.into_content(self.kind, side) {
+            Ok(content) => content,
+            Err(IoError::WrongKind { field, kind }) => {
+                flaw.note(AnnotateError::WrongKind { field, kind });
+                None
+            }
+            Err(IoError::Invalid(reason)) => {
+                flaw.invalid(Some(reason));
+                None
+            }
+        };
+        let input = io(annotation.input, Side::Input);
+        let output = io(annotation.output, Side::Output);
+        let metadata = capture::bound_map(annotation.metadata);
+        let checked = |(key, number)| match metric(key, number) {
+            Ok(metric) => Some(metric),
+            Err(reason) => {
+                flaw.invalid(Some(reason));
+                None
+            }
+        };
+        let metrics = annotation.metrics.into_iter();
+        let metrics: Vec<(String, Number)> = metrics.filter_map(checked).collect();
+        let extra = annotation
+            .extra
+            .map(|extra| self.checked(*extra, &mut flaw));
+
+        let mut data = self.lock();
+        if data.end.is_some() {
+            return Err(AnnotateError::Ended {
+                name: self.name.to_string(),
+            });
+        }
+        data.metadata.extend(metadata);
+        for (key, number) in metrics {
+            tags::set(&mut data.metrics, key, number);
+        }
+        let told_method = annotation
+            .tags
+            .iter()
+            .any(|(key, _)| key == tags::PROMPT_METHOD.0);
+        for (key, value) in annotation.tags {
+            if key == "session_id" && !value.is_empty() {
+                data.session = Some(self.first_session(Arc::from(&*value)));
+            }
+            tags::set(&mut data.tags, key, value);
+        }
+        if input.is_some() {
+            data.input = input;
+        }
+        if output.is_some() {
+            data.output = output;
+        }
+        let unknown = extra.and_then(|extra| self.add(&mut data, extra, told_method));
+        drop(data);
+        flaw.invalid(unknown.map(|key| {
+            format!(
+                "cost tag {key:?} is not among the tags of span {:?}",
+                self.name
+            )
+        }));
+        flaw.0.map_or(Ok(()), Err)
+    }
+
+    /// Takes out what the span cannot carry.
+    fn checked(&self, mut extra: Extra, flaw: &mut Flaw) -> Extra {
+        let kind = self.kind;
+        if let Some(prompt) = extra.prompt.take() {
+            let wrong = prompt.flaw();
+            extra.prompt = wrong.is_none().then_some(prompt);
+            flaw.invalid(wrong);
+        }
+        if let Some(tools) = extra.tools.take() {
+            if flaw.fits(kind == SpanKind::Llm, "tool definitions", kind) {
+                let (tools, wrong) = ToolDefinition::checked(tools);
+                flaw.invalid(wrong);
+                extra.tools = Some(tools);
+            }
+        }
+        if let Some(mut agent) = extra.agent.take() {
+            if flaw.fits(kind == SpanKind::Agent, "agent manifest", kind) {
+                flaw.invalid(agent.take_flaw());
+                agent.bound();
+                extra.agent = Some(agent);
+            }
+        }
+        let mut model = |text: &mut Option<Text>, field| {
+            if text.is_some() && !flaw.fits(kind.has_model(), field, kind) {
+                *text = None;
+            }
+        };
+        model(&mut extra.model_name, "model name");
+        model(&mut extra.model_provider, "model provider");
+        extra.intent = extra.intent.map(capture::bound_text);
+        extra
+    }
+
+    /// Adds what was checked; gives back a cost tag that is none.
+    fn add(&self, data: &mut SpanData, extra: Extra, told_method: bool) -> Option<Text> {
+        if extra.model_name.is_some() {
+            data.model_name = extra.model_name;
+        }
+        if extra.model_provider.is_some() {
+            data.model_provider = extra.model_provider;
+        }
+        if let Some(version) = extra.agent.as_ref().and_then(|agent| agent.version.clone()) {
+            data.agent_version = Some(version);
+        }
+        if extra.prompt.is_some() && !told_method {
+            let (key, value) = tags::PROMPT_METHOD;
+            tags::set(&mut data.tags, key.into(), value.into());
+        }
+        let mine = data.extra();
+        if extra.name.is_some() {
+            mine.name = extra.name;
+        }
+        if let Some(prompt) = extra.prompt {
+            mine.add_prompt(prompt);
+            self.now_carries(PROMPT);
+        }
+        if let Some(tools) = extra.tools {
+            mine.tools = Some(tools.into());
+            self.now_carries(TOOLS);
+        }
+        if let Some(agent) = extra.agent {
+            match &mut mine.agent {
+                Some(mine) => mine.update(agent),
+                None => mine.agent = Some(agent),
+            }
+        }
+        if extra.intent.is_some() {
+            mine.intent = extra.intent;
+        }
+        mine.links.extend(extra.links);
+        if extra.cost_tags.is_empty() {
+            return None;
+        }
+        tags::add_cost_tags(self, data, extra.cost_tags)
+    }
+}
+
+fn metric(key: String, number: Number) -> Result<(String, Number), String> {
+    if number.to_json().is_none() {
+        return Err(format!("metric {key:?} must be finite, not {number}"));
+    }
+    if !key.contains('.') {
+        return Ok((key, number));
+    }
+    let renamed = key.replace('.', "_");
+    report::once(report::Kind::MetricKey, || {
+        format!("metric {key:?} has a dot, which the backend does not take: sent as {renamed:?}")
+    });
+    Ok((renamed, number))
+}

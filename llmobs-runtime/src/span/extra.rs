@@ -1,0 +1,113 @@
+//! What few spans have, in a box, so that the others pay a word for it; and what a span
+//! has from those above it when it ends.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::SpanInner;
+use crate::agent::AgentManifest;
+use crate::kind::SpanKind;
+use crate::link::SpanLink;
+use crate::prompt::Prompt;
+use crate::text::Text;
+use crate::tool::ToolDefinition;
+
+/// Bits of what children look for.
+pub(super) const PROMPT: u8 = 1;
+pub(super) const TOOLS: u8 = 2;
+
+#[derive(Default)]
+pub(crate) struct SpanExtra {
+    /// A name that took the place of the first one.
+    pub(crate) name: Option<Text>,
+    pub(crate) prompt: Option<Arc<Prompt>>,
+    pub(crate) tools: Option<Arc<[ToolDefinition]>>,
+    /// Of a tool: the version by which the model above knows it.
+    pub(crate) tool_version: Option<String>,
+    pub(crate) cost_tags: Vec<Text>,
+    pub(crate) agent: Option<AgentManifest>,
+    pub(crate) intent: Option<String>,
+    pub(crate) links: Vec<SpanLink>,
+}
+
+/// What a span has from those above it.
+pub(super) enum Inherited {
+    Prompt(Arc<Prompt>),
+    ToolVersion(String),
+}
+
+impl SpanExtra {
+    /// What children may still look at after the end.
+    pub(super) fn kept(&self) -> Option<Box<Self>> {
+        let kept = Self {
+            name: self.name.clone(),
+            prompt: self.prompt.clone(),
+            tools: self.tools.clone(),
+            ..Self::default()
+        };
+        let any = kept.name.is_some() || kept.prompt.is_some() || kept.tools.is_some();
+        any.then(|| Box::new(kept))
+    }
+
+    pub(super) fn inherit(&mut self, inherited: Inherited) {
+        match inherited {
+            Inherited::Prompt(prompt) => self.prompt = Some(prompt),
+            Inherited::ToolVersion(version) => self.tool_version = Some(version),
+        }
+    }
+
+    /// Adds what a prompt says to the one that is there.
+    pub(crate) fn add_prompt(&mut self, prompt: Prompt) {
+        match &mut self.prompt {
+            Some(mine) => Arc::make_mut(mine).update(prompt),
+            None => self.prompt = Some(Arc::new(prompt)),
+        }
+    }
+
+    /// Bytes of text, for the memory limit. A prompt or tools that children share count
+    /// once for each.
+    pub(crate) fn weight(&self) -> usize {
+        let tools = self.tools.iter().flat_map(|tools| tools.iter());
+        size_of::<Self>()
+            + self.prompt.as_ref().map_or(0, |prompt| prompt.weight())
+            + tools.map(ToolDefinition::weight).sum::<usize>()
+            + self.agent.as_ref().map_or(0, AgentManifest::weight)
+            + self.intent.as_ref().map_or(0, String::len)
+            + self.links.len() * size_of::<SpanLink>()
+    }
+}
+
+impl SpanInner {
+    /// What the span has from those above it as it ends: an `llm` without a prompt that of
+    /// its parent (golden 09), a `tool` its version from the nearest `llm` (golden 11).
+    pub(super) fn inherited(&self) -> Option<Inherited> {
+        let parent = self.parent.as_ref()?;
+        match self.kind {
+            SpanKind::Llm if !self.carries(PROMPT) && parent.carries(PROMPT) => {
+                let prompt = parent.lock().extra.as_ref()?.prompt.clone();
+                prompt.map(Inherited::Prompt)
+            }
+            SpanKind::Tool => {
+                let mut above = Some(parent);
+                while above.is_some_and(|span| span.kind != SpanKind::Llm) {
+                    above = above?.parent.as_ref();
+                }
+                let llm = above.filter(|llm| llm.carries(TOOLS))?;
+                let tools = llm.lock().extra.as_ref()?.tools.clone()?;
+                let name = self.current_name();
+                let tool = tools.iter().find(|tool| tool.name == name)?;
+                tool.version.clone().map(Inherited::ToolVersion)
+            }
+            _ => None,
+        }
+    }
+
+    fn carries(&self, what: u8) -> bool {
+        self.carries.load(Ordering::Acquire) & what != 0
+    }
+
+    /// Says to children that there is something to look for.
+    pub(super) fn now_carries(&self, what: u8) {
+        self.carries.fetch_or(what, Ordering::Release);
+    }
+}

@@ -1,0 +1,164 @@
+//! The start of a span: what it is told, and what it has from those above it.
+
+use std::sync::atomic::{AtomicU8, AtomicUsize};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use serde_json::{Map, Value};
+
+use super::extra::{self, SpanExtra};
+use super::trace::{TraceIds, TraceState};
+use super::{SpanData, SpanInner};
+use crate::annotation::{Content, apply};
+use crate::capture;
+use crate::clock;
+use crate::context::Origin;
+use crate::id;
+use crate::kind::SpanKind;
+use crate::prompt::Prompt;
+use crate::tags;
+use crate::text::Text;
+use crate::visible;
+
+/// What a span starts with.
+pub(crate) struct Start {
+    pub(crate) kind: SpanKind,
+    pub(crate) name: Option<Text>,
+    pub(crate) model_name: Option<Text>,
+    pub(crate) model_provider: Option<Text>,
+    pub(crate) session_id: Option<Text>,
+    pub(crate) ml_app: Option<Text>,
+    pub(crate) agent_service: Option<Text>,
+    pub(crate) agent_version: Option<Text>,
+    pub(crate) tags: Vec<(Text, Text)>,
+    pub(crate) metadata: Map<String, Value>,
+    /// What an attribute captures or is told; later annotations replace it.
+    pub(crate) input: Option<Content>,
+    /// By an attribute: the tag `decorator:1`.
+    pub(crate) decorated: bool,
+    /// What annotation contexts add.
+    pub(crate) extra: Option<Box<SpanExtra>>,
+    pub(crate) cost_tags: Vec<Text>,
+}
+
+impl Start {
+    pub(crate) fn new(kind: SpanKind) -> Self {
+        Self {
+            kind,
+            name: None,
+            model_name: None,
+            model_provider: None,
+            session_id: None,
+            ml_app: None,
+            agent_service: None,
+            agent_version: None,
+            tags: Vec::new(),
+            metadata: Map::new(),
+            input: None,
+            decorated: false,
+            extra: None,
+            cost_tags: Vec::new(),
+        }
+    }
+
+    pub(crate) fn add_prompt(&mut self, prompt: Prompt) {
+        let (key, value) = tags::PROMPT_METHOD;
+        tags::set(&mut self.tags, key.into(), value.into());
+        self.extra.get_or_insert_default().add_prompt(prompt);
+    }
+}
+
+fn filled(text: Option<Text>) -> Option<Text> {
+    text.filter(|text| !text.is_empty())
+}
+
+impl SpanInner {
+    pub(super) fn start(mut start: Start, origin: Origin) -> Self {
+        let now = Instant::now();
+        let Origin {
+            client,
+            parent,
+            remote,
+            annotations,
+        } = origin;
+        if let Some(annotations) = annotations {
+            apply(&annotations, &mut start);
+        }
+        let trace = match &parent {
+            Some(parent) => parent.trace.clone(),
+            None => TraceIds::new(clock::unix_seconds(now), remote.as_deref()),
+        };
+        let agent = parent.as_ref().and_then(|parent| match parent.kind {
+            SpanKind::Agent => Some(Arc::clone(parent)),
+            _ => parent.agent.clone(),
+        });
+        let ml_app = filled(start.agent_service.take())
+            .or_else(|| filled(start.ml_app.take()))
+            .map(Arc::from)
+            .or_else(|| match &parent {
+                Some(parent) => parent.ml_app.clone(),
+                None => remote.as_ref()?.ml_app.clone(),
+            });
+        let root = parent
+            .as_ref()
+            .map(|parent| Arc::clone(parent.root.as_ref().unwrap_or(parent)));
+        let state = TraceState::new(remote);
+        let shared = root.as_ref().map_or(&state, |root| &root.state);
+        let explicit = filled(start.session_id.take()).map(Arc::from);
+        if let Some(session) = &explicit {
+            shared.session.get_or_init(|| Arc::clone(session));
+        }
+        let session = explicit
+            .or_else(|| parent.as_ref()?.lock().session.clone())
+            .or_else(|| shared.session.get().cloned());
+        let name = filled(start.name).unwrap_or(Text::Borrowed(start.kind.as_str()));
+        let span_id = id::random();
+        let tracing = visible::open(
+            &client,
+            start.kind,
+            &name,
+            &trace.llmobs,
+            span_id,
+            [start.model_name.as_deref(), start.model_provider.as_deref()],
+        );
+        let has_prompt = start
+            .extra
+            .as_ref()
+            .is_some_and(|extra| extra.prompt.is_some());
+        let span = Self {
+            client,
+            kind: start.kind,
+            name,
+            span_id,
+            trace,
+            parent,
+            root,
+            state,
+            agent,
+            ml_app,
+            start: now,
+            decorated: start.decorated,
+            has_tracing: tracing.is_some(),
+            panicking_at_start: std::thread::panicking(),
+            handles: AtomicUsize::new(1),
+            carries: AtomicU8::new(if has_prompt { extra::PROMPT } else { 0 }),
+            data: Mutex::new(SpanData {
+                model_name: filled(start.model_name),
+                model_provider: filled(start.model_provider),
+                agent_version: filled(start.agent_version),
+                metadata: capture::bound_map(start.metadata),
+                input: start.input,
+                tags: start.tags,
+                session,
+                extra: start.extra,
+                tracing,
+                ..SpanData::default()
+            }),
+        };
+        if !start.cost_tags.is_empty() {
+            // One that this span has no tag for is for others of the scope.
+            let _ = tags::add_cost_tags(&span, &mut span.lock(), start.cost_tags);
+        }
+        span
+    }
+}

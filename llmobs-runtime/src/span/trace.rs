@@ -1,0 +1,156 @@
+//! What a trace shares: ids, the first session, the sampling decision, and what another
+//! process said. It all lives in the root's record, so that a trace needs no other.
+
+use std::sync::{Arc, OnceLock};
+
+use super::SpanInner;
+use crate::event::NO_PARENT;
+use crate::id::{LlmTraceId, TraceId};
+use crate::remote::Remote;
+use crate::sampling::{Sampling, rate_text};
+use crate::tags;
+
+/// The ids that a whole trace shares.
+#[derive(Clone)]
+pub(crate) struct TraceIds {
+    pub(crate) llmobs: LlmTraceId,
+    pub(crate) apm: TraceId,
+}
+
+impl TraceIds {
+    /// The ids of a trace that begins here, or goes on from another process.
+    pub(super) fn new(seconds: u32, remote: Option<&Remote>) -> Self {
+        let parent = remote.and_then(|remote| remote.parent.as_ref());
+        Self {
+            llmobs: parent.map_or_else(
+                || LlmTraceId::Number(TraceId::new(seconds)),
+                |parent| parent.trace.clone(),
+            ),
+            apm: remote
+                .and_then(|remote| remote.apm)
+                .unwrap_or_else(|| TraceId::new(seconds)),
+        }
+    }
+}
+
+/// Of a root: what its trace shares.
+#[derive(Default)]
+pub(super) struct TraceState {
+    /// The first session that any span of the trace was given (as in ddtrace).
+    pub(super) session: OnceLock<Arc<str>>,
+    /// Empty until it is decided; without rules it is reckoned from the rate when needed.
+    sampling: OnceLock<Arc<Sampling>>,
+    remote: Option<Arc<Remote>>,
+}
+
+impl TraceState {
+    pub(super) fn new(remote: Option<Arc<Remote>>) -> Self {
+        let state = Self::default();
+        let Some(remote) = remote else { return state };
+        if let Some(session) = &remote.session {
+            state.session.get_or_init(|| Arc::clone(session));
+        }
+        // Where LLM Observability goes on, its decision does, said or not.
+        if remote.parent.is_some() {
+            let decided = || remote.sampling.clone().unwrap_or_default();
+            state.sampling.get_or_init(decided);
+        }
+        Self {
+            remote: Some(remote),
+            ..state
+        }
+    }
+}
+
+/// The nearest agent above a span.
+pub(crate) struct AgentIds {
+    pub(crate) span: String,
+    pub(crate) name: Option<String>,
+}
+
+impl SpanInner {
+    fn root(&self) -> &Self {
+        self.root.as_deref().unwrap_or(self)
+    }
+
+    /// What another process said of the trace.
+    pub(crate) fn remote(&self) -> Option<&Remote> {
+        self.root().state.remote.as_deref()
+    }
+
+    /// The parent's id as it is sent.
+    pub(crate) fn parent_text(&self) -> String {
+        let remote = || Some(self.remote()?.parent.as_ref()?.span);
+        match &self.parent {
+            Some(parent) => parent.span_id.to_string(),
+            None => remote().map_or_else(|| NO_PARENT.to_owned(), |span| span.to_string()),
+        }
+    }
+
+    /// The nearest agent above, in this process or in another one.
+    pub(crate) fn agent(&self) -> Option<AgentIds> {
+        if let Some(agent) = &self.agent {
+            return Some(AgentIds {
+                span: agent.span_id.to_string(),
+                name: Some(agent.current_name().into_owned()),
+            });
+        }
+        let agent = self.remote()?.agent.as_ref()?;
+        Some(AgentIds {
+            span: agent.span.clone(),
+            name: agent.name.clone(),
+        })
+    }
+
+    /// Notes `session` as the trace's default if it is the first, and gives it back.
+    pub(super) fn first_session(&self, session: Arc<str>) -> Arc<str> {
+        let state = &self.root().state;
+        state.session.get_or_init(|| Arc::clone(&session));
+        session
+    }
+
+    /// The session that the whole trace has where a span has none.
+    pub(crate) fn trace_session(&self) -> Option<&Arc<str>> {
+        self.root().state.session.get()
+    }
+
+    /// Decides for the trace by the tags that its root has now, if there are rules that
+    /// look at them; the first decision stays.
+    pub(crate) fn decide(&self) {
+        if self.client.settings.sampling_rules.is_empty() {
+            return;
+        }
+        let root = self.root();
+        if root.state.sampling.get().is_some() {
+            return;
+        }
+        let settings = &root.client.settings;
+        let rate = {
+            let data = root.lock();
+            let tags = tags::of(root, &data);
+            let tag = |key: &str| tags.get(key).copied();
+            let mut rules = settings.sampling_rules.iter();
+            rules.find(|rule| rule.fits(tag)).map(|rule| rule.rate)
+        };
+        let decided = || match rate {
+            Some(rate) => Sampling::decide(root.trace.apm.low(), rate, rate_text(rate).into()),
+            None => root.by_rate(),
+        };
+        root.state.sampling.get_or_init(|| Arc::new(decided()));
+    }
+
+    /// What is decided for the trace.
+    pub(crate) fn sampling(&self) -> Sampling {
+        let root = self.root();
+        match root.state.sampling.get() {
+            Some(sampling) => (**sampling).clone(),
+            None => root.by_rate(),
+        }
+    }
+
+    fn by_rate(&self) -> Sampling {
+        let settings = &self.client.settings;
+        let text = Arc::clone(&settings.sample_rate_text);
+        Sampling::decide(self.trace.apm.low(), settings.sample_rate, text)
+    }
+}

@@ -1,0 +1,73 @@
+//! The tags of a span: ours and the user's.
+
+use std::collections::BTreeMap;
+
+use crate::event::VERSION;
+use crate::span::{SpanData, SpanInner};
+use crate::text::Text;
+
+/// Set by annotating a prompt (golden 09).
+pub(crate) const PROMPT_METHOD: (&str, &str) =
+    ("prompt_tracking_instrumentation_method", "annotated");
+
+/// Sets `key`, in place where it is there already.
+pub(crate) fn set<K: PartialEq, V>(pairs: &mut Vec<(K, V)>, key: K, value: V) {
+    match pairs.iter_mut().find(|(other, _)| *other == key) {
+        Some(pair) => pair.1 = value,
+        None => pairs.push((key, value)),
+    }
+}
+
+/// The tags of a span by their keys, save those that its end decides. The user's replace
+/// ours (golden 10).
+pub(crate) fn of<'a>(span: &'a SpanInner, data: &'a SpanData) -> BTreeMap<&'a str, &'a str> {
+    let settings = &span.client.settings;
+    let ml_app = span.ml_app();
+    let mut tags: BTreeMap<&str, &str> = BTreeMap::new();
+    tags.extend(settings.global_tags.iter().map(|(k, v)| (&**k, &**v)));
+    tags.extend([
+        ("version", &*settings.version),
+        ("env", &*settings.env),
+        ("service", &*settings.service),
+        ("source", "integration"),
+        ("ml_app", ml_app),
+        ("agent_service", ml_app),
+        ("ddtrace.version", VERSION),
+        ("language", "rust"),
+    ]);
+    if span.decorated {
+        tags.insert("decorator", "1");
+    }
+    if let Some(session) = data.session.as_deref().filter(|text| !text.is_empty()) {
+        tags.insert("session_id", session);
+    }
+    tags.extend(data.tags.iter().map(|(k, v)| (&**k, &**v)));
+    if let Some(version) = &data.agent_version {
+        tags.insert("agent_version", version);
+    }
+    tags
+}
+
+/// Adds the keys of `wanted` that are among the tags to `cost_tags`, each once and in their
+/// order (as in ddtrace); gives back the first that is not.
+pub(crate) fn add_cost_tags(
+    span: &SpanInner,
+    data: &mut SpanData,
+    wanted: Vec<Text>,
+) -> Option<Text> {
+    let (known, unknown): (Vec<Text>, Vec<Text>) = {
+        let tags = of(span, data);
+        wanted
+            .into_iter()
+            .partition(|key| tags.contains_key(&**key))
+    };
+    if !known.is_empty() {
+        let cost_tags = &mut data.extra().cost_tags;
+        for key in known {
+            if !cost_tags.contains(&key) {
+                cost_tags.push(key);
+            }
+        }
+    }
+    unknown.into_iter().next()
+}
