@@ -388,6 +388,7 @@ impl Context {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn remote(&self) -> Option<&Arc<Remote>> {
         self.remote.as_ref()
     }

@@ -35,6 +35,7 @@ mod message;
 mod number;
 mod offline;
 mod prompt;
+pub mod propagation;
 mod remote;
 mod report;
 mod sampling;

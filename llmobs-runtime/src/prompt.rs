@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -174,17 +174,14 @@ impl Prompt {
         while let Some((before, behind)) = rest.split_once("{{") {
             let place = behind.split_once("}}");
             let value = place.and_then(|(name, _)| self.variables.get(name.trim()));
-            // A `String` takes whatever is written.
-            let _ = match (value, place) {
-                (Some(value), Some((_, after))) => {
-                    rest = after;
-                    write!(text, "{before}{value}")
-                }
-                _ => {
-                    rest = behind;
-                    write!(text, "{before}{{{{")
-                }
-            };
+            text.push_str(before);
+            if let (Some(value), Some((_, after))) = (value, place) {
+                text.push_str(value);
+                rest = after;
+            } else {
+                text.push_str("{{");
+                rest = behind;
+            }
         }
         text.push_str(rest);
         text

@@ -36,6 +36,10 @@ pub(crate) struct RemoteAgent {
 /// What distributed headers say to others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Passed {
+    /// The APM span that called.
+    pub(crate) parent: Option<u64>,
+    /// Where the trace began, such as `synthetics`.
+    pub(crate) origin: Option<String>,
     /// Datadog's sampling priority of the APM trace.
     pub(crate) priority: Option<i8>,
     /// `_dd.p.*` pairs that are not ours, without that prefix.

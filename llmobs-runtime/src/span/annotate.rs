@@ -122,19 +122,19 @@ impl SpanInner {
             extra.prompt = wrong.is_none().then_some(prompt);
             flaw.invalid(wrong);
         }
-        if let Some(tools) = extra.tools.take() {
-            if flaw.fits(kind == SpanKind::Llm, "tool definitions", kind) {
-                let (tools, wrong) = ToolDefinition::checked(tools);
-                flaw.invalid(wrong);
-                extra.tools = Some(tools);
-            }
+        if let Some(tools) = extra.tools.take()
+            && flaw.fits(kind == SpanKind::Llm, "tool definitions", kind)
+        {
+            let (tools, wrong) = ToolDefinition::checked(tools);
+            flaw.invalid(wrong);
+            extra.tools = Some(tools);
         }
-        if let Some(mut agent) = extra.agent.take() {
-            if flaw.fits(kind == SpanKind::Agent, "agent manifest", kind) {
-                flaw.invalid(agent.take_flaw());
-                agent.bound();
-                extra.agent = Some(agent);
-            }
+        if let Some(mut agent) = extra.agent.take()
+            && flaw.fits(kind == SpanKind::Agent, "agent manifest", kind)
+        {
+            flaw.invalid(agent.take_flaw());
+            agent.bound();
+            extra.agent = Some(agent);
         }
         let mut model = |text: &mut Option<Text>, field| {
             if text.is_some() && !flaw.fits(kind.has_model(), field, kind) {

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use super::SpanInner;
 use crate::event::NO_PARENT;
 use crate::id::{LlmTraceId, TraceId};
+use crate::kind::SpanKind;
 use crate::remote::Remote;
 use crate::sampling::{Sampling, rate_text};
 use crate::tags;
@@ -99,6 +100,17 @@ impl SpanInner {
         Some(AgentIds {
             span: agent.span.clone(),
             name: agent.name.clone(),
+        })
+    }
+
+    /// The nearest agent for spans below this one.
+    pub(crate) fn agent_of_children(&self) -> Option<AgentIds> {
+        if self.kind != SpanKind::Agent {
+            return self.agent();
+        }
+        Some(AgentIds {
+            span: self.span_id.to_string(),
+            name: Some(self.current_name().into_owned()),
         })
     }
 

@@ -1,0 +1,154 @@
+//! `traceparent` and `tracestate` of W3C Trace Context, with Datadog's member of the latter.
+
+/// The most characters of Datadog's member, its key included (as in ddtrace).
+pub(super) const LONGEST_MEMBER: usize = 256;
+/// The most characters of the members of others that are handed on. W3C wants 512 of the
+/// whole header at least.
+const LONGEST_OTHERS: usize = 512;
+/// The most members of a header; ours is one.
+const MOST_MEMBERS: usize = 32;
+/// A longer header says nothing.
+const LONGEST_HEADER: usize = 8_192;
+
+/// `traceparent`, read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TraceParent {
+    pub(super) trace: u128,
+    pub(super) span: u64,
+    pub(super) sampled: bool,
+}
+
+/// Reads `00-<32 hex>-<16 hex>-<2 hex>`. A later version may have more behind it.
+pub(super) fn traceparent(header: &str) -> Option<TraceParent> {
+    let header = header.trim();
+    let bytes = header.as_bytes();
+    if bytes.len() < 55 || !header.is_ascii() {
+        return None;
+    }
+    let (version, rest) = (&header[..2], &header[55..]);
+    let alone = version == "00" && rest.is_empty();
+    let later = version != "00" && (rest.is_empty() || rest.starts_with('-'));
+    let dashes = [2, 35, 52].iter().all(|&at| bytes[at] == b'-');
+    if !dashes || !(alone || later) || version == "ff" {
+        return None;
+    }
+    let hex = |range: std::ops::Range<usize>| {
+        let text = &header[range];
+        let plain = text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        plain.then(|| u128::from_str_radix(text, 16).ok()).flatten()
+    };
+    hex(0..2)?;
+    let parent = TraceParent {
+        trace: hex(3..35)?,
+        span: u64::try_from(hex(36..52)?).ok()?,
+        sampled: hex(53..55)? & 1 == 1,
+    };
+    (parent.trace != 0 && parent.span != 0).then_some(parent)
+}
+
+impl std::fmt::Display for TraceParent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            trace,
+            span,
+            sampled,
+        } = self;
+        write!(f, "00-{trace:032x}-{span:016x}-{:02x}", u8::from(*sampled))
+    }
+}
+
+/// `tracestate`, read: Datadog's member, and those of others.
+#[derive(Debug, Default)]
+pub(super) struct TraceState<'a> {
+    /// Fields of `dd=`, `key:value`.
+    pub(super) datadog: Vec<(&'a str, String)>,
+    pub(super) others: Vec<&'a str>,
+}
+
+/// Reads all values of the header. A key that comes twice counts once, the first time.
+pub(super) fn tracestate<'a>(headers: &[&'a str]) -> TraceState<'a> {
+    let length: usize = headers.iter().map(|header| header.len()).sum();
+    if length > LONGEST_HEADER {
+        return TraceState::default();
+    }
+    let members = headers.iter().flat_map(|header| header.split(','));
+    let members = members.map(str::trim).filter(|member| legal(member));
+    let mut state = TraceState::default();
+    let mut seen: Vec<&str> = Vec::new();
+    let mut room = LONGEST_OTHERS;
+    for member in members.take(MOST_MEMBERS) {
+        let (name, value) = member.split_once('=').unwrap_or_default();
+        if seen.contains(&name) {
+            continue;
+        }
+        seen.push(name);
+        if name == "dd" {
+            let fields = value.split(';').filter_map(|field| field.split_once(':'));
+            let fields = fields.map(|(key, value)| (key.trim(), value.replace('~', "=")));
+            state.datadog = fields.collect();
+        } else if let Some(left) = room.checked_sub(member.len() + 1) {
+            room = left;
+            state.others.push(member);
+        }
+    }
+    state
+}
+
+/// Whether text is a member `key=value` that may be handed on: visible ASCII and spaces.
+fn legal(member: &str) -> bool {
+    let plain = member.bytes().all(|b| matches!(b, b' '..=b'~'));
+    let pair = member.split_once('=');
+    plain && pair.is_some_and(|(key, value)| !key.is_empty() && !value.is_empty())
+}
+
+/// Datadog's member in the making.
+pub(super) struct Member(String);
+
+impl Member {
+    pub(super) fn new() -> Self {
+        Self("dd=".to_owned())
+    }
+
+    /// Adds a field if the member can hold it as it is and has room.
+    pub(super) fn add(&mut self, prefix: &str, key: &str, value: &str) -> bool {
+        let separator = usize::from(!self.0.ends_with('='));
+        let length = separator + prefix.len() + key.len() + 1 + value.len();
+        let room = fits(value) && self.0.len() + length <= LONGEST_MEMBER;
+        if room {
+            if separator == 1 {
+                self.0.push(';');
+            }
+            // In a member `=` is written as `~` (as in ddtrace).
+            self.0.extend([prefix, key, ":", &value.replace('=', "~")]);
+        }
+        room
+    }
+
+    /// The header: ours first, then those of others, each key once.
+    pub(super) fn before<'a>(self, others: impl IntoIterator<Item = &'a str>) -> String {
+        let mut header = self.0;
+        let mut seen = vec!["dd"];
+        let mut room = LONGEST_OTHERS;
+        for member in others {
+            let name = member.split('=').next().unwrap_or_default();
+            let left = room.checked_sub(member.len() + 1);
+            if seen.contains(&name) || seen.len() >= MOST_MEMBERS || !legal(member) {
+                continue;
+            }
+            if let Some(left) = left {
+                room = left;
+                seen.push(name);
+                header.extend([",", member]);
+            }
+        }
+        header
+    }
+}
+
+/// Whether a member can hold a value so that it comes back as it is.
+fn fits(value: &str) -> bool {
+    let plain = |b: u8| matches!(b, b' '..=b'~') && !matches!(b, b',' | b';' | b'~');
+    !value.is_empty() && value.trim() == value && value.bytes().all(plain)
+}
