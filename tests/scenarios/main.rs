@@ -2,6 +2,7 @@
 //!
 //! Everything goes through HTTP to an intake of the test's own.
 
+mod annotations;
 mod client;
 mod ends;
 mod evaluations;
@@ -9,6 +10,7 @@ mod futures;
 mod global;
 mod inheritance;
 mod log;
+mod scopes;
 mod text;
 mod volume;
 mod ways;
