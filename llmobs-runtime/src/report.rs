@@ -22,6 +22,7 @@ pub(crate) enum Kind {
     Attribute,
     EnabledTwice,
     TooLarge,
+    Processor,
 }
 
 /// Emits a warning, the first time for this kind.

@@ -480,7 +480,7 @@ fn set<K: PartialEq, V>(pairs: &mut Vec<(K, V)>, key: K, value: V) {
     }
 }
 
-fn metric(key: String, number: Number) -> Result<(String, Number), AnnotateError> {
+pub(crate) fn metric(key: String, number: Number) -> Result<(String, Number), AnnotateError> {
     if number.to_json().is_none() {
         let reason = format!("metric {key:?} must be finite, not {number}");
         return Err(AnnotateError::InvalidValue { reason });

@@ -7,6 +7,7 @@
 pub(crate) mod batch;
 mod encode;
 mod lane;
+mod process;
 pub(crate) mod queue;
 pub(crate) mod retry;
 
@@ -20,6 +21,7 @@ use tokio::sync::mpsc::{
 
 use batch::{Event, Gathering};
 use lane::{Lanes, Mark};
+use process::Processing;
 pub(crate) use queue::Payload;
 use queue::{Budget, Receiver, Sender};
 
@@ -219,6 +221,8 @@ async fn choose(
 struct Running {
     receiver: Receiver,
     settings: Settings,
+    /// Where the application has processors.
+    processing: Option<Processing>,
     gatherings: [Gathering<Arc<Event>>; 3],
     lanes: Lanes,
     flushes: Vec<(Flush, Mark)>,
@@ -243,6 +247,7 @@ impl Running {
             gatherings: EventKind::ALL.map(gather),
             lanes,
             flushes: Vec::new(),
+            processing: Processing::new(&settings),
             settings,
         };
         let mut early = early.into_iter();
@@ -328,13 +333,14 @@ impl Running {
             Payload::Span(span) => {
                 let largest = self.gatherings[EventKind::Span as usize].largest_event();
                 let limit = self.settings.event_size_bytes.min(largest);
-                let mut event = encode::span(&span, anchor);
+                let event = encode::span(&span, anchor);
                 let made_ms = event.start_ns.saturating_add(event.duration) / 1_000_000;
-                (
-                    EventKind::Span,
-                    made_ms,
-                    encode::span_json(&mut event, limit),
-                )
+                let event = match &self.processing {
+                    Some(processing) => processing.run(event, &span),
+                    None => Ok(event),
+                };
+                let json = event.and_then(|mut event| encode::span_json(&mut event, limit));
+                (EventKind::Span, made_ms, json)
             }
             Payload::Evaluation(event, _) => {
                 let json = encode::evaluation_json(&event);

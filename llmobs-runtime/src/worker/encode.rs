@@ -80,6 +80,11 @@ pub(super) fn span(span: &SpanInner, anchor: &Anchor) -> SpanEvent {
     }
 }
 
+/// The tags of a span that nobody has given any, and that has neither session nor error.
+pub(super) fn own_tags(span: &SpanInner) -> Vec<String> {
+    tags(span, &SpanData::default(), &span.client.settings, None)
+}
+
 /// Whether the backend should keep the trace. The event is sent either way (golden 33).
 #[allow(
     clippy::cast_possible_truncation,
@@ -156,7 +161,7 @@ pub(super) fn span_json(event: &mut SpanEvent, limit: usize) -> Result<Vec<u8>, 
     });
     event.meta.input = IoFields::dropped();
     event.meta.output = IoFields::dropped();
-    event.collection_errors = vec!["dropped_io".to_owned()];
+    event.collection_errors.push("dropped_io".to_owned());
     self::json(event)
 }
 
