@@ -476,9 +476,11 @@ impl Config {
     ///
     /// Processors run in the order in which they were added, each on what the one before left, and
     /// none after one that says [`Verdict::Drop`]. They see what [`Capture`] has left; what they
-    /// leave is bounded like everything else. Evaluations do not come by here. A span that is
-    /// dropped is counted ([`DropReason::Processor`](crate::DropReason::Processor)); its children
-    /// are sent all the same, with its id as their parent.
+    /// leave is bounded like everything else. Evaluations and feedback do not come by here, as in
+    /// ddtrace. While llmobs is not enabled none is called.
+    ///
+    /// A span that is dropped is counted ([`DropReason::Processor`](crate::DropReason::Processor));
+    /// its children are sent all the same, with its id as their parent (golden 27).
     ///
     /// # Failure
     ///
@@ -494,13 +496,15 @@ impl Config {
     ///
     /// # Where it runs
     ///
-    /// On the worker's thread, never on that of a caller: a slow one delays deliveries and nothing
-    /// else, until as much waits as may wait. It is called for one span at a time; state of its own
-    /// needs a `Mutex` or an atomic, since it is an `Fn`. What it uses of llmobs is idle there: spans
-    /// that it starts and functions with attributes that it calls are not recorded, so that it does
-    /// not feed itself, unless it brings in a client by [`LlmObs::scope`](crate::LlmObs::scope) or a
-    /// span of elsewhere. The thread has no `tracing` subscriber, and it runs a `tokio` runtime, so
-    /// that `block_on` of another one panics.
+    /// On the worker's thread, never on that of a caller: a slow one delays deliveries, until as much
+    /// waits as may wait. One that takes seconds lets requests in flight time out, which are then
+    /// sent again. It is called for one span at a time; state of its own needs a `Mutex` or an
+    /// atomic, since it is an `Fn`.
+    ///
+    /// What it uses of llmobs is idle there: spans that it starts and functions with attributes that
+    /// it calls are not recorded, so that it does not feed itself, unless it brings in a client by
+    /// [`LlmObs::scope`](crate::LlmObs::scope) or a span of elsewhere. The thread has no `tracing`
+    /// subscriber, and it is in a `tokio` runtime, so that `block_on` of another one panics.
     ///
     /// # Examples
     ///

@@ -36,6 +36,8 @@ use crate::stats::{DropReason, EventKind};
 const TICK: Duration = Duration::from_millis(100);
 /// How many events are encoded before requests in flight get their turn.
 const AT_ONCE: usize = 512;
+/// The same where processors take their time with each: requests must not time out meanwhile.
+const AT_ONCE_PROCESSED: usize = 16;
 /// No wait is longer: adding `Duration::MAX` to an `Instant` panics.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// How long the rest may take when the last handle went without a shutdown.
@@ -314,6 +316,10 @@ impl Running {
     /// left for the next time, or a caller that is faster than we are would keep us here.
     async fn drain(&mut self) {
         let anchor = Anchor::now();
+        let at_once = match self.processing {
+            Some(_) => AT_ONCE_PROCESSED,
+            None => AT_ONCE,
+        };
         for taken in 1..=self.receiver.budget.events() {
             let Some(queued) = self.receiver.next() else {
                 return;
@@ -322,7 +328,7 @@ impl Running {
             if let Some(payload) = queued.take() {
                 self.take(payload, weight, &anchor);
             }
-            if taken % AT_ONCE == 0 {
+            if taken % at_once == 0 {
                 tokio::task::yield_now().await;
             }
         }

@@ -2,12 +2,13 @@
 
 use std::panic::{panic_any, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use llmobs::{
-    Annotation, Capture, Config, Document, DropReason, Evaluation, LlmObs, Message, ProcessedSpan,
-    Span, SpanKind, Stats, ToolCall, ToolResult, Verdict,
+    Annotation, Capture, Config, Document, DropReason, Evaluation, FlushError, LlmObs, Message,
+    ProcessedSpan, Span, SpanKind, Stats, ToolCall, ToolResult, Verdict,
 };
 use llmobs_tests::Intake;
 use serde_json::{Value, json};
@@ -483,6 +484,45 @@ fn a_processor_that_brings_in_its_own_client_does_not_deadlock() {
     let spans = processing.intake.wait_for_spans(2, SOON);
     assert_eq!(spans.len(), 2);
     processing.client.shutdown(SOON).unwrap();
+}
+
+#[test]
+fn a_processor_that_hangs_holds_up_no_caller_and_loses_nothing() {
+    let (release, gate) = channel::<()>();
+    let gate = Mutex::new(gate);
+    let processing = Processing::with(|config| {
+        config.processor(move |_| {
+            // Once the sender is gone, nothing is waited for any more.
+            let _ = gate.lock().unwrap().recv();
+            Verdict::Keep
+        })
+    });
+    let make = || (0..40).for_each(|_| drop(Span::task("t").start()));
+    processing.client.scope(make);
+    let error = processing
+        .client
+        .flush(Duration::from_millis(10))
+        .unwrap_err();
+    assert!(
+        matches!(error, FlushError::Timeout { waiting: 40, .. }),
+        "{error}"
+    );
+    processing.client.scope(make);
+    drop(release);
+    let sent = processing.sent_by(|| {});
+    assert_eq!((sent.spans.len(), sent.stats.stripped), (80, 0));
+}
+
+#[test]
+fn a_tokio_runtime_that_a_processor_brings_cannot_run_on_the_worker() {
+    let sent = Processing::with(|config| {
+        config.processor(|_| {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            runtime.unwrap().block_on(async { Verdict::Keep })
+        })
+    });
+    let sent = sent.sent_by(|| drop(Span::task("t").start()));
+    assert_eq!((sent.spans.len(), sent.stats.stripped), (1, 1));
 }
 
 #[test]

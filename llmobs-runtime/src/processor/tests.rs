@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::config::Config;
 use crate::document::Document;
 use crate::event::{AgentAttribution, Internal, IoFields, Meta, Status};
 use crate::failure::SpanError;
@@ -399,9 +400,9 @@ fn a_debug_shows_nothing_of_the_content() {
         assert!(!text.contains("secret"), "{text}");
         Verdict::Keep
     });
-    let mut processors = Processors::default();
-    processors.add(|_| Verdict::Keep);
-    assert_eq!(format!("{processors:?}"), "1");
+    let config = Config::new().processor(|_| Verdict::Keep).clone();
+    let text = format!("{:?}", config.processor(|_| Verdict::Drop));
+    assert!(text.contains("processors: 2"), "{text}");
 }
 
 #[test]
