@@ -7,7 +7,10 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
-use llmobs::{Annotation, Config, Destination, LlmObs, Memory, Span};
+use llmobs::{
+    Annotation, Config, Destination, Evaluation, EvaluationTarget, LlmObs, Memory, Span, Verdict,
+    task,
+};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
@@ -158,6 +161,53 @@ fn a_flush_on_the_workers_own_thread_does_not_wait_for_itself() {
     assert!(memory.spans().iter().any(|span| span["name"] == "t"));
     assert!(started.elapsed() < SOON / 2);
     drop(guard);
+}
+
+#[task]
+fn noted(text: &str) -> usize {
+    text.len()
+}
+
+#[test]
+fn a_processor_that_uses_llmobs_neither_waits_for_itself_nor_feeds_itself() {
+    let _alone = GLOBAL.lock().unwrap_or_else(PoisonError::into_inner);
+    subscribe();
+    let memory = Memory::new();
+    let config = Config::new()
+        .destination(Destination::Memory(memory.clone()))
+        .processor(|span| {
+            assert!(!llmobs::is_enabled(), "no client is in force");
+            let inner = Span::task("of the processor").start().enter();
+            llmobs::annotate(None, Annotation::new().tag("k", 1)).unwrap();
+            assert_eq!(llmobs::export_span(None), None);
+            let evaluation = Evaluation::new("of the processor", 1);
+            llmobs::submit_evaluation(EvaluationTarget::span("1", "2"), evaluation).unwrap();
+            llmobs::flush(SOON).unwrap();
+            drop(inner);
+            span.set_metadata("length", noted("four"));
+            Verdict::Keep
+        });
+    let guard = ends(move || config.enable().unwrap());
+    drop(Span::task("t").start());
+    let stats = llmobs::flush(SOON).unwrap().stats;
+    drop(Span::task("later").start());
+    drop(guard);
+    assert_eq!(stats.stripped, 0);
+    let spans = memory.spans();
+    let names: Vec<&str> = spans
+        .iter()
+        .filter_map(|one| one["name"].as_str())
+        .collect();
+    assert!(
+        names.contains(&"t") && names.contains(&"later"),
+        "{names:?}"
+    );
+    let ours = |name: &&str| ["of the processor", "noted"].contains(name);
+    assert!(!names.iter().any(ours), "{names:?}");
+    assert!(memory.evaluations().is_empty());
+    for span in spans {
+        assert_eq!(span["meta"]["metadata"]["length"], 4);
+    }
 }
 
 #[test]

@@ -170,7 +170,7 @@ impl ClientInner {
     }
 
     /// A client that takes nothing.
-    fn idle(settings: Settings) -> Arc<Self> {
+    pub(crate) fn idle(settings: Settings) -> Arc<Self> {
         let (worker, _) = Worker::new(&settings);
         Arc::new(Self {
             settings,
@@ -238,15 +238,15 @@ impl ClientInner {
         was_open
     }
 
-    /// The totals of what was dropped, a line for each destination.
+    /// The totals of what was lost, a line for each destination.
     fn tell_dropped(&self) {
         for destination in self.stats().destinations {
-            let reasons = destination.drop_reasons();
+            let reasons = destination.loss_reasons();
             if !reasons.is_empty() {
-                let dropped = destination.dropped();
+                let lost = destination.lost();
                 report::error(|| {
                     let name = destination.name;
-                    format!("{dropped} events were not delivered to {name} and are lost: {reasons}")
+                    format!("{lost} events were not delivered to {name} and are lost: {reasons}")
                 });
             }
         }
@@ -279,8 +279,8 @@ impl ClientInner {
             return Ok(FlushReport { stats });
         }
         Err(FlushError::Undelivered {
-            dropped: stats.dropped(),
-            destinations: stats.names(|destination| destination.dropped() > 0),
+            dropped: stats.lost(),
+            destinations: stats.names(|destination| destination.lost() > 0),
             report: Box::new(FlushReport { stats }),
         })
     }
@@ -420,7 +420,8 @@ pub enum FlushError {
     /// The time of a shutdown was over first; what was waiting is lost, and counted.
     #[error("{dropped} events were not delivered to {destinations} and are lost")]
     Undelivered {
-        /// What was dropped since the client was enabled, for whatever reason.
+        /// What was dropped since the client was enabled, for whatever reason but that a
+        /// processor wanted it so.
         dropped: u64,
         /// Which destinations these are, with commas between.
         destinations: String,

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::export::memory::Memory;
+use crate::processor::{ProcessedSpan, Processors, Verdict};
 use crate::sampling::SamplingRule;
 use env::Vars;
 pub use error::{ConfigError, ConfigWarning};
@@ -27,7 +28,8 @@ use settings::{ApiKey, Header};
 ///
 /// Everything has a default, so that an empty `Config` works. A setter wins over the variable of
 /// the same meaning; calling it again replaces its value, except for [`tag`](Config::tag),
-/// [`header`](Config::header) and [`destination`](Config::destination), which collect. Setters
+/// [`header`](Config::header), [`destination`](Config::destination) and
+/// [`processor`](Config::processor), which collect. Setters
 /// cannot fail: a value that is not allowed is an error when llmobs is enabled. When llmobs is
 /// disabled ([`enabled`](Config::enabled)) the values are checked all the same and nothing comes of
 /// them.
@@ -84,6 +86,7 @@ pub struct Config {
     flush_interval: Option<Duration>,
     max_events: Option<usize>,
     max_bytes: Option<usize>,
+    processors: Processors,
 }
 
 /// How much of what a span sees leaves the process.
@@ -479,6 +482,68 @@ impl Config {
     /// There is no variable for it; 0 is an error when llmobs is enabled.
     pub fn max_bytes(mut self, bytes: usize) -> Config {
         self.max_bytes = Some(bytes);
+        self
+    }
+
+    /// Adds a processor: a function that sees every finished span, may change it, and says whether
+    /// it is sent. There is no variable for it; default: none.
+    ///
+    /// Processors run in the order in which they were added, each on what the one before left, and
+    /// none after one that says [`Verdict::Drop`]. They see what [`Capture`] has left; what they
+    /// leave is bounded like everything else. Evaluations and feedback do not come by here, as in
+    /// ddtrace. While llmobs is not enabled none is called.
+    ///
+    /// A span that is dropped is counted ([`DropReason::Processor`](crate::DropReason::Processor));
+    /// its children are sent all the same, with its id as their parent (golden 27).
+    ///
+    /// # Failure
+    ///
+    /// A processor that panics lets nothing out, nor does one that leaves what the wire does not
+    /// allow, such as a tool call without a name: no further one runs, and the span goes
+    /// without its content. Gone are input, output, metadata, the tags that are not of the
+    /// configuration, the session, the message and the stack of its error, its name (its kind's
+    /// stands there) and that of the agent above it. What stays are ids, times, kind, model, metrics,
+    /// the type of its error, the name of the application, and `processor_failed` among its
+    /// `collection_errors`. It counts in [`Stats::stripped`](crate::Stats::stripped); the first time
+    /// a log line tells, without a word of what the panic said. (The panic hook of the program is
+    /// asked before, as ever; with `panic = "abort"` the program ends.)
+    ///
+    /// # Where it runs
+    ///
+    /// On the worker's thread, never on that of a caller: a slow one delays deliveries, until as much
+    /// waits as may wait. One that takes seconds lets requests in flight time out, which are then
+    /// sent again. It is called for one span at a time; state of its own needs a `Mutex` or an
+    /// atomic, since it is an `Fn`.
+    ///
+    /// What it uses of llmobs is idle there: spans that it starts and functions with attributes that
+    /// it calls are not recorded, so that it does not feed itself, unless it brings in a client by
+    /// [`LlmObs::scope`](crate::LlmObs::scope) or a span of elsewhere. The thread has no `tracing`
+    /// subscriber, and it is in a `tokio` runtime, so that `block_on` of another one panics.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use llmobs_runtime as llmobs;
+    /// use llmobs::{Config, SpanKind, Verdict};
+    ///
+    /// let config = Config::new()
+    ///     .processor(|span| match span.tag("internal") {
+    ///         Some("true") => Verdict::Drop,
+    ///         _ => Verdict::Keep,
+    ///     })
+    ///     .processor(|span| {
+    ///         if span.kind() == SpanKind::Llm {
+    ///             span.redact(|text| *text = text.replace("4111 1111 1111 1111", "[card]"));
+    ///         }
+    ///         Verdict::Keep
+    ///     });
+    /// # drop(config);
+    /// ```
+    pub fn processor(
+        mut self,
+        processor: impl Fn(&mut ProcessedSpan) -> Verdict + Send + Sync + 'static,
+    ) -> Config {
+        self.processors.add(processor);
         self
     }
 

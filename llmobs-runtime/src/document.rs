@@ -29,6 +29,16 @@ impl Document {
         }
     }
 
+    /// Its text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Its text, to be changed.
+    pub fn text_mut(&mut self) -> &mut String {
+        &mut self.text
+    }
+
     /// Its name, such as a path or a title. An empty one is left out.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into()).filter(|name| !name.is_empty());

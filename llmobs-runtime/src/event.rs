@@ -104,8 +104,9 @@ pub(crate) struct AgentAttribution {
 pub(crate) struct IoFields {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) value: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) messages: Vec<Message>,
+    /// A list that a processor emptied is sent as such (golden 27).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) messages: Option<Vec<Message>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) documents: Vec<Document>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -126,7 +127,7 @@ pub(crate) struct Internal {
 impl IoFields {
     fn is_empty(&self) -> bool {
         self.value.is_none()
-            && self.messages.is_empty()
+            && self.messages.is_none()
             && self.documents.is_empty()
             && self.prompt.is_none()
     }
@@ -151,7 +152,7 @@ impl From<Content> for IoFields {
                     .map(|(name, value)| (name.into_owned(), value));
                 fields.value = Some(Value::Object(named.collect()).to_string());
             }
-            Content::Messages(messages) => fields.messages = messages,
+            Content::Messages(messages) => fields.messages = Some(messages),
             Content::Documents(documents) => fields.documents = documents,
         }
         fields
@@ -213,7 +214,7 @@ impl Meta {
             flatten(schema, SCHEMA_DEPTH);
         }
         let messages = [&mut self.input, &mut self.output].map(|side| side.messages.iter_mut());
-        for message in messages.into_iter().flatten() {
+        for message in messages.into_iter().flatten().flatten() {
             for call in &mut message.tool_calls {
                 flatten(&mut call.arguments, ARGUMENTS_DEPTH);
             }

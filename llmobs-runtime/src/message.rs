@@ -98,9 +98,49 @@ impl Message {
         &self.content
     }
 
+    /// What the message says, to be changed.
+    pub fn content_mut(&mut self) -> &mut String {
+        &mut self.content
+    }
+
     /// Who says it; empty where nobody said.
     pub fn role(&self) -> &str {
         &self.role
+    }
+
+    /// Who says it, to be changed.
+    pub fn role_mut(&mut self) -> &mut String {
+        &mut self.role
+    }
+
+    /// The calls that the model asks for.
+    pub fn tool_calls(&self) -> &[ToolCall] {
+        &self.tool_calls
+    }
+
+    /// The calls that the model asks for, to be changed.
+    pub fn tool_calls_mut(&mut self) -> &mut Vec<ToolCall> {
+        &mut self.tool_calls
+    }
+
+    /// The results of calls.
+    pub fn tool_results(&self) -> &[ToolResult] {
+        &self.tool_results
+    }
+
+    /// The results of calls, to be changed.
+    pub fn tool_results_mut(&mut self) -> &mut Vec<ToolResult> {
+        &mut self.tool_results
+    }
+
+    /// The pieces of audio, to be changed.
+    pub fn audio_mut(&mut self) -> &mut Vec<MediaPart> {
+        &mut self.audio_parts
+    }
+
+    /// The pictures, to be changed.
+    pub fn images_mut(&mut self) -> &mut Vec<MediaPart> {
+        &mut self.image_parts
     }
 
     /// The first thing in the message that the wire does not allow.
@@ -175,6 +215,21 @@ impl ToolCall {
         self
     }
 
+    /// The tool's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the tool is asked with: a JSON object.
+    pub fn arguments(&self) -> &Value {
+        &self.arguments
+    }
+
+    /// What the tool is asked with, to be changed; it has to stay a JSON object.
+    pub fn arguments_mut(&mut self) -> &mut Value {
+        &mut self.arguments
+    }
+
     fn flaw(&self) -> Option<String> {
         if self.name.is_empty() {
             return Some(format!(
@@ -211,6 +266,16 @@ impl ToolResult {
             result: result.into(),
             ..Self::default()
         }
+    }
+
+    /// The result as text.
+    pub fn result(&self) -> &str {
+        &self.result
+    }
+
+    /// The result as text, to be changed.
+    pub fn result_mut(&mut self) -> &mut String {
+        &mut self.result
     }
 
     /// The tool's name. An empty one is left out.

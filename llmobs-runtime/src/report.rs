@@ -23,6 +23,7 @@ pub(crate) enum Kind {
     EnabledTwice,
     TooLarge,
     Headers,
+    Processor,
 }
 
 /// Emits a warning, the first time for this kind.

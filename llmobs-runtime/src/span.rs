@@ -26,6 +26,7 @@ use crate::number::Number;
 use crate::text::Text;
 use crate::weight;
 
+pub(crate) use annotate::metric;
 pub(crate) use extra::SpanExtra;
 pub(crate) use start::Start;
 use trace::{TraceIds, TraceState};

@@ -62,10 +62,12 @@ pub enum DropReason {
     Unanswered,
     /// There was nowhere to put it: the journal could not be written.
     Nowhere,
+    /// A processor of the application wanted it so ([`Config::processor`](crate::Config::processor)).
+    Processor,
 }
 
 impl DropReason {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::QueueFull,
         Self::MemoryFull,
         Self::Shutdown,
@@ -74,6 +76,7 @@ impl DropReason {
         Self::NotEncodable,
         Self::Unanswered,
         Self::Nowhere,
+        Self::Processor,
     ];
 
     const fn as_str(self) -> &'static str {
@@ -86,6 +89,7 @@ impl DropReason {
             Self::NotEncodable => "not encodable",
             Self::Unanswered => "unanswered",
             Self::Nowhere => "nowhere to put them",
+            Self::Processor => "dropped by a processor",
         }
     }
 }
@@ -105,6 +109,10 @@ pub struct Stats {
     pub destinations: Vec<DestinationStats>,
     /// Calls refused with an error before an event was made of them.
     pub rejected: u64,
+    /// Spans that go without their content, because a processor failed
+    /// ([`Config::processor`](crate::Config::processor)). They count in the sums as every other
+    /// span does.
+    pub stripped: u64,
 }
 
 impl Stats {
@@ -138,6 +146,11 @@ impl Stats {
             .iter()
             .map(DestinationStats::waiting)
             .sum()
+    }
+
+    /// What was dropped at any destination and should have arrived.
+    pub(crate) fn lost(&self) -> u64 {
+        self.destinations.iter().map(DestinationStats::lost).sum()
     }
 
     /// What was dropped at any destination, for whatever reason.
@@ -191,15 +204,23 @@ impl DestinationStats {
         self.all().map(Counts::dropped_total).iter().sum()
     }
 
-    /// What was dropped here in words: `15 queue full, 2 too large`; empty for nothing.
-    pub(crate) fn drop_reasons(&self) -> String {
-        let of = |reason| {
-            let all = self.all().into_iter().flat_map(|counts| &counts.dropped);
-            let counts = all.filter(|(other, _)| *other == reason);
-            counts.map(|(_, count)| count).sum::<u64>()
-        };
-        let reasons = DropReason::ALL.map(|reason| (of(reason), reason));
-        let words = reasons.iter().filter(|(count, _)| *count > 0);
+    fn dropped_for(&self, reason: DropReason) -> u64 {
+        let all = self.all().into_iter().flat_map(|counts| &counts.dropped);
+        let counts = all.filter(|(other, _)| *other == reason);
+        counts.map(|(_, count)| count).sum()
+    }
+
+    /// What was dropped here and should have arrived.
+    pub(crate) fn lost(&self) -> u64 {
+        self.dropped() - self.dropped_for(DropReason::Processor)
+    }
+
+    /// What was lost here in words: `15 queue full, 2 too large`; empty for nothing.
+    pub(crate) fn loss_reasons(&self) -> String {
+        let reasons = DropReason::ALL.map(|reason| (self.dropped_for(reason), reason));
+        let is_loss =
+            |(count, reason): &&(u64, DropReason)| *count > 0 && *reason != DropReason::Processor;
+        let words = reasons.iter().filter(is_loss);
         let words: Vec<String> = words.map(|(n, reason)| format!("{n} {reason}")).collect();
         words.join(", ")
     }
@@ -248,6 +269,7 @@ pub(crate) struct Front {
     made: [AtomicU64; 3],
     dropped: [[AtomicU64; DropReason::ALL.len()]; 3],
     rejected: AtomicU64,
+    stripped: AtomicU64,
 }
 
 impl Front {
@@ -269,6 +291,10 @@ impl Front {
         self.rejected.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn stripped(&self) {
+        self.stripped.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn stats(&self, destinations: &[&Ledger]) -> Stats {
         let none = Ledger::default();
         let ledgers = if destinations.is_empty() {
@@ -279,6 +305,7 @@ impl Front {
         Stats {
             destinations: ledgers.iter().map(|ledger| ledger.stats(self)).collect(),
             rejected: self.rejected.load(Ordering::Relaxed),
+            stripped: self.stripped.load(Ordering::Relaxed),
         }
     }
 }

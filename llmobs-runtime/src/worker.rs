@@ -7,6 +7,7 @@
 pub(crate) mod batch;
 mod encode;
 mod lane;
+mod process;
 pub(crate) mod queue;
 pub(crate) mod retry;
 
@@ -20,6 +21,7 @@ use tokio::sync::mpsc::{
 
 use batch::{Event, Gathering};
 use lane::{Lanes, Mark};
+use process::Processing;
 pub(crate) use queue::Payload;
 use queue::{Budget, Receiver, Sender};
 
@@ -34,6 +36,8 @@ use crate::stats::{DropReason, EventKind};
 const TICK: Duration = Duration::from_millis(100);
 /// How many events are encoded before requests in flight get their turn.
 const AT_ONCE: usize = 512;
+/// The same where processors take their time with each: requests must not time out meanwhile.
+const AT_ONCE_PROCESSED: usize = 16;
 /// No wait is longer: adding `Duration::MAX` to an `Instant` panics.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// How long the rest may take when the last handle went without a shutdown.
@@ -219,6 +223,8 @@ async fn choose(
 struct Running {
     receiver: Receiver,
     settings: Settings,
+    /// Where the application has processors.
+    processing: Option<Processing>,
     gatherings: [Gathering<Arc<Event>>; 3],
     lanes: Lanes,
     flushes: Vec<(Flush, Mark)>,
@@ -243,6 +249,7 @@ impl Running {
             gatherings: EventKind::ALL.map(gather),
             lanes,
             flushes: Vec::new(),
+            processing: Processing::new(&settings),
             settings,
         };
         let mut early = early.into_iter();
@@ -309,6 +316,10 @@ impl Running {
     /// left for the next time, or a caller that is faster than we are would keep us here.
     async fn drain(&mut self) {
         let anchor = Anchor::now();
+        let at_once = match self.processing {
+            Some(_) => AT_ONCE_PROCESSED,
+            None => AT_ONCE,
+        };
         for taken in 1..=self.receiver.budget.events() {
             let Some(queued) = self.receiver.next() else {
                 return;
@@ -317,7 +328,7 @@ impl Running {
             if let Some(payload) = queued.take() {
                 self.take(payload, weight, &anchor);
             }
-            if taken % AT_ONCE == 0 {
+            if taken % at_once == 0 {
                 tokio::task::yield_now().await;
             }
         }
@@ -328,13 +339,14 @@ impl Running {
             Payload::Span(span) => {
                 let largest = self.gatherings[EventKind::Span as usize].largest_event();
                 let limit = self.settings.event_size_bytes.min(largest);
-                let mut event = encode::span(&span, anchor);
+                let event = encode::span(&span, anchor);
                 let made_ms = event.start_ns.saturating_add(event.duration) / 1_000_000;
-                (
-                    EventKind::Span,
-                    made_ms,
-                    encode::span_json(&mut event, limit),
-                )
+                let event = match &self.processing {
+                    Some(processing) => processing.run(event, &span),
+                    None => Ok(event),
+                };
+                let json = event.and_then(|mut event| encode::span_json(&mut event, limit));
+                (EventKind::Span, made_ms, json)
             }
             Payload::Evaluation(event, _) => {
                 let json = encode::evaluation_json(&event);

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use llmobs::{Config, FlushReport, LlmObs, Stats};
+use llmobs::{Config, DropReason, FlushReport, LlmObs, Stats};
 use llmobs_tests::{Exemptions, Golden, Intake, Request};
 use serde_json::Value;
 
@@ -117,9 +117,21 @@ impl Twin {
     /// Sends the rest and compares all of it with the recording.
     #[track_caller]
     pub fn assert_equal(self, exemptions: &Exemptions) -> Sent {
+        self.assert_equal_but_for(0, exemptions)
+    }
+
+    /// The same where processors drop so many spans.
+    #[track_caller]
+    pub fn assert_equal_but_for(self, dropped: u64, exemptions: &Exemptions) -> Sent {
         let FlushReport { stats, .. } = self.client.shutdown(SOON).expect("delivered in time");
         let sent = Sent::of(&self.intake);
-        assert_all_delivered(&stats, &sent);
+        if dropped == 0 {
+            assert_all_delivered(&stats, &sent);
+        } else {
+            let spans = stats.spans();
+            assert_eq!(spans.made, spans.delivered + dropped, "{stats:?}");
+            assert_eq!(spans.dropped, [(DropReason::Processor, dropped)]);
+        }
         self.golden
             .assert_equal(&sent.spans, &sent.evaluations, exemptions);
         if self.agentless {

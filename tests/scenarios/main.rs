@@ -10,6 +10,7 @@ mod futures;
 mod global;
 mod inheritance;
 mod log;
+mod processors;
 mod scopes;
 mod text;
 mod volume;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Capture, Config, ConfigError, ConfigWarning, Destination, check};
+use crate::processor::Processors;
 use crate::sampling::{SamplingRule, rate_text};
 
 /// A key that cannot be printed by accident: no `Display`, and a `Debug` that says only that there
@@ -154,6 +155,7 @@ pub(crate) struct Settings {
     pub(crate) flush_interval: Duration,
     pub(crate) max_events: usize,
     pub(crate) max_bytes: usize,
+    pub(crate) processors: Processors,
     pub(crate) warnings: Vec<ConfigWarning>,
 }
 
@@ -280,6 +282,7 @@ impl Config {
                 .unwrap_or(check::FLUSH_INTERVAL.default),
             max_events: max_events.unwrap_or(check::MAX_EVENTS.default),
             max_bytes: max_bytes.unwrap_or(check::MAX_BYTES.default),
+            processors: self.processors.clone(),
             warnings,
         })
     }

@@ -66,8 +66,8 @@ impl SpanInner {
         let metadata = capture::bound_map(annotation.metadata);
         let checked = |(key, number)| match metric(key, number) {
             Ok(metric) => Some(metric),
-            Err(reason) => {
-                flaw.invalid(Some(reason));
+            Err(error) => {
+                flaw.note(error);
                 None
             }
         };
@@ -191,9 +191,10 @@ impl SpanInner {
     }
 }
 
-fn metric(key: String, number: Number) -> Result<(String, Number), String> {
+pub(crate) fn metric(key: String, number: Number) -> Result<(String, Number), AnnotateError> {
     if number.to_json().is_none() {
-        return Err(format!("metric {key:?} must be finite, not {number}"));
+        let reason = format!("metric {key:?} must be finite, not {number}");
+        return Err(AnnotateError::InvalidValue { reason });
     }
     if !key.contains('.') {
         return Ok((key, number));

@@ -94,6 +94,11 @@ pub(super) fn span(span: &SpanInner, anchor: &Anchor) -> SpanEvent {
     }
 }
 
+/// The tags of a span that nobody has given any, and that has neither session nor error.
+pub(super) fn own_tags(span: &SpanInner) -> Vec<String> {
+    tags(span, &SpanData::default())
+}
+
 /// Sets a key of `metadata._dd`, which belongs to Datadog; what a user has put there stays
 /// (as in ddtrace).
 fn reserve(metadata: &mut Map<String, Value>, key: &str, value: Value) {
@@ -141,7 +146,7 @@ pub(super) fn span_json(event: &mut SpanEvent, limit: usize) -> Result<Vec<u8>, 
     });
     event.meta.input = IoFields::dropped();
     event.meta.output = IoFields::dropped();
-    event.collection_errors = vec!["dropped_io".to_owned()];
+    event.collection_errors.push("dropped_io".to_owned());
     self::json(event)
 }
 
