@@ -221,6 +221,7 @@ struct Running {
     settings: Settings,
     gatherings: [Gathering<Arc<Event>>; 3],
     lanes: Lanes,
+    anchor: Anchor,
     flushes: Vec<(Flush, Mark)>,
 }
 
@@ -242,6 +243,7 @@ impl Running {
             receiver,
             gatherings: EventKind::ALL.map(gather),
             lanes,
+            anchor: Anchor::now(),
             flushes: Vec::new(),
             settings,
         };
@@ -308,7 +310,8 @@ impl Running {
     /// Takes what is in the queue by now and encodes it. What comes in the meantime is
     /// left for the next time, or a caller that is faster than we are would keep us here.
     async fn drain(&mut self) {
-        let anchor = Anchor::now();
+        self.anchor.follow();
+        let anchor = self.anchor;
         for taken in 1..=self.receiver.budget.events() {
             let Some(queued) = self.receiver.next() else {
                 return;
