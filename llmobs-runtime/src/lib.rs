@@ -35,6 +35,9 @@ mod offline;
 mod report;
 mod span;
 mod stats;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
 mod text;
 mod usage;
 mod visible;
