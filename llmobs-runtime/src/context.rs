@@ -62,16 +62,7 @@ pub(crate) fn origin() -> Option<Origin> {
     }
     let (origin, stale) = with_stack(|stack| {
         let parent = stack.current().cloned();
-        let scoped = stack
-            .entries
-            .iter()
-            .rev()
-            .find_map(|(_, entry)| match entry {
-                Entry::Span(span) => Some(&span.client),
-                Entry::Client(client) => Some(client),
-                Entry::Root => None,
-            });
-        match scoped {
+        match stack.scoped() {
             Some(client) if client.is_open() => {
                 let client = Arc::clone(client);
                 return (Some(Origin { client, parent }), None);
@@ -131,6 +122,16 @@ impl Stack {
             Some((_, Entry::Span(span))) => Some(span),
             _ => None,
         }
+    }
+
+    /// The client of the innermost scope or span.
+    fn scoped(&self) -> Option<&Arc<ClientInner>> {
+        let mut entries = self.entries.iter().rev();
+        entries.find_map(|(_, entry)| match entry {
+            Entry::Span(span) => Some(&span.client),
+            Entry::Client(client) => Some(client),
+            Entry::Root => None,
+        })
     }
 
     /// The global client, and what was cached before if that has changed.
@@ -283,7 +284,11 @@ impl Context {
     /// What is current on this thread.
     pub fn current() -> Self {
         let Some(origin) = origin() else {
-            return Self::default();
+            // What is scoped to a client that takes nothing is for no other one, there as here.
+            return Self {
+                span: None,
+                client: with_stack(|stack| stack.scoped().cloned()).flatten(),
+            };
         };
         Self {
             span: origin.parent,
