@@ -117,7 +117,8 @@ impl Config {
     ///
     /// As [`enable`](Self::enable).
     pub fn build(self) -> Result<LlmObs, ConfigError> {
-        let settings = self.settings()?;
+        let mut settings = self.settings()?;
+        settings.scoped = true;
         let inner = if settings.enabled && cfg!(feature = "enabled") {
             let client = ClientInner::start(settings, false)?;
             client.warn();
@@ -246,7 +247,10 @@ impl ClientInner {
                 let dropped = destination.dropped();
                 report::error(|| {
                     let name = destination.name;
-                    format!("{dropped} events were not delivered to {name} and are lost: {reasons}")
+                    let whose = self.settings.whose();
+                    format!(
+                        "{dropped} events were not delivered to {name}{whose} and are lost: {reasons}"
+                    )
                 });
             }
         }
