@@ -46,6 +46,7 @@ fn a_tree_shows_evaluations_below_their_span_and_those_without_at_the_end() {
         };
         submit(EvaluationTarget::tag("msg_id", "m1"), "by_tag", "fine");
         submit(EvaluationTarget::span("1", "2"), "past", "good");
+        submit(EvaluationTarget::tag("msg_id", "m2"), "other", "good");
         let root = llmobs::export_span(None);
         submit(root.into(), "whole", "ok");
     });
@@ -58,6 +59,7 @@ fn a_tree_shows_evaluations_below_their_span_and_those_without_at_the_end() {
             = sentiment: 10 [pass]
             = by_tag: fine
         = past: good [span elsewhere]
+        = other: good [tag msg_id:m2]
         ",
     );
     assert_eq!(finished.tree(), "workflow root\n  llm ask\n");
@@ -68,7 +70,7 @@ fn a_tree_shows_evaluations_below_their_span_and_those_without_at_the_end() {
         .iter()
         .map(|one| one.label())
         .collect();
-    assert_eq!(labels, ["sentiment", "by_tag", "past", "whole"]);
+    assert_eq!(labels, ["sentiment", "by_tag", "past", "other", "whole"]);
     assert!(finished.feedback().is_empty());
 }
 

@@ -1,5 +1,6 @@
 //! Which spans belong to a test's client: its scope's, on every thread that is told of it.
 
+use std::process::Command;
 use std::thread;
 
 use llmobs::prelude::*;
@@ -110,4 +111,43 @@ fn what_was_seen_can_be_forgotten() {
     assert!(llmobs.finished().is_empty());
     one(&llmobs.clone());
     assert_eq!(llmobs.finished().tree(), "task one\n");
+}
+
+#[test]
+fn no_variable_of_the_environment_is_read() {
+    let wrong = [
+        "DD_LLMOBS_ENABLED",
+        "DD_SITE",
+        "DD_TRACE_AGENT_URL",
+        "DD_LLMOBS_AGENTLESS_ENABLED",
+        "DD_LLMOBS_SAMPLE_RATE",
+        "DD_LLMOBS_ML_APP",
+        "DD_TAGS",
+        "LLMOBS_CAPTURE",
+    ];
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "where_it_sees::child", "--ignored"])
+        .envs(wrong.map(|name| (name, "no:such value")))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("1 passed"), "{text}");
+}
+
+#[test]
+#[ignore = "run by the test above, in a process of its own"]
+fn child() {
+    llmobs::Config::from_env().expect_err("the variables are set, and wrong");
+    let llmobs = testing::client();
+    llmobs.scope(|| drop(Span::llm("ask").start()));
+    let finished = llmobs.finished();
+    finished.span("ask").assert_tag("ml_app", "unnamed-ml-app");
+    assert_eq!(finished.span("ask").tag("no"), None);
+}
+
+#[test]
+fn a_name_of_several_lines_takes_one() {
+    let llmobs = testing::client();
+    llmobs.scope(|| drop(Span::task("one\ntwo").start()));
+    assert_eq!(llmobs.finished().tree(), "task one\\ntwo\n");
 }

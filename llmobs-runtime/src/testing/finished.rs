@@ -151,3 +151,58 @@ impl fmt::Debug for Finished {
         write!(f, "{}", self.tree().evaluations())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Feedback has its target beside the rest (golden 20): a span without its trace, a
+    /// trace, a session, a key.
+    #[test]
+    fn feedback_stands_below_what_it_is_about() {
+        let memory = Memory::new();
+        let span = |id: &str, parent: &str, name: &str, start: u64| {
+            json!({
+                "trace_id": "t1", "span_id": id, "parent_id": parent, "name": name, "status": "ok",
+                "start_ns": start, "meta": {"span": {"kind": "task"}}, "tags": [],
+            })
+        };
+        let feedback = |label: &str, target: (&str, &str)| {
+            json!({
+                "event_kind": "feedback", "label": label, "metric_type": "text", "text_value": "a\nb",
+                "assessment": "pass", target.0: target.1,
+            })
+        };
+        let keep = |kind, event: Value| memory.keep(kind, event.to_string().as_bytes());
+        keep(EventKind::Span, span("2", "1", "child", 2));
+        keep(EventKind::Span, span("1", "undefined", "root", 1));
+        for (label, target) in [
+            ("span", ("span_id", "2")),
+            ("trace", ("trace_id", "t1")),
+            ("session", ("session_id", "s1")),
+            ("key", ("feedback_join_key", "k1")),
+            ("other", ("trace_id", "t2")),
+        ] {
+            keep(EventKind::Feedback, feedback(label, target));
+        }
+
+        let finished = Finished::of(&memory);
+        finished.tree().evaluations().assert_is(
+            r"
+            task root
+              = trace: a\nb [pass] [feedback]
+              task child
+                = span: a\nb [pass] [feedback]
+            = session: a\nb [pass] [feedback] [no span]
+            = key: a\nb [pass] [feedback] [no span]
+            = other: a\nb [pass] [feedback] [trace elsewhere]
+            ",
+        );
+        let feedback = finished.feedback();
+        assert_eq!(feedback[0].span().map(|span| span.name()), Some("child"));
+        assert!(feedback[2].span().is_none());
+        assert_eq!(*feedback[0].value(), "a\nb");
+        assert!(finished.evaluations().is_empty());
+    }
+}

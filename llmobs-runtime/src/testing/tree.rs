@@ -98,8 +98,9 @@ impl<'a> Tree<'a> {
     }
 
     /// Shows evaluations below their span, as `= label: value`, with `[pass]` or `[fail]`
-    /// if they say so; feedback with `[feedback]`. Those that no span here belongs to
-    /// stand at the end. Only for the tree of a [`Finished`](super::Finished).
+    /// if they say so; feedback with `[feedback]`. Those that belong to no span here stand
+    /// at the end, with what they are joined to. Only for the tree of a
+    /// [`Finished`](super::Finished).
     pub fn evaluations(mut self) -> Self {
         self.evaluations = true;
         self
@@ -163,8 +164,8 @@ impl<'a> Tree<'a> {
         if self.evaluations {
             for event in &self.submitted {
                 if !self.spans.iter().any(|span| belongs(event, span)) {
-                    let line = evaluation(event);
-                    let _ = writeln!(out, "= {line} [span elsewhere]");
+                    let (line, joined) = (evaluation(event), joined(event));
+                    let _ = writeln!(out, "= {line} [{joined}]");
                 }
             }
         }
@@ -176,14 +177,12 @@ impl<'a> Tree<'a> {
         let sides = [("input", "<"), ("output", ">")];
         for (side, arrow) in sides.into_iter().filter(|_| self.io) {
             for line in io_lines(&span["meta"][side]) {
-                let line = line.replace('\n', "\\n");
-                let _ = writeln!(out, "{indent}  {arrow} {line}");
+                let _ = writeln!(out, "{indent}  {arrow} {}", one_line(&line));
             }
         }
         if let Some(error) = span["meta"].get("error").filter(|_| self.io) {
             let line = format!("{}: {}", text(&error["type"]), text(&error["message"]));
-            let line = line.replace('\n', "\\n");
-            let _ = writeln!(out, "{indent}  ! {line}");
+            let _ = writeln!(out, "{indent}  ! {}", one_line(&line));
         }
         if self.evaluations {
             for event in self.submitted.iter().filter(|event| belongs(event, span)) {
@@ -210,7 +209,7 @@ impl<'a> Tree<'a> {
                 let _ = write!(out, " {{{tag}}}");
             }
         }
-        out
+        one_line(&out)
     }
 }
 
@@ -276,7 +275,21 @@ fn evaluation(event: &Value) -> String {
     if event["event_kind"] == "feedback" {
         out.push_str(" [feedback]");
     }
-    out
+    one_line(&out)
+}
+
+/// What one is joined to that no span here is.
+fn joined(event: &Value) -> String {
+    match join(event) {
+        Join::Span { .. } => "span elsewhere".to_owned(),
+        Join::Trace(_) => "trace elsewhere".to_owned(),
+        Join::Tag { key, value } => one_line(&format!("tag {key}:{value}")),
+        Join::Else => "no span".to_owned(),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.replace('\r', "\\r").replace('\n', "\\n")
 }
 
 /// Input or output, a line for each thing in it.
