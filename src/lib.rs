@@ -165,11 +165,31 @@
 //! background is a `tracing` event with the target `llmobs` (llmobs prints nothing) and a
 //! count in [`stats`].
 //!
+//! # Testing
+//!
+//! With the feature `testing`, in `[dev-dependencies]`, the module
+//! [`testing`](https://docs.rs/llmobs/latest/llmobs/testing/) has a client
+//! in memory, and what it was given as a tree and in assertions:
+//!
+//! ```
+//! #[llmobs::llm(name = "ask", model_name = "claude")]
+//! fn ask(question: &str) -> String {
+//!     format!("an answer to {question}")
+//! }
+//!
+//! let llmobs = llmobs::testing::client();
+//! llmobs.scope(|| ask("this"));
+//! let finished = llmobs.finished();
+//! assert_eq!(finished.tree(), "llm ask\n");
+//! finished.span("ask").assert_output("an answer to this").assert_ok();
+//! ```
+//!
 //! # Features
 //!
 //! * `enabled` (default): what an application turns on. A library depends with
 //!   `default-features = false`: no HTTP client, no runtime, bare functions. Where no crate
 //!   of a program turns it on, [`enable`] succeeds and does nothing.
+//! * `testing`: the module of that name, for tests of annotated code; it turns on `enabled`.
 
 pub use llmobs_macros::{agent, embedding, llm, retrieval, task, tool, workflow};
 pub use llmobs_runtime::*;

@@ -3,11 +3,13 @@
 //! Nothing here does I/O on the caller's thread. While no client is enabled, every entry
 //! costs one relaxed atomic load.
 
+mod guard;
+
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::annotation::{AnnotateError, Annotation};
 use crate::config::{Config, ConfigError, Settings};
@@ -20,9 +22,7 @@ use crate::span::{Span, SpanInner};
 use crate::stats::{DropReason, EventKind, Front, Ledger, Stats};
 use crate::weight;
 use crate::worker::{Payload, Worker};
-
-/// How long the drop of a [`Guard`] may take.
-const GUARD_TIMEOUT: Duration = Duration::from_secs(5);
+pub use guard::Guard;
 
 /// A client: settings, a queue and the worker that empties it. Cheap to clone.
 ///
@@ -109,15 +109,20 @@ impl Config {
         Ok(Guard::new(client.map(|inner| LlmObs { inner })))
     }
 
-    /// Makes a client that is not the global one, for use with [`LlmObs::scope`]. It shuts
-    /// down with [`LlmObs::shutdown`]; where its last handle is dropped without that, the
+    /// Makes a client that is not the global one, for use with [`LlmObs::scope`]: one of
+    /// several tenants in a process, say, each with its own key, site and application.
+    /// Each has a worker (a thread) and a queue of its own, with its own limits
+    /// ([`max_bytes`](Config::max_bytes)), so that no one waits for another's destination.
+    ///
+    /// It shuts down with [`LlmObs::shutdown`]; where its last handle is dropped without that, the
     /// worker sends what waits, for 5 s at most, and nobody waits for it.
     ///
     /// # Errors
     ///
     /// As [`enable`](Self::enable).
     pub fn build(self) -> Result<LlmObs, ConfigError> {
-        let settings = self.settings()?;
+        let mut settings = self.settings()?;
+        settings.scoped = true;
         let inner = if settings.enabled && cfg!(feature = "enabled") {
             let client = ClientInner::start(settings, false)?;
             client.warn();
@@ -246,7 +251,10 @@ impl ClientInner {
                 let lost = destination.lost();
                 report::error(|| {
                     let name = destination.name;
-                    format!("{lost} events were not delivered to {name} and are lost: {reasons}")
+                    let whose = self.settings.whose();
+                    format!(
+                        "{lost} events were not delivered to {name}{whose} and are lost: {reasons}"
+                    )
                 });
             }
         }
@@ -293,13 +301,36 @@ impl Drop for ClientInner {
 }
 
 impl LlmObs {
-    /// Runs `f` with this client in place of the global one. No span is current at its
-    /// start, and no annotation context is in force: a trace belongs to one client.
+    /// Runs `f` with this client in place of the global one, or of that of a scope around
+    /// this one. No span is current at its start, and no annotation context
+    /// is in force: a trace belongs to one client. What was
+    /// current before is so again afterwards.
+    ///
+    /// What is made in the scope of a client that has shut down, or was never enabled, goes
+    /// nowhere: not to the global client either. A span keeps its client: where it is made
+    /// current, in whatever scope, what starts below it, is annotated, or evaluated by
+    /// `&span`, goes where it goes.
+    ///
+    /// ```
+    /// # use llmobs_runtime as llmobs;
+    /// use llmobs::{Config, LlmObs, Span};
+    ///
+    /// # let memory = || llmobs::Destination::Memory(llmobs::Memory::new());
+    /// # let config = |app: &str| Config::new().ml_app(app).destination(memory());
+    /// // A client for each tenant, made once, with `.api_key(…)` and `.site(…)` of its own.
+    /// let (acme, globex) = (config("acme").build()?, config("globex").build()?);
+    /// let serve = |tenant: &LlmObs| tenant.scope(|| drop(Span::workflow("answer").start()));
+    /// serve(&acme);
+    /// serve(&globex);
+    /// # Ok::<(), llmobs::ConfigError>(())
+    /// ```
     pub fn scope<R>(&self, f: impl FnOnce() -> R) -> R {
         Context::of_client(Arc::clone(&self.inner)).in_scope(f)
     }
 
-    /// The same for a future, at each of its polls.
+    /// The same for a future, at each of its polls. Tasks that it spawns take the client
+    /// along where they are wrapped:
+    /// [`in_current_context`](crate::FutureExt::in_current_context).
     pub fn scope_future<F: Future>(&self, future: F) -> InContext<F> {
         future.in_context(Context::of_client(Arc::clone(&self.inner)))
     }
@@ -346,52 +377,6 @@ impl fmt::Debug for LlmObs {
             .field("ml_app", &self.inner.settings.ml_app)
             .field("open", &self.inner.is_open())
             .finish_non_exhaustive()
-    }
-}
-
-/// Keeps llmobs enabled; its drop flushes and shuts down, within 5 s.
-///
-/// Give it a name, `let _llmobs = …`: `let _ = …` drops it on the spot.
-#[must_use = "llmobs shuts down when the guard is dropped: `let _llmobs = …` keeps it until the \
-              end of main, `let _ = …` does not"]
-#[derive(Debug)]
-pub struct Guard {
-    client: Option<LlmObs>,
-    since: Instant,
-}
-
-/// A guard that goes sooner than this, with nothing to send, was not kept.
-const TOO_SOON: Duration = Duration::from_millis(50);
-
-impl Guard {
-    fn new(client: Option<LlmObs>) -> Self {
-        Self {
-            client,
-            since: Instant::now(),
-        }
-    }
-
-    /// The client that the guard keeps; `None` for an idle guard: while llmobs is not
-    /// enabled, or where another client was enabled before.
-    pub fn client(&self) -> Option<&LlmObs> {
-        self.client.as_ref()
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        let Some(client) = self.client.take() else {
-            return;
-        };
-        if self.since.elapsed() < TOO_SOON && client.inner.front.made_nothing() {
-            report::warn(|| {
-                "llmobs shuts down before it was given anything: is the guard kept? \
-                 `let _llmobs = …` keeps it, `let _ = …` does not"
-                    .to_owned()
-            });
-        }
-        // What was not delivered is told there, and nobody is left to hear it here.
-        let _ = client.shutdown(GUARD_TIMEOUT);
     }
 }
 
@@ -500,6 +485,10 @@ pub fn annotate<'a>(
 /// Attaches `evaluation` to the span that `target` names. It is validated at once and sent
 /// in the background.
 ///
+/// Where several clients are in use ([`LlmObs::scope`]): an evaluation of a span that is
+/// given itself, `&span`, goes where the span goes. Ids and tags name no client, as they
+/// may come from another process; those go with the client in force here.
+///
 /// # Errors
 ///
 /// [`EvaluationError`] names the label and the value that is wrong. Always `Ok` while
@@ -508,10 +497,11 @@ pub fn submit_evaluation(
     target: impl Into<EvaluationTarget>,
     evaluation: Evaluation,
 ) -> Result<(), EvaluationError> {
-    let Some(client) = context::current_client() else {
+    let target = target.into();
+    let Some(client) = client_of(&target) else {
         return Ok(());
     };
-    match evaluation.into_event(target.into(), &client.settings.ml_app) {
+    match evaluation.into_event(target, &client.settings.ml_app) {
         Ok(event) => {
             client.submit(event);
             Ok(())
@@ -520,6 +510,15 @@ pub fn submit_evaluation(
             client.front.rejected();
             Err(error)
         }
+    }
+}
+
+/// Whose an evaluation is: a span is its client's, as are its children and annotations.
+fn client_of(target: &EvaluationTarget) -> Option<Arc<ClientInner>> {
+    match target.client() {
+        // What refers to a global client that has ended means the next one.
+        Some(client) if client.is_open() || !client.is_global() => Some(Arc::clone(client)),
+        _ => context::current_client(),
     }
 }
 

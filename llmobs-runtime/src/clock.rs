@@ -3,6 +3,9 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// How far the wall clock may be from an anchor before that is replaced.
+const DRIFT: Duration = Duration::from_millis(1);
+
 /// A pair of readings that turns an [`Instant`] into wall-clock time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Anchor {
@@ -11,12 +14,27 @@ pub(crate) struct Anchor {
 }
 
 impl Anchor {
-    /// Reads both clocks now. The worker takes a fresh one at every drain, so that a
-    /// wall clock that is set while the process runs is followed.
+    /// Reads both clocks now.
     pub(crate) fn now() -> Self {
         Self {
             instant: Instant::now(),
             unix: unix_now(),
+        }
+    }
+
+    /// Reads both clocks again where the wall clock was set, or has drifted, since.
+    ///
+    /// Two readings are never at the same moment: an anchor of each drain's own would put
+    /// spans of different drains into another order than that of their starts. So this one
+    /// stays while the wall clock agrees with it, as far as that can be told.
+    pub(crate) fn follow(&mut self) {
+        let fresh = Self::now();
+        let uncertain = fresh.instant.elapsed();
+        let expected = self.unix_ns(fresh.instant);
+        let actual = fresh.unix_ns(fresh.instant);
+        let apart = Duration::from_nanos(expected.abs_diff(actual));
+        if apart > DRIFT + uncertain {
+            *self = fresh;
         }
     }
 
@@ -64,5 +82,21 @@ mod tests {
         let at_anchor = anchor.unix_ns(anchor.instant);
         assert!(anchor.unix_ns(before) < at_anchor);
         assert!(anchor.unix_ns(Instant::now()) >= at_anchor);
+    }
+
+    #[test]
+    fn an_anchor_stays_until_the_wall_clock_goes_another_way() {
+        let now = Anchor::now();
+        let off_by = |far: Duration| {
+            let unix = now.unix + far;
+            let instant = now.instant;
+            let mut anchor = Anchor { instant, unix };
+            anchor.follow();
+            anchor.unix != unix
+        };
+        assert!(!off_by(Duration::ZERO));
+        assert!(!off_by(Duration::from_micros(200)));
+        // Longer than a thread is put aside between the readings.
+        assert!(off_by(Duration::from_secs(3600)));
     }
 }

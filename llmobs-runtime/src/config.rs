@@ -402,6 +402,13 @@ impl Config {
         self
     }
 
+    /// The destination in place of all others.
+    #[cfg(feature = "testing")]
+    pub(crate) fn only_to(mut self, destination: Destination) -> Config {
+        self.destinations = vec![destination];
+        self
+    }
+
     /// The largest body of a request in bytes, envelopes included: `DD_LLMOBS_PAYLOAD_SIZE_BYTES`,
     /// from 4,096 to 5,000,000, which is the default.
     ///

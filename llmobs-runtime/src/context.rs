@@ -77,12 +77,7 @@ pub(crate) fn origin() -> Option<Origin> {
             remote,
             annotations,
         };
-        let scoped = stack
-            .entries
-            .iter()
-            .rev()
-            .find_map(|(_, entry)| entry.client());
-        match scoped {
+        match stack.scoped() {
             Some(client) if client.is_open() => {
                 let client = Arc::clone(client);
                 return (Some(at(client)), None);
@@ -202,6 +197,12 @@ impl Stack {
         }
         let outer = outer.iter().flat_map(|outer| outer.iter());
         Some(outer.chain(inner.iter().rev()).cloned().collect())
+    }
+
+    /// The client of the innermost scope or span.
+    fn scoped(&self) -> Option<&Arc<ClientInner>> {
+        let mut entries = self.entries.iter().rev();
+        entries.find_map(|(_, entry)| entry.client())
     }
 
     /// The global client, and what was cached before if that has changed.
@@ -357,7 +358,11 @@ impl Context {
     /// What is current on this thread.
     pub fn current() -> Self {
         let Some(origin) = origin() else {
-            return Self::default();
+            // What is scoped to a client that takes nothing is for no other one, there as here.
+            return Self {
+                client: with_stack(|stack| stack.scoped().cloned()).flatten(),
+                ..Self::default()
+            };
         };
         let client = Some(origin.client).filter(|_| origin.parent.is_none());
         Self {

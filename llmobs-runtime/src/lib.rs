@@ -43,6 +43,9 @@ mod sampling;
 mod span;
 mod stats;
 mod tags;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
 mod text;
 mod tool;
 mod usage;

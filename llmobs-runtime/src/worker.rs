@@ -227,6 +227,7 @@ struct Running {
     processing: Option<Processing>,
     gatherings: [Gathering<Arc<Event>>; 3],
     lanes: Lanes,
+    anchor: Anchor,
     flushes: Vec<(Flush, Mark)>,
 }
 
@@ -248,6 +249,7 @@ impl Running {
             receiver,
             gatherings: EventKind::ALL.map(gather),
             lanes,
+            anchor: Anchor::now(),
             flushes: Vec::new(),
             processing: Processing::new(&settings),
             settings,
@@ -315,7 +317,8 @@ impl Running {
     /// Takes what is in the queue by now and encodes it. What comes in the meantime is
     /// left for the next time, or a caller that is faster than we are would keep us here.
     async fn drain(&mut self) {
-        let anchor = Anchor::now();
+        self.anchor.follow();
+        let anchor = self.anchor;
         let at_once = match self.processing {
             Some(_) => AT_ONCE_PROCESSED,
             None => AT_ONCE,

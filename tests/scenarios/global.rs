@@ -1,5 +1,6 @@
 //! The global client. A process has one: this is the only test of this program that enables it.
 
+use llmobs::prelude::*;
 use llmobs::{Config, Context, Evaluation, EvaluationTarget, Span};
 use llmobs_tests::Intake;
 
@@ -41,6 +42,16 @@ fn the_guard_keeps_the_global_client_and_its_drop_delivers() {
     disabled.scope(nothing);
     closed.scope(nothing);
     left_over.in_scope(nothing);
+    // Nor on a thread that only hears of the place.
+    for off in [&disabled, &closed] {
+        let context = off.scope(Context::current);
+        std::thread::spawn(move || context.in_scope(nothing))
+            .join()
+            .unwrap();
+        let mut task = std::task::Context::from_waker(std::task::Waker::noop());
+        let future = off.scope(|| async { nothing() }.in_current_context());
+        assert!(std::pin::pin!(future).poll(&mut task).is_ready());
+    }
     // Threads need not be told of the global client.
     std::thread::spawn(|| drop(Span::task("on a thread").start()))
         .join()

@@ -122,8 +122,14 @@ impl Default for AgentAddress {
 
 /// The configuration as the rest of the runtime sees it.
 #[derive(Clone)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own, under its own name"
+)]
 pub(crate) struct Settings {
     pub(crate) enabled: bool,
+    /// One client of several, perhaps: what is told of it says whose it is.
+    pub(crate) scoped: bool,
     pub(crate) ml_app: Arc<str>,
     /// Empty when unset, as `env` and `version`.
     pub(crate) service: Arc<str>,
@@ -167,6 +173,15 @@ impl Settings {
         self.max_bytes
             .saturating_sub(bodies)
             .max(self.max_bytes / 2)
+    }
+
+    /// The application in a log line, where there may be other clients that send to the same place.
+    pub(crate) fn whose(&self) -> String {
+        if self.scoped {
+            format!(" for ml_app {:?}", self.ml_app)
+        } else {
+            String::new()
+        }
     }
 
     /// Whether `site` can be sent to without an Agent.
@@ -244,6 +259,7 @@ impl Config {
 
         Ok(Settings {
             enabled,
+            scoped: false,
             ml_app: ml_app.into(),
             service: service.unwrap_or_default().into(),
             env: env.into(),

@@ -54,7 +54,7 @@ impl Memory {
         self.lock().clear();
     }
 
-    fn of_kind(&self, kind: EventKind) -> Vec<Value> {
+    pub(crate) fn of_kind(&self, kind: EventKind) -> Vec<Value> {
         let kept = self.lock();
         let of_kind = kept.iter().filter(|(other, _)| *other == kind);
         of_kind

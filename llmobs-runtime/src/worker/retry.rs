@@ -170,7 +170,7 @@ impl Delivery {
         self.failures = 0;
         self.exhausted = 0;
         if std::mem::take(&mut self.told) {
-            report::info(|| format!("delivery to {} works again", self.exporter.name()));
+            report::info(|| format!("delivery to {} works again", self.told_name()));
         }
     }
 
@@ -200,7 +200,7 @@ impl Delivery {
         self.ledger.retried();
         if !std::mem::replace(&mut self.told, true) {
             report::error(|| {
-                let name = self.exporter.name();
+                let name = self.told_name();
                 let kind = kind.plural();
                 format!("delivery of {kind} to {name} fails and is tried again: {reason}")
             });
@@ -247,9 +247,15 @@ impl Delivery {
     fn give_up<E>(&self, part: &Part<E>, reason: &str) -> String {
         let name = self.exporter.name();
         if let Patience::Endless = self.patience {
-            report::error(|| format!("{} events given up at {name}: {reason}", part.events.len()));
+            let (count, told) = (part.events.len(), self.told_name());
+            report::error(|| format!("{count} events given up at {told}: {reason}"));
         }
         format!("{name}: {reason}")
+    }
+
+    /// The destination in a log line.
+    fn told_name(&self) -> String {
+        self.exporter.name() + &self.settings.whose()
     }
 }
 
