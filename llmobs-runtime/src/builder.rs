@@ -127,8 +127,8 @@ impl<K: Kind> SpanBuilder<K> {
     }
 
     /// Starts the span. It is not current yet: [`Span::enter`].
-    pub fn start(self) -> Span {
-        Span::begin(self.start)
+    pub fn start(mut self) -> Span {
+        Span::begin(&mut self.start)
     }
 }
 

@@ -115,10 +115,13 @@ pub(crate) fn push(entry: Entry) -> Option<Token> {
 /// Undoes a `push`, in whatever order they are undone.
 pub(crate) fn pop(token: Token) -> Option<Entry> {
     with_stack(|stack| {
-        let at = stack
-            .entries
-            .iter()
-            .rposition(|(other, _)| *other == token)?;
+        let last = stack.entries.len().checked_sub(1)?;
+        let at = if stack.entries[last].0 == token {
+            last
+        } else {
+            let mut entries = stack.entries.iter();
+            entries.rposition(|(other, _)| *other == token)?
+        };
         let (_, entry) = stack.entries.remove(at);
         stack.annotated -= usize::from(entry.is_annotated());
         Some(entry)
@@ -138,14 +141,14 @@ impl Entry {
     fn span(&self) -> Option<&Arc<SpanInner>> {
         match self {
             Self::Span(span) => Some(span),
-            Self::Context(context) => context.span.as_ref(),
+            Self::Context(context) => context.span(),
             Self::Annotations(_) => None,
         }
     }
 
     fn remote(&self) -> Option<&Arc<Remote>> {
         match self {
-            Self::Context(context) => context.remote.as_ref(),
+            Self::Context(context) => context.remote(),
             _ => None,
         }
     }
@@ -153,7 +156,7 @@ impl Entry {
     fn is_annotated(&self) -> bool {
         match self {
             Self::Annotations(_) => true,
-            Self::Context(context) => context.annotations.is_some(),
+            Self::Context(context) => context.annotations().is_some(),
             Self::Span(_) => false,
         }
     }
@@ -186,7 +189,7 @@ impl Stack {
             match entry {
                 Entry::Annotations(context) => inner.push(context.clone()),
                 Entry::Context(context) => {
-                    outer.clone_from(&context.annotations);
+                    outer = context.annotations().cloned();
                     break;
                 }
                 Entry::Span(_) => {}
@@ -347,6 +350,12 @@ impl Drop for Attached {
 /// ```
 #[derive(Clone, Default)]
 pub struct Context {
+    /// One reference, since it is attached at each poll of a future; `None` is the root.
+    parts: Option<Arc<Parts>>,
+}
+
+#[derive(Default)]
+struct Parts {
     span: Option<Arc<SpanInner>>,
     /// Only where there is no span, which has one.
     client: Option<Arc<ClientInner>>,
@@ -355,22 +364,26 @@ pub struct Context {
 }
 
 impl Context {
+    fn of(parts: Parts) -> Self {
+        Self {
+            parts: Some(Arc::new(parts)),
+        }
+    }
+
     /// What is current on this thread.
     pub fn current() -> Self {
         let Some(origin) = origin() else {
             // What is scoped to a client that takes nothing is for no other one, there as here.
-            return Self {
-                client: with_stack(|stack| stack.scoped().cloned()).flatten(),
-                ..Self::default()
-            };
+            let scoped = with_stack(|stack| stack.scoped().cloned()).flatten();
+            return scoped.map_or_else(Self::default, Self::of_client);
         };
         let client = Some(origin.client).filter(|_| origin.parent.is_none());
-        Self {
+        Self::of(Parts {
             span: origin.parent,
             client,
             remote: origin.remote,
             annotations: origin.annotations,
-        }
+        })
     }
 
     /// No span and no annotations: what is started under it is the root of its own trace.
@@ -379,28 +392,36 @@ impl Context {
     }
 
     pub(crate) fn of_client(client: Arc<ClientInner>) -> Self {
-        Self {
+        Self::of(Parts {
             client: Some(client),
-            ..Self::default()
-        }
+            ..Parts::default()
+        })
     }
 
     /// What another process said of the trace.
     pub(crate) fn of_remote(remote: Remote) -> Self {
-        Self {
+        Self::of(Parts {
             remote: Some(Arc::new(remote)),
-            ..Self::default()
-        }
+            ..Parts::default()
+        })
     }
 
-    #[cfg(test)]
+    fn span(&self) -> Option<&Arc<SpanInner>> {
+        self.parts.as_ref()?.span.as_ref()
+    }
+
     pub(crate) fn remote(&self) -> Option<&Arc<Remote>> {
-        self.remote.as_ref()
+        self.parts.as_ref()?.remote.as_ref()
+    }
+
+    fn annotations(&self) -> Option<&Annotations> {
+        self.parts.as_ref()?.annotations.as_ref()
     }
 
     fn client(&self) -> Option<&Arc<ClientInner>> {
-        let of_span = || self.span.as_ref().map(|span| &span.client);
-        self.client.as_ref().or_else(of_span)
+        let parts = self.parts.as_ref()?;
+        let of_span = || parts.span.as_ref().map(|span| &span.client);
+        parts.client.as_ref().or_else(of_span)
     }
 
     /// Makes this the current context of the thread until the guard is dropped.
@@ -418,7 +439,7 @@ impl Context {
 
     /// The identity of the span that is current in it, which may be one of another process.
     pub fn span_context(&self) -> Option<SpanContext> {
-        match (&self.span, &self.remote) {
+        match (self.span(), self.remote()) {
             (Some(span), _) => Some(span.context()),
             (None, Some(remote)) => remote.context(),
             (None, None) => None,
@@ -428,10 +449,13 @@ impl Context {
 
 impl From<&Span> for Context {
     fn from(span: &Span) -> Self {
-        Self {
-            span: span.inner().cloned(),
-            ..Self::default()
-        }
+        let of_span = |span: &Arc<SpanInner>| {
+            Self::of(Parts {
+                span: Some(Arc::clone(span)),
+                ..Parts::default()
+            })
+        };
+        span.inner().map_or_else(Self::default, of_span)
     }
 }
 

@@ -23,6 +23,7 @@ use crate::failure::SpanError;
 use crate::id::SpanContext;
 use crate::kind::SpanKind;
 use crate::number::Number;
+use crate::tags;
 use crate::text::Text;
 use crate::weight;
 
@@ -103,18 +104,23 @@ pub(crate) struct SpanData {
 
 impl Span {
     /// Starts a span below the current one.
-    pub(crate) fn begin(start: Start) -> Self {
+    pub(crate) fn begin(start: &mut Start) -> Self {
         match context::origin() {
             Some(origin) => Self::begin_at(start, origin),
             None => Self::idle(),
         }
     }
 
-    /// Starts a span at a place that was looked up before.
-    pub(crate) fn begin_at(start: Start, origin: Origin) -> Self {
-        Self {
-            inner: Some(Arc::new(SpanInner::start(start, origin))),
+    /// Starts a span at a place that was looked up before. By reference, since what a span
+    /// starts with is large and is taken apart here.
+    pub(crate) fn begin_at(start: &mut Start, origin: Origin) -> Self {
+        let inner = Arc::new(SpanInner::start(start, origin));
+        let cost_tags = start.take_cost_tags();
+        if !cost_tags.is_empty() {
+            // One that this span has no tag for is for others of the scope.
+            let _ = tags::add_cost_tags(&inner, &mut inner.lock(), cost_tags);
         }
+        Self { inner: Some(inner) }
     }
 
     pub(crate) fn idle() -> Self {

@@ -115,7 +115,7 @@ impl Starting {
             // Ten bytes of tail are not worth keeping until the worker comes.
             arguments.shrink_to_fit();
         }
-        let span = Span::begin_at(self.start, self.origin);
+        let span = Span::begin_at(&mut self.start, self.origin);
         Entered {
             attached: Attached::span(&span),
             span,

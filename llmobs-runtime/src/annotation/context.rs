@@ -154,7 +154,10 @@ pub(crate) fn apply(contexts: &[AnnotationContext], start: &mut Start) {
         {
             start.add_prompt(prompt.clone());
         }
-        start.cost_tags.extend(parts.cost_tags.iter().cloned());
+        if !parts.cost_tags.is_empty() {
+            let wanted = parts.cost_tags.iter().cloned();
+            start.scoped().cost_tags.extend(wanted);
+        }
         if start.kind == SpanKind::Agent && parts.agent_version.is_some() {
             start.agent_version.clone_from(&parts.agent_version);
         }

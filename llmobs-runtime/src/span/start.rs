@@ -37,7 +37,13 @@ pub(crate) struct Start {
     /// By an attribute: the tag `decorator:1`.
     pub(crate) decorated: bool,
     /// What annotation contexts add.
-    pub(crate) extra: Option<Box<SpanExtra>>,
+    pub(crate) scoped: Option<Box<Scoped>>,
+}
+
+/// What annotation contexts say that few spans have.
+#[derive(Default)]
+pub(crate) struct Scoped {
+    extra: SpanExtra,
     pub(crate) cost_tags: Vec<Text>,
 }
 
@@ -56,24 +62,38 @@ impl Start {
             metadata: Map::new(),
             input: None,
             decorated: false,
-            extra: None,
-            cost_tags: Vec::new(),
+            scoped: None,
         }
     }
 
     pub(crate) fn add_prompt(&mut self, prompt: Prompt) {
         let (key, value) = tags::PROMPT_METHOD;
         tags::set(&mut self.tags, key.into(), value.into());
-        self.extra.get_or_insert_default().add_prompt(prompt);
+        self.scoped().extra.add_prompt(prompt);
+    }
+
+    pub(crate) fn scoped(&mut self) -> &mut Scoped {
+        self.scoped.get_or_insert_default()
+    }
+
+    pub(super) fn take_cost_tags(&mut self) -> Vec<Text> {
+        let scoped = self.scoped.as_mut();
+        scoped.map_or_else(Vec::new, |scoped| std::mem::take(&mut scoped.cost_tags))
+    }
+
+    fn take_extra(&mut self) -> Option<Box<SpanExtra>> {
+        let scoped = self.scoped.as_mut()?;
+        let has_prompt = scoped.extra.prompt.is_some();
+        has_prompt.then(|| Box::new(std::mem::take(&mut scoped.extra)))
     }
 }
 
-fn filled(text: Option<Text>) -> Option<Text> {
-    text.filter(|text| !text.is_empty())
+fn filled(text: &mut Option<Text>) -> Option<Text> {
+    text.take().filter(|text| !text.is_empty())
 }
 
 impl SpanInner {
-    pub(super) fn start(mut start: Start, origin: Origin) -> Self {
+    pub(super) fn start(start: &mut Start, origin: Origin) -> Self {
         let now = Instant::now();
         let Origin {
             client,
@@ -82,7 +102,7 @@ impl SpanInner {
             annotations,
         } = origin;
         if let Some(annotations) = annotations {
-            apply(&annotations, &mut start);
+            apply(&annotations, start);
         }
         let trace = match &parent {
             Some(parent) => parent.trace.clone(),
@@ -92,8 +112,8 @@ impl SpanInner {
             SpanKind::Agent => Some(Arc::clone(parent)),
             _ => parent.agent.clone(),
         });
-        let ml_app = filled(start.agent_service.take())
-            .or_else(|| filled(start.ml_app.take()))
+        let ml_app = filled(&mut start.agent_service)
+            .or_else(|| filled(&mut start.ml_app))
             .map(Arc::from)
             .or_else(|| match &parent {
                 Some(parent) => parent.ml_app.clone(),
@@ -104,14 +124,14 @@ impl SpanInner {
             .map(|parent| Arc::clone(parent.root.as_ref().unwrap_or(parent)));
         let state = TraceState::new(remote);
         let shared = root.as_ref().map_or(&state, |root| &root.state);
-        let explicit = filled(start.session_id.take()).map(Arc::from);
+        let explicit = filled(&mut start.session_id).map(Arc::from);
         if let Some(session) = &explicit {
             shared.session.get_or_init(|| Arc::clone(session));
         }
         let session = explicit
             .or_else(|| parent.as_ref()?.lock().session.clone())
             .or_else(|| shared.session.get().cloned());
-        let name = filled(start.name).unwrap_or(Text::Borrowed(start.kind.as_str()));
+        let name = filled(&mut start.name).unwrap_or(Text::Borrowed(start.kind.as_str()));
         let span_id = id::random();
         let tracing = visible::open(
             &client,
@@ -121,11 +141,9 @@ impl SpanInner {
             span_id,
             [start.model_name.as_deref(), start.model_provider.as_deref()],
         );
-        let has_prompt = start
-            .extra
-            .as_ref()
-            .is_some_and(|extra| extra.prompt.is_some());
-        let span = Self {
+        let extra = start.take_extra();
+        let carries = if extra.is_some() { extra::PROMPT } else { 0 };
+        Self {
             client,
             kind: start.kind,
             name,
@@ -141,24 +159,19 @@ impl SpanInner {
             has_tracing: tracing.is_some(),
             panicking_at_start: std::thread::panicking(),
             handles: AtomicUsize::new(1),
-            carries: AtomicU8::new(if has_prompt { extra::PROMPT } else { 0 }),
+            carries: AtomicU8::new(carries),
             data: Mutex::new(SpanData {
-                model_name: filled(start.model_name),
-                model_provider: filled(start.model_provider),
-                agent_version: filled(start.agent_version),
-                metadata: capture::bound_map(start.metadata),
-                input: start.input,
-                tags: start.tags,
+                model_name: filled(&mut start.model_name),
+                model_provider: filled(&mut start.model_provider),
+                agent_version: filled(&mut start.agent_version),
+                metadata: capture::bound_map(std::mem::take(&mut start.metadata)),
+                input: start.input.take(),
+                tags: std::mem::take(&mut start.tags),
                 session,
-                extra: start.extra,
+                extra,
                 tracing,
                 ..SpanData::default()
             }),
-        };
-        if !start.cost_tags.is_empty() {
-            // One that this span has no tag for is for others of the scope.
-            let _ = tags::add_cost_tags(&span, &mut span.lock(), start.cost_tags);
         }
-        span
     }
 }
