@@ -55,6 +55,13 @@ fn with_stack<R>(f: impl FnOnce(&mut Stack) -> R) -> Option<R> {
         .flatten()
 }
 
+/// Whether this thread is being torn down. `tracing` is left alone there: a subscriber that
+/// finds its own thread-locals gone panics, and a panic of a thread-local's drop aborts the
+/// process.
+pub(crate) fn torn_down() -> bool {
+    STACK.try_with(|_| ()).is_err()
+}
+
 /// The client and the parent for what is started here; `None` if nothing is enabled.
 pub(crate) fn origin() -> Option<Origin> {
     if !client::any_enabled() {
@@ -253,7 +260,11 @@ impl Drop for Lent<'_> {
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        drop(self.tracing.take());
+        match self.tracing.take() {
+            // Kept by a thread-local. That it is never left is the lesser evil.
+            Some(entered) if torn_down() => std::mem::forget(entered),
+            entered => drop(entered),
+        }
         if let Some(token) = self.token {
             drop(pop(token));
         }

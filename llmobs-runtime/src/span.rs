@@ -369,7 +369,7 @@ impl SpanInner {
 
     /// The tracing span beside this one, to be entered.
     pub(crate) fn tracing(&self) -> Option<tracing::Span> {
-        if self.has_tracing {
+        if self.has_tracing && !context::torn_down() {
             self.lock().tracing.clone()
         } else {
             None
@@ -397,7 +397,8 @@ impl SpanInner {
                 data.error.get_or_insert(error);
             }
             (
-                data.tracing.take(),
+                // Left where it is, it goes with the record, on the worker's thread.
+                data.tracing.take_if(|_| !context::torn_down()),
                 this.name.len() + weight::of_span(&data),
             )
         };
