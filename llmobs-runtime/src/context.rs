@@ -4,7 +4,6 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
@@ -189,13 +188,13 @@ impl fmt::Debug for SpanGuard {
     }
 }
 
-/// An entry of this thread, with the tracing span that was entered beside it.
+/// An entry of this thread, with the tracing span that was entered beside it. As that span
+/// this is not `Send`: an entry belongs to the thread that made it. One reason is enough,
+/// for the compiler tells each.
 #[derive(Debug, Default)]
 pub(crate) struct Attached {
     token: Option<Token>,
     tracing: Option<tracing::span::EnteredSpan>,
-    /// An entry belongs to the thread that made it.
-    not_send: PhantomData<*const ()>,
 }
 
 impl Attached {
@@ -211,7 +210,6 @@ impl Attached {
         Self {
             token: push(Entry::Span(inner)),
             tracing,
-            not_send: PhantomData,
         }
     }
 
@@ -219,7 +217,6 @@ impl Attached {
         Self {
             token: push(entry),
             tracing: None,
-            not_send: PhantomData,
         }
     }
 }
