@@ -186,7 +186,12 @@ fn value(input: ParseStream<'_>) -> syn::Result<Expr> {
     if input.is_empty() || input.peek(Token![,]) {
         return Err(Error::new(equals.span, "expected a value behind `=`"));
     }
-    input.parse()
+    let mut expr = input.parse()?;
+    // An `$e:expr` or a `$l:literal` of a `macro_rules!` comes in invisible brackets.
+    while let Expr::Group(group) = expr {
+        expr = *group.expr;
+    }
+    Ok(expr)
 }
 
 fn boolean(key: Key, input: ParseStream<'_>) -> syn::Result<LitBool> {
