@@ -152,3 +152,47 @@ fn a_future_that_changes_threads_at_each_poll_makes_the_same_tree() {
     assert_eq!(tree(&at_home), expected);
     assert_eq!(tree(&moved), expected);
 }
+
+#[workflow]
+fn blocks() -> u8 {
+    block_on(slow()) + smol::block_on(slow())
+}
+
+#[test]
+fn a_function_that_blocks_on_a_future_is_its_parent() {
+    let spans = record(|_| assert_eq!(blocks(), 2));
+    let expected = format!(
+        "workflow blocks\n{}",
+        "  task slow\n    task step\n".repeat(2)
+    );
+    assert_eq!(tree(&spans), expected);
+}
+
+#[test]
+fn a_future_that_has_begun_without_a_client_never_has_a_span() {
+    let mut future = Box::pin(wanders());
+    assert!(poll(future.as_mut()).is_pending());
+    let spans = record(|_| assert_eq!(block_on(future), 3));
+    // What begins after the client has come is recorded.
+    let expected = format!("task step\n{}", "task slow\n  task step\n".repeat(2));
+    assert_eq!(tree(&spans), expected);
+}
+
+#[test]
+fn a_future_stays_with_the_client_that_it_began_under() {
+    let mut of_another = Vec::new();
+    let spans = record(|_| {
+        let mut future = Box::pin(wanders());
+        assert!(poll(future.as_mut()).is_pending());
+        of_another = record(|_| {
+            assert_eq!(block_on(future), 3);
+            step();
+        });
+    });
+    let expected = format!(
+        "workflow wanders\n{}",
+        "  task slow\n    task step\n".repeat(3)
+    );
+    assert_eq!(tree(&spans), expected);
+    assert_eq!(tree(&of_another), "task step\n");
+}

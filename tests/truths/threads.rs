@@ -1,5 +1,6 @@
 //! Threads and their pools; their ends are in `teardown`.
 
+use std::sync::Barrier;
 use std::thread;
 
 use llmobs::{Context, Span, workflow};
@@ -82,4 +83,34 @@ workflow busy
   task step
 ";
     assert_eq!(tree(&spans), expected);
+}
+
+#[test]
+fn a_branch_of_rayons_join_that_another_thread_steals_needs_the_context() {
+    let spans = record(|client| {
+        let client = client.clone();
+        let joins = || {
+            let joining = Span::workflow("joining").start();
+            let _in = joining.enter();
+            let context = Context::from(&joining);
+            // Neither goes on before both have begun: they are on two threads.
+            let both = Barrier::new(2);
+            let stays = || {
+                both.wait();
+                step();
+            };
+            let stolen = || {
+                both.wait();
+                let alone = current();
+                context.in_scope(|| drop(Span::tool("stolen").start()));
+                alone
+            };
+            assert_eq!(rayon::join(stays, stolen).1, None);
+        };
+        pool(2).install(|| client.scope(joins));
+    });
+    let of = |name: &str| spans.iter().find(|span| span["name"] == name).unwrap();
+    let parent = &of("joining")["span_id"];
+    assert_eq!(of("step")["parent_id"], *parent);
+    assert_eq!(of("stolen")["parent_id"], *parent);
 }
