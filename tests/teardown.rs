@@ -12,8 +12,8 @@ use llmobs::{
     Annotation, Config, Context, Destination, FutureExt as _, LlmObs, Memory, Span, SpanGuard,
 };
 use serde_json::Value;
-use tracing::Subscriber;
 use tracing::span::{Attributes, Id};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context as LayerContext, Layer, SubscriberExt as _};
 
 thread_local! {
@@ -31,6 +31,10 @@ fn write(what: &str, id: &Id) {
 impl<S: Subscriber> Layer<S> for Formats {
     fn on_new_span(&self, _: &Attributes<'_>, id: &Id, _: LayerContext<'_, S>) {
         write("new", id);
+    }
+
+    fn on_event(&self, _: &Event<'_>, _: LayerContext<'_, S>) {
+        BUFFER.with(|buffer| "event".clone_into(&mut buffer.borrow_mut()));
     }
 
     fn on_enter(&self, id: &Id, _: LayerContext<'_, S>) {
@@ -65,7 +69,10 @@ struct Left {
 impl Drop for Left {
     fn drop(&mut self) {
         drop(self.guard.take());
-        drop(self.span.take());
+        if let Some(span) = self.span.take() {
+            // A dot is something to warn about, once in a process.
+            span.annotate(Annotation::new().metric("a.b", 1)).unwrap();
+        }
         let Some((context, told)) = self.context.take() else {
             return;
         };
@@ -126,11 +133,12 @@ fn spans(tracing_spans: bool, before: bool) -> Vec<Value> {
 fn a_span_that_ends_with_its_thread_arrives_and_harms_nobody() {
     let subscriber = tracing_subscriber::registry().with(Formats);
     tracing::subscriber::set_global_default(subscriber).unwrap();
-    for tracing_spans in [false, true] {
-        for before in [false, true] {
+    for tracing_spans in [true, false] {
+        for before in [true, false] {
             let spans = spans(tracing_spans, before);
             assert_eq!(spans[0]["name"], "left");
             assert_eq!(spans[0]["status"], "ok");
+            assert_eq!(spans[0]["metrics"]["a_b"], 1);
             let tree = llmobs_tests::tree(&spans);
             assert!(tree.starts_with("workflow left\n"), "{tree}");
         }
