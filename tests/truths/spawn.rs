@@ -43,7 +43,6 @@ fn a_task_may_outlive_the_span_that_it_is_below() {
         };
         let task = {
             let workflow = Span::workflow("ended").start();
-            let _in = workflow.context();
             tokio::spawn(late.in_context(Context::from(&workflow)))
         };
         drop(Span::task("meanwhile").start());
@@ -63,11 +62,8 @@ task meanwhile
 async fn leaves_a_task_behind() {
     let (begun, has_begun) = oneshot::channel();
     let task = async {
-        let work = async {
-            begun.send(()).unwrap();
-            stuck().await;
-        };
-        work.await;
+        begun.send(()).unwrap();
+        stuck().await;
     };
     let task = tokio::spawn(task.in_current_context());
     has_begun.await.unwrap();
