@@ -186,7 +186,12 @@ fn value(input: ParseStream<'_>) -> syn::Result<Expr> {
     if input.is_empty() || input.peek(Token![,]) {
         return Err(Error::new(equals.span, "expected a value behind `=`"));
     }
-    input.parse()
+    let mut expr = input.parse()?;
+    // An `$e:expr` or a `$l:literal` of a `macro_rules!` comes in invisible brackets.
+    while let Expr::Group(group) = expr {
+        expr = *group.expr;
+    }
+    Ok(expr)
 }
 
 fn boolean(key: Key, input: ParseStream<'_>) -> syn::Result<LitBool> {
@@ -313,25 +318,22 @@ fn skipped(input: ParseStream<'_>, errors: &mut Errors) -> syn::Result<Vec<Ident
     syn::parenthesized!(content in input);
     let mut names: Vec<Ident> = Vec::new();
     while !content.is_empty() {
-        match content.call(Ident::parse_any) {
-            Ok(name) => {
-                if name == "self" {
-                    errors.at(name.span(), "`self` is never captured: nothing to skip");
-                } else if names.contains(&name) {
-                    errors.at(name.span(), format_args!("`{name}` is skipped twice"));
-                }
-                names.push(name);
+        if let Ok(name) = content.call(Ident::parse_any) {
+            if name == "self" {
+                errors.at(name.span(), "`self` is never captured: nothing to skip");
+            } else if names.contains(&name) {
+                errors.at(name.span(), format_args!("`{name}` is skipped twice"));
             }
-            Err(_) => {
-                errors.push(content.error("`skip` lists names of arguments: `skip(api_key)`"));
+            names.push(name);
+            if !content.is_empty() && !content.peek(Token![,]) {
+                errors.push(content.error(if content.peek(Token![.]) {
+                    "`skip` lists whole arguments; what a part of one is captured as is told by `input = …`"
+                } else {
+                    "expected `,` before the next name"
+                }));
             }
-        }
-        if !content.is_empty() && !content.peek(Token![,]) {
-            errors.push(content.error(if content.peek(Token![.]) {
-                "`skip` lists whole arguments; what a part of one is captured as is told by `input = …`"
-            } else {
-                "expected `,` before the next name"
-            }));
+        } else {
+            errors.push(content.error("`skip` lists names of arguments: `skip(api_key)`"));
         }
         skip_to_comma(&content);
         let _ = content.parse::<Token![,]>();

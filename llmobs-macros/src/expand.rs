@@ -392,16 +392,15 @@ impl Expansion<'_> {
     fn hold(&self) -> TokenStream {
         let span = self.span;
         let mut hold = TokenStream::new();
-        for binding in self
-            .bindings
-            .iter()
-            .rev()
-            .filter(|binding| !binding.is_unused())
-        {
+        for binding in self.bindings.iter().rev() {
             let Binding { ident, cfg, .. } = binding;
             // `&mut` is a use of the `mut`, where that is declared anew inside.
             let mutability = binding.mutability(span).filter(|_| self.redeclares_mut());
-            hold.extend(quote_spanned!(span=> #(#cfg)* let _ = &#mutability #ident;));
+            // clippy takes it for a use of a name that says that it has none.
+            let allow = binding
+                .is_unused()
+                .then(|| quote_spanned!(span=> #[allow(clippy::used_underscore_binding)]));
+            hold.extend(quote_spanned!(span=> #(#cfg)* #allow let _ = &#mutability #ident;));
         }
         if let Some((this, cfg)) = self.function.receiver() {
             hold.extend(quote_spanned!(span=> #(#cfg)* let _ = &#this;));

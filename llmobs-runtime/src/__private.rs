@@ -19,9 +19,8 @@ pub mod v0_1_0 {
     pub use super::ladder::future_inside;
     pub use super::ladder::{Cap, Fail, Ret, apply};
     pub use super::record::{attempt, failed, output, wants_output};
-    pub use super::start::{Entered, Starting, call, fake, literal, start, text};
+    pub use super::start::{Entered, Kind, Starting, call, fake, literal, start, text};
     pub use crate::__llmobs_switch as switch;
-    pub use crate::kind::SpanKind as Kind;
     pub use crate::span::Span;
 
     /// The traits of the ladders; a block that climbs one imports them all.

@@ -5,7 +5,6 @@ mod future;
 
 use std::cell::RefCell;
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 pub use future::{FutureExt, InAnnotationContext, InContext, InSpan};
@@ -59,6 +58,13 @@ fn with_stack<R>(f: impl FnOnce(&mut Stack) -> R) -> Option<R> {
         .try_with(|stack| Some(f(&mut *stack.try_borrow_mut().ok()?)))
         .ok()
         .flatten()
+}
+
+/// Whether this thread is being torn down. `tracing` is left alone there: a subscriber that
+/// finds its own thread-locals gone panics, and a panic of a thread-local's drop aborts the
+/// process.
+pub(crate) fn torn_down() -> bool {
+    STACK.try_with(|_| ()).is_err()
 }
 
 /// The client and the parent for what is started here; `None` if nothing is enabled.
@@ -257,13 +263,13 @@ impl fmt::Debug for SpanGuard {
     }
 }
 
-/// An entry of this thread, with the tracing span that was entered beside it.
+/// An entry of this thread, with the tracing span that was entered beside it. As that span
+/// this is not `Send`: an entry belongs to the thread that made it. One reason is enough,
+/// for the compiler tells each.
 #[derive(Debug, Default)]
 pub(crate) struct Attached {
     token: Option<Token>,
     tracing: Option<tracing::span::EnteredSpan>,
-    /// An entry belongs to the thread that made it.
-    not_send: PhantomData<*const ()>,
 }
 
 impl Attached {
@@ -279,7 +285,6 @@ impl Attached {
         Self {
             token: push(Entry::Span(inner)),
             tracing,
-            not_send: PhantomData,
         }
     }
 
@@ -287,7 +292,6 @@ impl Attached {
         Self {
             token: push(entry),
             tracing: None,
-            not_send: PhantomData,
         }
     }
 }
@@ -328,7 +332,11 @@ impl Drop for Lent<'_> {
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        drop(self.tracing.take());
+        match self.tracing.take() {
+            // Kept by a thread-local. That it is never left is the lesser evil.
+            Some(entered) if torn_down() => std::mem::forget(entered),
+            entered => drop(entered),
+        }
         if let Some(token) = self.token {
             drop(pop(token));
         }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tracing::Dispatch;
 use tracing::dispatcher::DefaultGuard;
 
-use crate::capture;
+use crate::{capture, context};
 
 /// A kind of trouble that is told once in a process; the totals are in `stats()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +26,14 @@ pub(crate) enum Kind {
     Processor,
 }
 
-/// Emits a warning, the first time for this kind.
+/// Emits a warning, the first time for this kind. A thread that is being torn down leaves
+/// it to the next.
 pub(crate) fn once(kind: Kind, message: impl FnOnce() -> String) {
     static TOLD: AtomicU32 = AtomicU32::new(0);
     let bit = 1 << kind as u32;
+    if context::torn_down() {
+        return;
+    }
     if TOLD.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
         warn(message);
     }
@@ -83,6 +87,9 @@ fn set_silent(silent: bool) -> bool {
 }
 
 fn aloud(emit: impl FnOnce()) {
+    if context::torn_down() {
+        return;
+    }
     let was_silent = set_silent(false);
     if was_silent {
         // A subscriber that panics must not take the delivery with it.

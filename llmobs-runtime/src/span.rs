@@ -282,7 +282,7 @@ impl SpanInner {
 
     /// The tracing span beside this one, to be entered.
     pub(crate) fn tracing(&self) -> Option<tracing::Span> {
-        if self.has_tracing {
+        if self.has_tracing && !context::torn_down() {
             self.lock().tracing.clone()
         } else {
             None
@@ -306,7 +306,8 @@ impl SpanInner {
                 data.extra().inherit(inherited);
             }
             (
-                data.tracing.take(),
+                // Left where it is, it goes with the record, on the worker's thread.
+                data.tracing.take_if(|_| !context::torn_down()),
                 this.name.len() + weight::of_span(&data),
             )
         };

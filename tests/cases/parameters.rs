@@ -316,6 +316,39 @@ fn case_46_arguments_are_dropped_in_the_order_of_the_bare_function() {
     assert_eq!(got, expected, "cancelled");
 }
 
+mod unused {
+    use super::{Noisy, task};
+
+    #[task(skip(a, c))]
+    pub(super) fn sync(a: Noisy, _b: Noisy, c: Noisy) -> usize {
+        a.0.len() + c.0.len()
+    }
+
+    #[task(skip(a, c))]
+    pub(super) async fn asynchronous(a: Noisy, _b: Noisy, c: Noisy, wait: bool) -> usize {
+        if wait {
+            tokio::task::yield_now().await;
+        }
+        a.0.len() + c.0.len()
+    }
+}
+
+#[test]
+fn case_46_an_argument_whose_name_says_that_it_is_not_used_keeps_its_place() {
+    use futures::executor::block_on;
+    let expected = ["c", "b", "a"];
+    assert_eq!(
+        record(|| drops(|a, b, c| _ = unused::sync(a, b, c))).0,
+        expected
+    );
+    for wait in [false, true] {
+        let run = || drops(|a, b, c| _ = block_on(unused::asynchronous(a, b, c, wait)));
+        assert_eq!(record(run).0, expected);
+    }
+    let run = || drops(|a, b, c| poll_once(unused::asynchronous(a, b, c, true)));
+    assert_eq!(record(run).0, expected, "cancelled");
+}
+
 struct Pair {
     used: Noisy,
     rest: Noisy,
