@@ -171,7 +171,7 @@
 //!   `default-features = false`: no HTTP client, no runtime, bare functions. Where no crate
 //!   of a program turns it on, [`enable`] succeeds and does nothing.
 
-pub use llmobs_macros::{agent, embedding, llm, retrieval, task, tool, workflow};
+pub use llmobs_macros::{agent, embedding, llm, prompt, retrieval, task, tool, workflow};
 pub use llmobs_runtime::*;
 
 #[doc(hidden)]
