@@ -1,4 +1,5 @@
-//! The attributes of `llmobs`: each makes a span of the calls of a function.
+//! The macros of `llmobs`: attributes, each of which makes a span of the calls of a function,
+//! and [`prompt!`].
 //!
 //! ```
 //! use llmobs::{llm, workflow};
@@ -272,10 +273,7 @@ attributes! {
 /// does not fit the variables is a warning of the target `llmobs`, once for each
 /// `prompt!`. A place without a variable then stays in the text.
 ///
-/// # Errors
-///
-/// What is wrong with a template that is made at run time is nobody's error: use
-/// [`Prompt::new`] for it, which takes any.
+/// A template that is made at run time is for [`Prompt::new`], which takes any.
 ///
 /// [`Prompt`]: https://docs.rs/llmobs/latest/llmobs/struct.Prompt.html
 /// [`Prompt::new`]: https://docs.rs/llmobs/latest/llmobs/struct.Prompt.html#method.new

@@ -101,6 +101,12 @@ impl Call {
         if self.template.is_none() {
             self.template = argument(input, errors, |input| template(input, self.id.is_some()));
         }
+        if self.id.is_none() && matches!(self.template, Some(Template::File(_))) && at_text(input) {
+            let message = "the id of the prompt comes before the file: `prompt!(\"id\", file = …)`";
+            errors.push(input.error(message));
+            skip_to_comma(input);
+            let _ = input.parse::<Token![,]>();
+        }
         while !input.is_empty() {
             let variable = argument(input, errors, |input| self.variable(input));
             self.unread |= variable.is_none();
@@ -250,7 +256,7 @@ fn file(path: Expr, has_id: bool) -> syn::Result<Template> {
             return Err(Error::new_spanned(path, message));
         }
         _ => {
-            let message = "the path of the file is a string literal, from the folder of this file";
+            let message = "the path of the file is a string literal, relative to this source file";
             return Err(Error::new_spanned(path, message));
         }
     }

@@ -4,6 +4,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens as _, quote, quote_spanned};
+use syn::spanned::Spanned as _;
 use syn::{Error, Expr};
 
 use super::{Call, Part, Template, literal, stem};
@@ -24,7 +25,9 @@ pub(super) fn prompt(call: &Call) -> TokenStream {
         .map(|template| written(call, template, &p));
     let variables = call.variables.iter().map(|variable| {
         let (name, value) = (&variable.name, &variable.value);
-        quote_spanned!(span=> .variable(#name, &(#value)))
+        // A value without `Display` is an error at the value.
+        let value = quote_spanned!(span.located_at(value.span())=> &(#value));
+        quote_spanned!(span=> .variable(#name, #value))
     });
     quote_spanned!(span=> #p::Prompt::new(#id)#template #(#variables)*)
 }
