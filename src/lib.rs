@@ -191,7 +191,7 @@
 //!   of a program turns it on, [`enable`] succeeds and does nothing.
 //! * `testing`: the module of that name, for tests of annotated code; it turns on `enabled`.
 
-pub use llmobs_macros::{agent, embedding, llm, retrieval, task, tool, workflow};
+pub use llmobs_macros::{agent, embedding, llm, prompt, retrieval, task, tool, workflow};
 pub use llmobs_runtime::*;
 
 #[doc(hidden)]

@@ -181,7 +181,7 @@ fn check_form(key: Key, ident: &Ident, input: ParseStream<'_>) -> syn::Result<()
 }
 
 /// `= expr`.
-fn value(input: ParseStream<'_>) -> syn::Result<Expr> {
+pub(crate) fn value(input: ParseStream<'_>) -> syn::Result<Expr> {
     let equals: Token![=] = input.parse()?;
     if input.is_empty() || input.peek(Token![,]) {
         return Err(Error::new(equals.span, "expected a value behind `=`"));
@@ -224,7 +224,7 @@ fn closure(input: ParseStream<'_>) -> syn::Result<Expr> {
     Ok(expr)
 }
 
-fn root(input: ParseStream<'_>) -> syn::Result<Path> {
+pub(crate) fn root(input: ParseStream<'_>) -> syn::Result<Path> {
     let _: Token![=] = input.parse()?;
     if input.peek(LitStr) {
         let text: LitStr = input.parse()?;
@@ -342,7 +342,7 @@ fn skipped(input: ParseStream<'_>, errors: &mut Errors) -> syn::Result<Vec<Ident
 }
 
 /// Goes to the next comma, which stays, or to the end.
-fn skip_to_comma(input: ParseStream<'_>) {
+pub(crate) fn skip_to_comma(input: ParseStream<'_>) {
     while !input.is_empty() && !input.peek(Token![,]) {
         if input.parse::<TokenTree>().is_err() {
             return;

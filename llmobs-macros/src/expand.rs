@@ -11,7 +11,7 @@ use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
-use syn::{Expr, ReturnType, Type};
+use syn::{Expr, Path, ReturnType, Type};
 
 use crate::attr::Args;
 use crate::kind::Kind;
@@ -45,15 +45,16 @@ pub(crate) fn expand(kind: Kind, args: &Args, function: &Function) -> TokenStrea
             .filter(|binding| !binding.is_constant())
             .collect(),
         exprs: expressions(args),
-        p: private(args, span),
+        p: private(args.root.as_ref(), span),
         span,
     };
     expansion.write()
 }
 
-fn private(args: &Args, span: Span) -> TokenStream {
+/// The runtime's private module, of the crate at `root`.
+pub(crate) fn private(root: Option<&Path>, span: Span) -> TokenStream {
     let version = Ident::new(&crate::version(), span);
-    let root = args.root.as_ref().map_or_else(
+    let root = root.map_or_else(
         || quote_spanned!(span=> ::llmobs),
         ToTokens::to_token_stream,
     );

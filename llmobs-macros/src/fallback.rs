@@ -6,29 +6,26 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use proc_macro2::{Span, TokenStream};
 use syn::Error;
 
-use crate::kind::Kind;
-
-/// The expansion, or `item` with what is wrong. A panic of ours is an error of the
+/// The expansion of the macro of this name, or `item` with what is wrong. A panic of ours is an error of the
 /// user's build that says where to report it.
 pub(crate) fn guard(
-    kind: Kind,
+    name: &str,
     item: TokenStream,
     expand: impl FnOnce() -> syn::Result<TokenStream>,
 ) -> TokenStream {
     let error = match catch_unwind(AssertUnwindSafe(expand)) {
         Ok(Ok(tokens)) => return tokens,
         Ok(Err(error)) => error,
-        Err(_) => Error::new(Span::call_site(), report(kind)),
+        Err(_) => Error::new(Span::call_site(), report(name)),
     };
     let mut tokens = item;
     tokens.extend(error.to_compile_error());
     tokens
 }
 
-fn report(kind: Kind) -> String {
+fn report(name: &str) -> String {
     format!(
-        "`#[{}]` of llmobs {} failed on this function; please report it, with the function, at {}/issues",
-        kind.name(),
+        "`{name}` of llmobs {} failed on this code; please report it, with the code, at {}/issues",
         env!("CARGO_PKG_VERSION"),
         env!("CARGO_PKG_REPOSITORY"),
     )

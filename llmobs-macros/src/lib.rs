@@ -1,4 +1,5 @@
-//! The attributes of `llmobs`: each makes a span of the calls of a function.
+//! The macros of `llmobs`: attributes, each of which makes a span of the calls of a function,
+//! and [`prompt!`].
 //!
 //! ```
 //! use llmobs::{llm, workflow};
@@ -33,6 +34,7 @@ mod expand;
 mod fallback;
 mod kind;
 mod names;
+mod prompt;
 mod shape;
 mod signature;
 mod valid;
@@ -185,6 +187,101 @@ attributes! {
     retrieval Retrieval;
 }
 
+/// A prompt whose template is checked when the program is compiled.
+///
+/// ```
+/// use llmobs::{Annotation, llm, prompt};
+///
+/// #[llm(model_name = "claude")]
+/// fn translate(text: &str, to: Language) -> String {
+///     let prompt = prompt!("translate", "Translate {{text}} to {{lang}}.", text, lang = to.name());
+///     let answer = ask(&prompt.text());
+///     llmobs::annotate(None, Annotation::new().prompt(prompt)).ok();
+///     answer
+/// }
+/// # struct Language;
+/// # impl Language { fn name(&self) -> &str { "French" } }
+/// # fn ask(text: &str) -> String { text.to_owned() }
+/// # assert_eq!(translate("good morning", Language), "Translate good morning to French.");
+/// ```
+///
+/// It gives a [`Prompt`], whose methods say the rest: `text()` is for the model,
+/// `version("1.2.0")`, `label(…)`, `tag(…)`, `context_variables(…)` and
+/// `query_variables(…)` are for LLM Observability. Golden 09 shows what is sent.
+///
+/// # The template
+///
+/// A place of a variable is `{{name}}`, with or without spaces inside the braces, as often
+/// as it is needed. Each place needs a variable and each variable a place; what is missing,
+/// left over or given twice does not compile, nor does `{{` without `}}`. Single braces are
+/// text. There is no escape: two braces that are to stay come from a variable, since what
+/// is filled in is not looked at again.
+///
+/// ```
+/// use llmobs::prompt;
+///
+/// let prompt = prompt!("jinja", "Write {{open}}name}} where {{what}} goes.", open = "{{", what = "a name");
+/// assert_eq!(prompt.text(), "Write {{name}} where a name goes.");
+/// ```
+///
+/// A chat template is a list of `("role", "content")`; `placeholder("name")` is where other
+/// messages go, such as the history of a conversation.
+///
+/// ```
+/// use llmobs::{Message, prompt};
+///
+/// let question = "Is it late?";
+/// let prompt = prompt!(
+///     "clock",
+///     [
+///         ("system", "You are {{role}}."),
+///         placeholder("history"),
+///         ("user", "{{question}}"),
+///     ],
+///     role = "a clock",
+///     question,
+/// );
+/// let messages = [Message::system("You are a clock."), Message::user("Is it late?")];
+/// assert_eq!(prompt.messages(), messages);
+/// ```
+///
+/// # The variables
+///
+/// `name` alone is the local variable of that name, `name = expr` is any expression, and
+/// `"user.name" = expr` has a name that is no identifier. A value is what its `Display`
+/// gives; it is borrowed, and evaluated once, in order, whether llmobs is enabled or not: the
+/// text is the program's own. `crate = path` among the variables says where `llmobs` is, if
+/// it is not `::llmobs`.
+///
+/// # A template in a file
+///
+/// `file = "path"` stands in place of the template, relative to the source file as for
+/// [`include_str!`], which reads it as it is, with the line's end at its end. Without an id
+/// in front, the file's name without its ending is the id. A path such as
+/// `concat!(env!("OUT_DIR"), "/prompt.txt")` needs one.
+///
+/// ```
+/// use llmobs::prompt;
+///
+/// let text = "good morning";
+/// let prompt = prompt!(file = "prompt/translate.txt", text, lang = "French");
+/// assert_eq!(prompt.id(), "translate");
+/// assert_eq!(prompt.text(), "Translate good morning to French.\n");
+/// ```
+///
+/// The macro does not read the file, so that its places are checked at the first use: what
+/// does not fit the variables is a warning of the target `llmobs`, once for each
+/// `prompt!`. A place without a variable then stays in the text.
+///
+/// A template that is made at run time is for [`Prompt::new`], which takes any.
+///
+/// [`Prompt`]: https://docs.rs/llmobs/latest/llmobs/struct.Prompt.html
+/// [`Prompt::new`]: https://docs.rs/llmobs/latest/llmobs/struct.Prompt.html#method.new
+#[proc_macro]
+pub fn prompt(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    prompt::prompt(tokens.into()).into()
+}
+
 /// The module of the runtime that this version of the macros writes for.
 fn version() -> String {
     let version = env!("CARGO_PKG_VERSION").replace(|c: char| !c.is_alphanumeric(), "_");
@@ -192,7 +289,8 @@ fn version() -> String {
 }
 
 fn attribute(kind: Kind, args: TokenStream, item: TokenStream) -> TokenStream {
-    fallback::guard(kind, item.clone(), || expand(kind, args, item))
+    let name = format!("#[{}]", kind.name());
+    fallback::guard(&name, item.clone(), || expand(kind, args, item))
 }
 
 fn expand(kind: Kind, args: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {

@@ -84,7 +84,7 @@ fn the_function_is_emitted_after_a_mistake_and_after_a_panic_of_ours() {
 
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let broken = crate::fallback::guard(Kind::Llm, item.clone(), || panic!("ours")).to_string();
+    let broken = crate::fallback::guard("#[llm]", item.clone(), || panic!("ours")).to_string();
     std::panic::set_hook(hook);
     assert!(
         broken.starts_with(&item.to_string()) && broken.contains("please report"),
@@ -349,7 +349,7 @@ fn expansions_are_what_they_were() {
 }
 
 /// Tokens with a statement to a line, the private path as `P`.
-fn lines(tokens: TokenStream) -> String {
+pub(crate) fn lines(tokens: TokenStream) -> String {
     let mut text = String::new();
     print(tokens, 0, &mut text);
     let path = format!("::llmobs::__private::{}::", crate::version());

@@ -3,12 +3,14 @@
 
 mod future;
 mod ladder;
+mod prompt;
 mod record;
 mod special;
 mod start;
 
 /// The one version that expanded code of this release names.
 pub mod v0_1_0 {
+    pub use core::include_str;
     pub use core::option::Option::{None, Some};
     pub use core::primitive::bool;
     pub use core::result::Result::{Err, Ok};
@@ -18,9 +20,11 @@ pub mod v0_1_0 {
     #[allow(deprecated, reason = "it is a warning to the user")]
     pub use super::ladder::future_inside;
     pub use super::ladder::{Cap, Fail, Ret, apply};
+    pub use super::prompt::TemplateFile;
     pub use super::record::{attempt, failed, output, wants_output};
     pub use super::start::{Entered, Kind, Starting, call, fake, literal, start, text};
     pub use crate::__llmobs_switch as switch;
+    pub use crate::prompt::Prompt;
     pub use crate::span::Span;
 
     /// The traits of the ladders; a block that climbs one imports them all.

@@ -6,7 +6,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use self::places::Part;
 use crate::message::Message;
+
+pub(crate) mod places;
 
 /// The prompt of a call, for [`Annotation::prompt`](crate::Annotation::prompt): what stays
 /// the same from call to call, and the variables that do not.
@@ -170,20 +173,12 @@ impl Prompt {
 
     fn filled(&self, template: &str) -> String {
         let mut text = String::with_capacity(template.len());
-        let mut rest = template;
-        while let Some((before, behind)) = rest.split_once("{{") {
-            let place = behind.split_once("}}");
-            let value = place.and_then(|(name, _)| self.variables.get(name.trim()));
-            text.push_str(before);
-            if let (Some(value), Some((_, after))) = (value, place) {
-                text.push_str(value);
-                rest = after;
-            } else {
-                text.push_str("{{");
-                rest = behind;
-            }
+        for part in places::parts(template) {
+            text.push_str(match part {
+                Part::Place { whole, name } => self.variables.get(name).map_or(whole, |v| v),
+                Part::Text(stays) | Part::Unclosed(stays) => stays,
+            });
         }
-        text.push_str(rest);
         text
     }
 
@@ -324,10 +319,10 @@ mod tests {
     #[test]
     fn variables_are_filled_in_and_what_is_none_stays() {
         let prompt = Prompt::new("p")
-            .template("{{a}}{{ b }} {{c}} {{ {{a}} {{a")
+            .template("{{a}}{{ b }} {{c}} {{ {{a}} {{{a}}} {{a")
             .variable("a", 1)
             .variable("b", "{{a}}");
-        assert_eq!(prompt.text(), "1{{a}} {{c}} {{ 1 {{a");
+        assert_eq!(prompt.text(), "1{{a}} {{c}} {{ 1 {1} {{a");
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod items;
 mod lints;
 mod opaque;
 mod parameters;
+mod prompts;
 mod returns;
 mod sizes;
 mod spine;

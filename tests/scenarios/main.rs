@@ -11,6 +11,7 @@ mod global;
 mod inheritance;
 mod log;
 mod processors;
+mod prompt_files;
 mod scopes;
 mod text;
 mod volume;

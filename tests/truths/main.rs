@@ -53,7 +53,7 @@ fn one_thread() -> Runtime {
 
 /// The tree, with who was cancelled.
 fn tree(spans: &[Value]) -> String {
-    Tree::of(spans).tags(&["cancelled"]).render()
+    Tree::of(spans).tags(&["cancelled"]).to_string()
 }
 
 /// The names, in the order of the spans' ends.

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::sync::Mutex;
 
-use llmobs::{task, workflow};
+use llmobs::{prompt, task, workflow};
 
 /// `async` is a word of this edition, `dyn` may be left out.
 #[workflow]
@@ -75,6 +75,15 @@ pub fn future<'a>(text: &'a str) -> impl Future<Output = usize> + 'a {
     async move { text.len() }
 }
 
+/// A lock that a value takes is open again behind the statement.
+pub fn prompted(text: &str, lock: &Mutex<u8>) -> (String, String) {
+    let text = prompt!("p", "{{text}}{{dyn}}{{n}}", text, dyn = 1, n = lock.lock().unwrap()).text();
+    (
+        text,
+        prompt!(file = "prompt.txt", text = lock.lock().unwrap()).text(),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +96,8 @@ mod tests {
         assert_eq!(borrow_at_the_end(RefCell::default()), 1);
         assert_eq!(block_on(borrow_at_the_end_async(RefCell::default())), 1);
         assert_eq!(block_on(future("ab")), 2);
+        let prompted = prompted("a", &Mutex::new(2));
+        assert_eq!(prompted, ("a12".to_owned(), "A 2.".to_owned()));
     }
 
     #[test]

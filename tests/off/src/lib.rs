@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures::executor::block_on;
 use futures::future::BoxFuture;
-use llmobs::{Annotation, Evaluation, agent, embedding, llm, retrieval, task, tool, workflow};
+use llmobs::{
+    Annotation, Evaluation, agent, embedding, llm, prompt, retrieval, task, tool, workflow,
+};
 
 static EVALUATED: AtomicU32 = AtomicU32::new(0);
 
@@ -115,6 +117,20 @@ fn case_54_the_api_is_there_and_idle() {
         assert!(llmobs::annotate(None, Annotation::new().output("x")).is_ok());
     }
     inside();
+}
+
+/// It is the program's own text, and no telemetry.
+#[test]
+fn a_prompt_has_its_text() {
+    #[llm(model_name = "m")]
+    fn ask(question: &str) -> String {
+        let prompt = prompt!("ask", "Answer {{question}} {{n}}", question, n = 1 + 1);
+        assert!(llmobs::annotate(None, Annotation::new().prompt(prompt.clone())).is_ok());
+        prompt.text()
+    }
+    assert_eq!(ask("me"), "Answer me 2");
+    let unfit = prompt!(file = "prompt.txt", name = "the file");
+    assert_eq!(unfit.text(), "{{file}} is the file");
 }
 
 #[cfg(feature = "alone")]

@@ -1,0 +1,7 @@
+use llmobs::{Prompt, prompt};
+
+fn named(id: &str) -> Prompt {
+    prompt!(id, "No places.")
+}
+
+fn main() {}
