@@ -3,6 +3,8 @@
 //! Nothing here does I/O on the caller's thread. While no client is enabled, every entry
 //! costs one relaxed atomic load.
 
+mod submit;
+
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -12,14 +14,12 @@ use std::time::{Duration, Instant};
 use crate::annotation::{AnnotateError, Annotation};
 use crate::config::{Config, ConfigError, Settings};
 use crate::context::{self, Attached, Context, Entry, FutureExt, InContext};
-use crate::evaluation::{Evaluation, EvaluationError, EvaluationTarget};
-use crate::event::EvaluationEvent;
 use crate::id::SpanContext;
 use crate::report;
 use crate::span::{Span, SpanInner};
 use crate::stats::{DropReason, EventKind, Front, Ledger, Stats};
-use crate::weight;
 use crate::worker::{Payload, Worker};
+pub use submit::{submit_evaluation, submit_feedback};
 
 /// How long the drop of a [`Guard`] may take.
 const GUARD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -207,13 +207,6 @@ impl ClientInner {
             return self.dropped(EventKind::Span, DropReason::Shutdown);
         }
         self.worker.enqueue(self, Payload::Span(span), weight);
-    }
-
-    fn submit(self: &Arc<Self>, event: EvaluationEvent) {
-        self.front.made(EventKind::Evaluation);
-        let weight = weight::of_evaluation(&event);
-        let payload = Payload::Evaluation(Box::new(event), Arc::clone(self));
-        self.worker.enqueue(self, payload, weight);
     }
 
     pub(crate) fn dropped(&self, kind: EventKind, reason: DropReason) {
@@ -494,32 +487,6 @@ pub fn annotate<'a>(
                 None => Ok(()),
             },
         },
-    }
-}
-
-/// Attaches `evaluation` to the span that `target` names. It is validated at once and sent
-/// in the background.
-///
-/// # Errors
-///
-/// [`EvaluationError`] names the label and the value that is wrong. Always `Ok` while
-/// llmobs is not enabled.
-pub fn submit_evaluation(
-    target: impl Into<EvaluationTarget>,
-    evaluation: Evaluation,
-) -> Result<(), EvaluationError> {
-    let Some(client) = context::current_client() else {
-        return Ok(());
-    };
-    match evaluation.into_event(target.into(), &client.settings.ml_app) {
-        Ok(event) => {
-            client.submit(event);
-            Ok(())
-        }
-        Err(error) => {
-            client.front.rejected();
-            Err(error)
-        }
     }
 }
 

@@ -27,6 +27,7 @@ mod evaluation;
 mod event;
 mod export;
 mod failure;
+mod feedback;
 mod id;
 mod kind;
 mod message;
@@ -49,7 +50,7 @@ pub use annotation::{AnnotateError, Annotation, Io};
 pub use builder::{SpanBuilder, kinds};
 pub use client::{
     FlushError, FlushReport, Guard, LlmObs, annotate, enable, export_span, flush, flush_async,
-    is_enabled, shutdown, stats, submit_evaluation,
+    is_enabled, shutdown, stats, submit_evaluation, submit_feedback,
 };
 pub use config::{Capture, Config, ConfigError, ConfigWarning, Destination};
 pub use context::{Context, ContextGuard, FutureExt, InContext, InSpan, SpanGuard};
@@ -58,6 +59,7 @@ pub use evaluation::{
     Assessment, Evaluation, EvaluationError, EvaluationScope, EvaluationTarget, EvaluationValue,
 };
 pub use export::memory::Memory;
+pub use feedback::{Feedback, FeedbackError, FeedbackTarget, FeedbackValue, Submitter};
 pub use id::{SpanContext, SpanContextError};
 pub use kind::SpanKind;
 pub use message::{MediaPart, Message, ToolCall, ToolResult};

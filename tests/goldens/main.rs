@@ -9,6 +9,7 @@ mod attributes;
 mod captured;
 mod evaluations;
 mod failures;
+mod feedback;
 mod runtime_alone;
 mod settings;
 mod sizes;

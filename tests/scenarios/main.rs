@@ -5,6 +5,7 @@
 mod client;
 mod ends;
 mod evaluations;
+mod feedback;
 mod futures;
 mod global;
 mod inheritance;

@@ -6,8 +6,7 @@ use crate::annotation::Side;
 use crate::clock::Anchor;
 use crate::config::{Capture, Settings};
 use crate::event::{
-    self, AgentAttribution, EvaluationEvent, Internal, IoFields, Meta, NO_PARENT, SpanEvent,
-    Status, VERSION,
+    self, AgentAttribution, Internal, IoFields, Meta, NO_PARENT, SpanEvent, Status, VERSION,
 };
 use crate::report;
 use crate::span::{SpanData, SpanInner};
@@ -160,11 +159,7 @@ pub(super) fn span_json(event: &mut SpanEvent, limit: usize) -> Result<Vec<u8>, 
     self::json(event)
 }
 
-pub(super) fn evaluation_json(event: &EvaluationEvent) -> Result<Vec<u8>, DropReason> {
-    json(event)
-}
-
-fn json<T: serde::Serialize>(event: &T) -> Result<Vec<u8>, DropReason> {
+pub(super) fn json<T: serde::Serialize>(event: &T) -> Result<Vec<u8>, DropReason> {
     serde_json::to_vec(event).map_err(|_| DropReason::NotEncodable)
 }
 
