@@ -24,6 +24,9 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// `parent_id` of a root.
 pub(crate) const NO_PARENT: &str = "undefined";
 
+/// What stands for a model that nobody named (golden 02).
+pub(crate) const UNKNOWN_MODEL: &str = "unknown";
+
 /// What stands in place of input and output where an event is too large (golden 25).
 pub(crate) const DROPPED_IO: &str =
     "[This value has been dropped because this span's size exceeds the 5MB size limit.]";

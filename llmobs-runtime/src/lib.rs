@@ -64,7 +64,9 @@ pub use id::{SpanContext, SpanContextError};
 pub use kind::SpanKind;
 pub use message::{MediaPart, Message, ToolCall, ToolResult};
 pub use number::Number;
-pub use offline::{EnvelopeError, EvaluationsClient, RejectionCode, RowResult, Submission};
+pub use offline::{
+    EnvelopeError, EvaluationsClient, PastSpan, RejectionCode, RowResult, SpansClient, Submission,
+};
 pub use span::{Ended, Span};
 pub use stats::{Counts, DestinationStats, DropReason, EventKind, Stats};
 pub use text::IntoText;
