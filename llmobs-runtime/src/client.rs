@@ -3,6 +3,7 @@
 //! Nothing here does I/O on the caller's thread. While no client is enabled, every entry
 //! costs one relaxed atomic load.
 
+mod owner;
 mod submit;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use crate::report;
 use crate::span::{Span, SpanInner};
 use crate::stats::{DropReason, EventKind, Front, Ledger, Stats};
 use crate::worker::{Payload, Worker};
+pub(crate) use owner::Owner;
 pub use submit::{submit_evaluation, submit_feedback};
 
 /// How long the drop of a [`Guard`] may take.

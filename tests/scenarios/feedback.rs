@@ -142,6 +142,25 @@ fn the_current_span_a_handle_and_a_stored_context_are_the_same_target() {
 }
 
 #[test]
+fn feedback_on_a_span_itself_goes_where_the_span_goes() {
+    let (ours, other) = (Client::start(), Client::start());
+    let span = ours.run(|| Span::llm("answer").start());
+    other.run(|| {
+        llmobs::submit_feedback(&span, Feedback::new("by_handle", 1, "u")).unwrap();
+        let context = span.context();
+        llmobs::submit_feedback(context, Feedback::new("by_id", 1, "u")).unwrap();
+        let wrong = Feedback::new("no label", 1, "u");
+        llmobs::submit_feedback(&span, wrong).unwrap_err();
+    });
+    drop(span);
+    let (ours, other) = (ours.sent(), other.sent());
+    assert_eq!(ours.feedback[0]["label"], "by_handle");
+    assert_eq!(other.feedback[0]["label"], "by_id");
+    assert_eq!((ours.feedback.len(), other.feedback.len()), (1, 1));
+    assert_eq!((ours.stats.rejected, other.stats.rejected), (1, 0));
+}
+
+#[test]
 fn feedback_outside_any_span_is_an_error_that_names_it() {
     let sent = Client::start().sent_by(|| {
         let error =

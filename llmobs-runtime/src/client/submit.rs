@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::ClientInner;
+use super::{ClientInner, Owner};
 use crate::context;
 use crate::evaluation::{Evaluation, EvaluationError, EvaluationTarget};
 use crate::feedback::{Feedback, FeedbackError, FeedbackTarget};
@@ -56,6 +56,10 @@ pub fn submit_evaluation(
 /// join key. It is validated at once, in the order target, label, value, timestamp, tags,
 /// submitter, and sent in the background, to the endpoint of the evaluations (golden 20).
 ///
+/// Where several clients are in use ([`LlmObs::scope`](crate::LlmObs::scope)): feedback on a
+/// span that is given itself, `&span`, goes where the span goes. Ids and keys name no client;
+/// those go with the client in force here.
+///
 /// # Errors
 ///
 /// [`FeedbackError`] names the label and the value that is wrong. Always `Ok` while
@@ -88,10 +92,11 @@ pub fn submit_feedback(
     target: impl Into<FeedbackTarget>,
     feedback: Feedback,
 ) -> Result<(), FeedbackError> {
-    let Some(client) = context::current_client() else {
+    let target = target.into();
+    let Some(client) = Owner::client(target.owner()) else {
         return Ok(());
     };
-    let event = feedback.into_event(target.into(), &client.settings.ml_app);
+    let event = feedback.into_event(target, &client.settings.ml_app);
     client.submit(
         EventKind::Feedback,
         event.map(|event| {

@@ -1,6 +1,7 @@
 //! What feedback is about.
 
 use super::FeedbackError;
+use crate::client::Owner;
 use crate::event::FeedbackSubject;
 use crate::id::SpanContext;
 use crate::span::Span;
@@ -21,9 +22,20 @@ use crate::span::Span;
 /// # Ok::<(), llmobs_runtime::SpanContextError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FeedbackTarget(Option<FeedbackSubject>);
+pub struct FeedbackTarget {
+    /// `None` where there was no span to export.
+    subject: Option<FeedbackSubject>,
+    owner: Option<Owner>,
+}
 
 impl FeedbackTarget {
+    fn of(subject: FeedbackSubject) -> Self {
+        Self {
+            subject: Some(subject),
+            owner: None,
+        }
+    }
+
     /// A span by its id, which is opaque text and not empty.
     ///
     /// ```
@@ -31,7 +43,7 @@ impl FeedbackTarget {
     /// let target = FeedbackTarget::span_id("5242116139924211");
     /// ```
     pub fn span_id(span_id: impl Into<String>) -> Self {
-        Self(Some(FeedbackSubject::SpanId(span_id.into())))
+        Self::of(FeedbackSubject::SpanId(span_id.into()))
     }
 
     /// A whole trace by the id that [`SpanContext::trace_id`] gives.
@@ -41,7 +53,7 @@ impl FeedbackTarget {
     /// let target = FeedbackTarget::trace_id("6b029035000000005af1d0824f64ccff");
     /// ```
     pub fn trace_id(trace_id: impl Into<String>) -> Self {
-        Self(Some(FeedbackSubject::TraceId(trace_id.into())))
+        Self::of(FeedbackSubject::TraceId(trace_id.into()))
     }
 
     /// A session by the id that its spans were given.
@@ -51,7 +63,7 @@ impl FeedbackTarget {
     /// let target = FeedbackTarget::session_id("chat-9");
     /// ```
     pub fn session_id(session_id: impl Into<String>) -> Self {
-        Self(Some(FeedbackSubject::SessionId(session_id.into())))
+        Self::of(FeedbackSubject::SessionId(session_id.into()))
     }
 
     /// Something outside of llmobs, such as an order or a ticket: the spans that belong to
@@ -62,12 +74,17 @@ impl FeedbackTarget {
     /// let target = FeedbackTarget::join_key("order-4711");
     /// ```
     pub fn join_key(key: impl Into<String>) -> Self {
-        Self(Some(FeedbackSubject::FeedbackJoinKey(key.into())))
+        Self::of(FeedbackSubject::FeedbackJoinKey(key.into()))
+    }
+
+    /// Whose it is, where the span was given itself.
+    pub(crate) fn owner(&self) -> Option<&Owner> {
+        self.owner.as_ref()
     }
 
     pub(super) fn checked(self, label: &str) -> Result<FeedbackSubject, FeedbackError> {
         let label = || label.to_owned();
-        match self.0 {
+        match self.subject {
             None => Err(FeedbackError::NoSpan { label: label() }),
             Some(subject) if subject.id().is_empty() => Err(FeedbackError::InvalidTarget {
                 label: label(),
@@ -93,13 +110,20 @@ impl From<SpanContext> for FeedbackTarget {
 /// The span itself, which may have ended.
 impl From<&Span> for FeedbackTarget {
     fn from(span: &Span) -> Self {
-        span.context().into()
+        Self {
+            owner: Owner::of(span),
+            ..Self::from(span.context())
+        }
     }
 }
 
 impl From<Option<&SpanContext>> for FeedbackTarget {
     fn from(context: Option<&SpanContext>) -> Self {
-        context.map_or(Self(None), Self::from)
+        const NOTHING: FeedbackTarget = FeedbackTarget {
+            subject: None,
+            owner: None,
+        };
+        context.map_or(NOTHING, Self::from)
     }
 }
 
