@@ -130,6 +130,14 @@ impl PastSpan {
     }
 
     /// The span's id: opaque text, not empty. Default: a fresh one.
+    ///
+    /// ```
+    /// # use llmobs_runtime::{PastSpan, SpanKind};
+    /// # use std::time::{Duration, SystemTime};
+    /// # let span = PastSpan::new(SpanKind::Task, "t", SystemTime::now(), Duration::ZERO);
+    /// let span = span.with_span_id("17").with_trace_id("turn-4").with_parent_id("16");
+    /// assert_eq!(span.context().unwrap().to_string(), "turn-4:17");
+    /// ```
     pub fn with_span_id(mut self, span_id: impl Into<String>) -> Self {
         self.span_id = span_id.into();
         self
@@ -150,6 +158,17 @@ impl PastSpan {
     }
 
     /// Both ids of the span from a context.
+    ///
+    /// ```
+    /// # use llmobs_runtime::{PastSpan, SpanKind};
+    /// # use std::time::{Duration, SystemTime};
+    /// # let span = PastSpan::new(SpanKind::Task, "t", SystemTime::now(), Duration::ZERO);
+    /// # use llmobs_runtime::SpanContext;
+    /// let stored: SpanContext = "6b029035000000005af1d0824f64ccff:123".parse()?;
+    /// let span = span.with_context(&stored);
+    /// assert_eq!(span.span_id(), "123");
+    /// # Ok::<(), llmobs_runtime::SpanContextError>(())
+    /// ```
     pub fn with_context(self, context: &SpanContext) -> Self {
         self.with_span_id(context.span_id())
             .with_trace_id(context.trace_id())
@@ -157,6 +176,15 @@ impl PastSpan {
 
     /// A span of the past as the parent: its trace, its id, and, where this span has none of
     /// its own, its session and its application.
+    ///
+    /// ```
+    /// # use llmobs_runtime::{PastSpan, SpanKind};
+    /// # use std::time::{Duration, SystemTime};
+    /// # let span = PastSpan::new(SpanKind::Task, "t", SystemTime::now(), Duration::ZERO);
+    /// let child = PastSpan::new(SpanKind::Tool, "look", SystemTime::now(), Duration::ZERO)
+    ///     .child_of(&span);
+    /// assert_eq!(child.trace_id(), span.trace_id());
+    /// ```
     pub fn child_of(mut self, parent: &PastSpan) -> Self {
         self.session_id = self.session_id.or_else(|| parent.session_id.clone());
         self.ml_app = self.ml_app.or_else(|| parent.ml_app.clone());
@@ -166,6 +194,16 @@ impl PastSpan {
     }
 
     /// A span that was sent otherwise as the parent: its trace and its id.
+    ///
+    /// ```
+    /// # use llmobs_runtime::{PastSpan, SpanKind};
+    /// # use std::time::{Duration, SystemTime};
+    /// # let span = PastSpan::new(SpanKind::Task, "t", SystemTime::now(), Duration::ZERO);
+    /// # use llmobs_runtime::SpanContext;
+    /// let sent: SpanContext = "6b029035000000005af1d0824f64ccff:123".parse()?;
+    /// let span = span.child_of_context(&sent);
+    /// # Ok::<(), llmobs_runtime::SpanContextError>(())
+    /// ```
     pub fn child_of_context(self, parent: &SpanContext) -> Self {
         self.with_trace_id(parent.trace_id())
             .with_parent_id(&*parent.span_id())
@@ -206,6 +244,13 @@ impl PastSpan {
     }
 
     /// What went into the step, as in [`Annotation::input`].
+    ///
+    /// ```
+    /// # use llmobs_runtime::{PastSpan, SpanKind};
+    /// # use std::time::{Duration, SystemTime};
+    /// # let span = PastSpan::new(SpanKind::Llm, "l", SystemTime::now(), Duration::ZERO);
+    /// let span = span.input(("user", "hi")).output(("assistant", "ho"));
+    /// ```
     pub fn input(mut self, input: impl Into<Io>) -> Self {
         self.annotation = self.annotation.input(input);
         self
@@ -237,18 +282,40 @@ impl PastSpan {
 
     /// A measure, under the names of [`Annotation::metric`]; a dot in the key becomes an
     /// underscore. `time_to_first_token` is in seconds.
+    ///
+    /// ```
+    /// # use llmobs_runtime::{PastSpan, SpanKind};
+    /// # use std::time::{Duration, SystemTime};
+    /// # let span = PastSpan::new(SpanKind::Llm, "l", SystemTime::now(), Duration::ZERO);
+    /// let span = span.metric("time_to_first_token", 0.25).metadata("temperature", 0.2);
+    /// ```
     pub fn metric(mut self, key: impl Into<String>, value: impl Into<Number>) -> Self {
         self.annotation = self.annotation.metric(key, value);
         self
     }
 
     /// How many tokens the call took.
+    ///
+    /// ```
+    /// # use llmobs_runtime::{PastSpan, SpanKind};
+    /// # use std::time::{Duration, SystemTime};
+    /// # let span = PastSpan::new(SpanKind::Llm, "l", SystemTime::now(), Duration::ZERO);
+    /// # use llmobs_runtime::TokenUsage;
+    /// let span = span.usage(TokenUsage::new().input(12).output(3));
+    /// ```
     pub fn usage(mut self, usage: TokenUsage) -> Self {
         self.annotation = self.annotation.usage(usage);
         self
     }
 
     /// A tag, sent as `key:value`; the key must not be empty.
+    ///
+    /// ```
+    /// # use llmobs_runtime::{PastSpan, SpanKind};
+    /// # use std::time::{Duration, SystemTime};
+    /// # let span = PastSpan::new(SpanKind::Task, "t", SystemTime::now(), Duration::ZERO);
+    /// let span = span.tag("imported_from", "chat-log").session_id("chat-9");
+    /// ```
     pub fn tag(mut self, key: impl IntoText, value: impl fmt::Display) -> Self {
         self.annotation = self.annotation.tag(key, value);
         self
@@ -276,6 +343,13 @@ impl PastSpan {
     }
 
     /// The model, on spans of the kinds `llm` and `embedding`. Empty text is left out.
+    ///
+    /// ```
+    /// # use llmobs_runtime::{PastSpan, SpanKind};
+    /// # use std::time::{Duration, SystemTime};
+    /// # let span = PastSpan::new(SpanKind::Llm, "l", SystemTime::now(), Duration::ZERO);
+    /// let span = span.model_name("claude").model_provider("anthropic");
+    /// ```
     pub fn model_name(mut self, model_name: impl IntoText) -> Self {
         self.model_name = filled(model_name);
         self
@@ -289,12 +363,27 @@ impl PastSpan {
     }
 
     /// It failed: the type of the error, and its message.
+    ///
+    /// ```
+    /// # use llmobs_runtime::{PastSpan, SpanKind};
+    /// # use std::time::{Duration, SystemTime};
+    /// # let span = PastSpan::new(SpanKind::Task, "t", SystemTime::now(), Duration::ZERO);
+    /// let span = span.error("Timeout", "no answer within 30 s");
+    /// ```
     pub fn error(mut self, kind: impl Into<String>, message: impl Into<String>) -> Self {
         self.error = Some(SpanError::new(kind, message));
         self
     }
 
     /// It failed with an error of this program, which is read with its sources.
+    ///
+    /// ```
+    /// # use llmobs_runtime::{PastSpan, SpanKind};
+    /// # use std::time::{Duration, SystemTime};
+    /// # let span = PastSpan::new(SpanKind::Task, "t", SystemTime::now(), Duration::ZERO);
+    /// let error = "x".parse::<i32>().unwrap_err();
+    /// let span = span.failed_with(&error);
+    /// ```
     pub fn failed_with<E: Error + ?Sized>(mut self, error: &E) -> Self {
         self.error = Some(SpanError::from_error(error));
         self
