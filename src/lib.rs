@@ -36,7 +36,7 @@
 //!
 //! While nothing is enabled, everything is there and does nothing: an annotated function
 //! costs one relaxed atomic load more than a bare one, [`export_span`] gives `None`, and
-//! [`annotate`] and [`submit_evaluation`] are `Ok`.
+//! [`annotate`], [`submit_evaluation`] and [`submit_feedback`] are `Ok`.
 //!
 //! # Configuration
 //!
@@ -157,7 +157,11 @@
 //! [`export_span`] gives the identity of a span, [`submit_evaluation`] attaches a score, a
 //! category, a boolean or JSON to it. [`SpanContext`] survives as text or JSON, so that
 //! another process can do so hours later; [`EvaluationsClient`] is for that, with a result
-//! for each row.
+//! for each row. [`SpansClient`] does the same for finished spans that this process did not
+//! make.
+//!
+//! [`submit_feedback`] sends what end users say of a span, a trace, a session, or of
+//! whatever shares a join key with it.
 //!
 //! # When something fails
 //!

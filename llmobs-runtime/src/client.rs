@@ -4,6 +4,8 @@
 //! costs one relaxed atomic load.
 
 mod guard;
+mod owner;
+mod submit;
 
 use std::fmt;
 use std::future::Future;
@@ -14,15 +16,14 @@ use std::time::Duration;
 use crate::annotation::{AnnotateError, Annotation};
 use crate::config::{Config, ConfigError, Settings};
 use crate::context::{self, Context, FutureExt, InContext};
-use crate::evaluation::{Evaluation, EvaluationError, EvaluationTarget};
-use crate::event::EvaluationEvent;
 use crate::id::SpanContext;
 use crate::report;
 use crate::span::{Span, SpanInner};
 use crate::stats::{DropReason, EventKind, Front, Ledger, Stats};
-use crate::weight;
 use crate::worker::{Payload, Worker};
 pub use guard::Guard;
+pub(crate) use owner::Owner;
+pub use submit::{submit_evaluation, submit_feedback};
 
 /// A client: settings, a queue and the worker that empties it. Cheap to clone.
 ///
@@ -212,13 +213,6 @@ impl ClientInner {
             return self.dropped(EventKind::Span, DropReason::Shutdown);
         }
         self.worker.enqueue(self, Payload::Span(span), weight);
-    }
-
-    fn submit(self: &Arc<Self>, event: EvaluationEvent) {
-        self.front.made(EventKind::Evaluation);
-        let weight = weight::of_evaluation(&event);
-        let payload = Payload::Evaluation(Box::new(event), Arc::clone(self));
-        self.worker.enqueue(self, payload, weight);
     }
 
     pub(crate) fn dropped(&self, kind: EventKind, reason: DropReason) {
@@ -479,46 +473,6 @@ pub fn annotate<'a>(
                 None => Ok(()),
             },
         },
-    }
-}
-
-/// Attaches `evaluation` to the span that `target` names. It is validated at once and sent
-/// in the background.
-///
-/// Where several clients are in use ([`LlmObs::scope`]): an evaluation of a span that is
-/// given itself, `&span`, goes where the span goes. Ids and tags name no client, as they
-/// may come from another process; those go with the client in force here.
-///
-/// # Errors
-///
-/// [`EvaluationError`] names the label and the value that is wrong. Always `Ok` while
-/// llmobs is not enabled.
-pub fn submit_evaluation(
-    target: impl Into<EvaluationTarget>,
-    evaluation: Evaluation,
-) -> Result<(), EvaluationError> {
-    let target = target.into();
-    let Some(client) = client_of(&target) else {
-        return Ok(());
-    };
-    match evaluation.into_event(target, &client.settings.ml_app) {
-        Ok(event) => {
-            client.submit(event);
-            Ok(())
-        }
-        Err(error) => {
-            client.front.rejected();
-            Err(error)
-        }
-    }
-}
-
-/// Whose an evaluation is: a span is its client's, as are its children and annotations.
-fn client_of(target: &EvaluationTarget) -> Option<Arc<ClientInner>> {
-    match target.client() {
-        // What refers to a global client that has ended means the next one.
-        Some(client) if client.is_open() || !client.is_global() => Some(Arc::clone(client)),
-        _ => context::current_client(),
     }
 }
 

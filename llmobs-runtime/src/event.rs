@@ -3,6 +3,8 @@
 //! Agent, intake, journal, viewer and OTLP start from these types. Field by field they
 //! are what ddtrace 4.16 sends (`tests/goldens`).
 
+mod feedback;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -17,12 +19,16 @@ use crate::message::Message;
 use crate::number::Number;
 use crate::prompt::PromptEvent;
 use crate::tool::ToolDefinition;
+pub(crate) use feedback::{FeedbackEvent, FeedbackMetric, FeedbackSubject};
 
 /// This library's version, which is sent where Datadog's SDKs send theirs.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// `parent_id` of a root.
 pub(crate) const NO_PARENT: &str = "undefined";
+
+/// What stands for a model that nobody named (golden 02).
+pub(crate) const UNKNOWN_MODEL: &str = "unknown";
 
 /// What stands in place of input and output where an event is too large (golden 25).
 pub(crate) const DROPPED_IO: &str =
@@ -280,6 +286,30 @@ impl JoinOn {
     }
 }
 
+/// The tags that evaluations and feedback have by themselves (golden 19).
+fn own_tags(ml_app: &str) -> Vec<String> {
+    vec![
+        format!("ddtrace.version:{VERSION}"),
+        format!("ml_app:{ml_app}"),
+    ]
+}
+
+/// Adds tags; one whose key is there already takes its place.
+fn merge_tags(all: &mut Vec<String>, tags: Vec<(String, String)>) {
+    for (key, value) in tags {
+        let tag = format!("{key}:{value}");
+        let same = |other: &&mut String| {
+            other
+                .strip_prefix(&key)
+                .is_some_and(|rest| rest.starts_with(':'))
+        };
+        match all.iter_mut().find(same) {
+            Some(other) => *other = tag,
+            None => all.push(tag),
+        }
+    }
+}
+
 impl EvaluationEvent {
     pub(crate) fn new(
         label: String,
@@ -298,10 +328,7 @@ impl EvaluationEvent {
             boolean_value: None,
             json_value: None,
             eval_scope,
-            tags: vec![
-                format!("ddtrace.version:{VERSION}"),
-                format!("ml_app:{ml_app}"),
-            ],
+            tags: own_tags(&ml_app),
             ml_app,
             timestamp_ms,
             assessment: None,
@@ -310,20 +337,8 @@ impl EvaluationEvent {
         }
     }
 
-    /// Adds tags; one whose key is there already takes its place.
     pub(crate) fn add_tags(&mut self, tags: Vec<(String, String)>) {
-        for (key, value) in tags {
-            let tag = format!("{key}:{value}");
-            let same = |other: &&mut String| {
-                other
-                    .strip_prefix(&key)
-                    .is_some_and(|rest| rest.starts_with(':'))
-            };
-            match self.tags.iter_mut().find(same) {
-                Some(other) => *other = tag,
-                None => self.tags.push(tag),
-            }
-        }
+        merge_tags(&mut self.tags, tags);
     }
 
     /// Adds tags as they stand on the wire. One whose key is ours takes the place of ours;

@@ -6,20 +6,25 @@ mod choose;
 #[cfg(feature = "enabled")]
 mod datadog;
 #[cfg(feature = "enabled")]
+mod envelope;
+#[cfg(feature = "enabled")]
 mod journal;
 pub(crate) mod memory;
 
 #[cfg(feature = "enabled")]
-pub(crate) use active::{Encoded, Exporter, Line, Outcome, frame};
+pub(crate) use active::{Encoded, Exporter, Line, Outcome, PublicLine, frame};
 #[cfg(feature = "enabled")]
 pub(crate) use choose::choose;
+#[cfg(feature = "enabled")]
+pub(crate) use envelope::public_frame;
 
 #[cfg(feature = "enabled")]
 mod active {
     use std::time::{Duration, Instant};
 
     use super::choose::{self, AgentWatch, without_agent};
-    use super::datadog::{self, Datadog};
+    use super::datadog::Datadog;
+    use super::envelope::Envelope;
     use super::journal::Journal;
     use super::memory::Memory;
     use crate::config::Settings;
@@ -31,6 +36,23 @@ mod active {
     pub(crate) struct Line<'a> {
         pub(crate) json: &'a [u8],
         pub(crate) made_ms: u64,
+        /// The documented form of a span, for the intake.
+        pub(crate) public: Option<PublicLine<'a>>,
+    }
+
+    /// A span as the documented Spans API takes it, of one application.
+    #[derive(Clone, Copy)]
+    pub(crate) struct PublicLine<'a> {
+        pub(crate) ml_app: &'a str,
+        pub(crate) json: &'a [u8],
+    }
+
+    impl Line<'_> {
+        /// How many bytes it has, in the larger form.
+        pub(crate) fn len(&self) -> usize {
+            let public = self.public.map_or(0, |public| public.json.len());
+            self.json.len().max(public)
+        }
     }
 
     /// What holds an event that is ready to be sent.
@@ -152,6 +174,6 @@ mod active {
 
     /// The largest frame that any destination puts around events of this kind.
     pub(crate) fn frame(kind: EventKind) -> Frame {
-        datadog::frame(kind)
+        Envelope::of(kind).frame()
     }
 }

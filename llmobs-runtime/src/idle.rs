@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use crate::client::ClientInner;
 use crate::config::Settings;
-use crate::event::EvaluationEvent;
+use crate::event::{EvaluationEvent, FeedbackEvent};
 use crate::span::SpanInner;
 
 pub(crate) enum Payload {
     Span(Arc<SpanInner>),
     Evaluation(Box<EvaluationEvent>, Arc<ClientInner>),
+    Feedback(Box<FeedbackEvent>, Arc<ClientInner>),
 }
 
 pub(crate) struct Worker;

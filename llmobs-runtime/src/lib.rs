@@ -28,6 +28,7 @@ mod evaluation;
 mod event;
 mod export;
 mod failure;
+mod feedback;
 mod id;
 mod kind;
 mod link;
@@ -62,7 +63,7 @@ pub use annotation::{AnnotateError, Annotation, AnnotationContext, AnnotationGua
 pub use builder::{SpanBuilder, kinds};
 pub use client::{
     FlushError, FlushReport, Guard, LlmObs, annotate, enable, export_span, flush, flush_async,
-    is_enabled, shutdown, stats, submit_evaluation,
+    is_enabled, shutdown, stats, submit_evaluation, submit_feedback,
 };
 pub use config::{Capture, Config, ConfigError, ConfigWarning, Destination};
 pub use context::{
@@ -73,12 +74,15 @@ pub use evaluation::{
     Assessment, Evaluation, EvaluationError, EvaluationScope, EvaluationTarget, EvaluationValue,
 };
 pub use export::memory::Memory;
+pub use feedback::{Feedback, FeedbackError, FeedbackTarget, FeedbackValue, Submitter};
 pub use id::{SpanContext, SpanContextError};
 pub use kind::SpanKind;
 pub use link::{LinkEnd, SpanLink};
 pub use message::{MediaPart, Message, ToolCall, ToolResult};
 pub use number::Number;
-pub use offline::{EnvelopeError, EvaluationsClient, RejectionCode, RowResult, Submission};
+pub use offline::{
+    EnvelopeError, EvaluationsClient, PastSpan, RejectionCode, RowResult, SpansClient, Submission,
+};
 pub use processor::{ProcessedIo, ProcessedSpan, Verdict};
 pub use prompt::Prompt;
 pub use sampling::SamplingRule;

@@ -1,27 +1,34 @@
-//! Evaluations of spans of the past: a client that needs no span of this process, takes
-//! evaluations typed or as the Evaluations API's JSON, and tells what became of each.
+//! What is sent of the past: clients that need no span of this process and tell what became
+//! of each row. One takes evaluations, typed or as the Evaluations API's JSON; the other
+//! takes finished spans.
 //!
 //! Nothing waits here in the background: a submission is validated, sent, and over.
 
 mod envelope;
 mod json;
+mod past;
+mod public;
 mod result;
 #[cfg(feature = "enabled")]
 mod send;
+mod spans;
+mod submission;
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use serde_json::Value;
 
 use crate::config::{Config, ConfigError, Settings};
 use crate::evaluation::{Evaluation, EvaluationTarget};
 use crate::event::EvaluationEvent;
+use crate::stats::EventKind;
 pub use envelope::EnvelopeError;
+pub use past::PastSpan;
 use result::Rejection;
 pub use result::{RejectionCode, RowResult};
+pub use spans::SpansClient;
+pub use submission::Submission;
+use submission::{Body, Prepared, warn_of};
 
 /// Sends evaluations of spans that need not belong to this process, and gives a result for
 /// each of them, in the order of the input.
@@ -85,11 +92,7 @@ impl EvaluationsClient {
     )]
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         let settings = config.settings()?;
-        if is_enabled(&settings) {
-            for warning in &settings.warnings {
-                tracing::warn!(target: "llmobs", "{warning}");
-            }
-        }
+        warn_of(&settings);
         Ok(Self { settings })
     }
 
@@ -236,20 +239,16 @@ impl EvaluationsClient {
         rows: impl IntoIterator<Item = R>,
         event: impl Fn(R) -> Result<EvaluationEvent, Rejection>,
     ) -> Prepared {
-        #[cfg(feature = "enabled")]
-        let largest = send::largest_row(&self.settings);
-        #[cfg(not(feature = "enabled"))]
-        let largest = self.settings.payload_size_bytes;
-        let mut prepared = Prepared::default();
-        for row in rows {
-            if is_enabled(&self.settings) {
-                prepared.add(event(row), largest);
-            } else {
-                let rejection = Rejection::new(RejectionCode::Disabled, DISABLED);
-                prepared.results.push(rejection.into());
-            }
-        }
-        prepared
+        Prepared::of(EventKind::Evaluation, &self.settings, rows, |row| {
+            let event = event(row)?;
+            let json = serde_json::to_vec(&event)
+                .map_err(|error| Rejection::new(RejectionCode::InvalidValue, error.to_string()))?;
+            Ok(Body {
+                json,
+                made_ms: event.timestamp_ms,
+                public: None,
+            })
+        })
     }
 }
 
@@ -258,110 +257,6 @@ impl fmt::Debug for EvaluationsClient {
         f.debug_struct("EvaluationsClient")
             .field("ml_app", &self.settings.ml_app)
             .finish_non_exhaustive()
-    }
-}
-
-fn is_enabled(settings: &Settings) -> bool {
-    settings.enabled && cfg!(feature = "enabled")
-}
-
-/// Why nothing is sent.
-const DISABLED: &str = if cfg!(feature = "enabled") {
-    "llmobs is disabled (DD_LLMOBS_ENABLED, or `enabled` in code)"
-} else {
-    "llmobs was built without its feature `enabled`"
-};
-
-/// A submission that is validated: the results of the rows that are not valid, and the rest
-/// ready to be sent.
-#[derive(Default)]
-struct Prepared {
-    results: Vec<RowResult>,
-    rows: Vec<Row>,
-}
-
-/// A valid row.
-struct Row {
-    /// Its place in the input.
-    index: usize,
-    json: Vec<u8>,
-    made_ms: u64,
-}
-
-impl Prepared {
-    fn add(&mut self, event: Result<EvaluationEvent, Rejection>, largest: usize) {
-        let index = self.results.len();
-        let row = event.and_then(|event| Row::new(index, &event, largest));
-        self.results.push(match row {
-            Ok(row) => {
-                self.rows.push(row);
-                RowResult::interrupted()
-            }
-            Err(rejection) => rejection.into(),
-        });
-    }
-
-    fn send(mut self, settings: &Settings) -> Vec<RowResult> {
-        if !self.rows.is_empty() {
-            #[cfg(feature = "enabled")]
-            send::blocking(settings, &self.rows, &mut self.results);
-            #[cfg(not(feature = "enabled"))]
-            let _ = (settings, &mut self);
-        }
-        self.results
-    }
-
-    fn submission(self, settings: &Settings) -> Submission {
-        let settings = settings.clone();
-        Submission(Box::pin(async move {
-            #[cfg(feature = "enabled")]
-            if !self.rows.is_empty() {
-                return send::detached(settings, self.rows, self.results).await;
-            }
-            drop(settings);
-            self.results
-        }))
-    }
-}
-
-impl Row {
-    fn new(index: usize, event: &EvaluationEvent, largest: usize) -> Result<Self, Rejection> {
-        let json = serde_json::to_vec(event)
-            .map_err(|error| Rejection::new(RejectionCode::InvalidValue, error.to_string()))?;
-        if json.len() > largest {
-            let reason = format!(
-                "it has {} bytes as JSON; at most {largest} fit into a request",
-                json.len()
-            );
-            return Err(Rejection::new(RejectionCode::TooLarge, reason));
-        }
-        Ok(Self {
-            index,
-            json,
-            made_ms: event.timestamp_ms,
-        })
-    }
-}
-
-/// A submission on its way, which gives the results of its rows in the order of the input.
-///
-/// Made by [`EvaluationsClient::submit_async`]. It works on any executor, since a thread of
-/// its own does the sending. Dropped before its end, it sends nothing further; what was
-/// being sent may arrive.
-#[must_use = "a submission is sent only when it is awaited"]
-pub struct Submission(Pin<Box<dyn Future<Output = Vec<RowResult>> + Send>>);
-
-impl Future for Submission {
-    type Output = Vec<RowResult>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx)
-    }
-}
-
-impl fmt::Debug for Submission {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Submission")
     }
 }
 
@@ -380,6 +275,13 @@ mod tests {
             results
                 .iter()
                 .all(|result| result.code() == Some(RejectionCode::Disabled))
+        );
+        let client = SpansClient::new(Config::new()).unwrap();
+        let now = std::time::SystemTime::now();
+        let span = PastSpan::new(crate::SpanKind::Task, "t", now, std::time::Duration::ZERO);
+        assert_eq!(
+            client.submit([span])[0].code(),
+            Some(RejectionCode::Disabled)
         );
     }
 }

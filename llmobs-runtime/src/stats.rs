@@ -126,6 +126,11 @@ impl Stats {
         self.first(EventKind::Evaluation)
     }
 
+    /// Feedback, at the first destination.
+    pub fn feedback(&self) -> Counts {
+        self.first(EventKind::Feedback)
+    }
+
     fn first(&self, kind: EventKind) -> Counts {
         let first = self.destinations.first();
         first

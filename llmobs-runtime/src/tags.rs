@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::config::Settings;
 use crate::event::VERSION;
+use crate::failure::SpanError;
 use crate::span::{SpanData, SpanInner};
 use crate::text::Text;
 
@@ -18,11 +20,11 @@ pub(crate) fn set<K: PartialEq, V>(pairs: &mut Vec<(K, V)>, key: K, value: V) {
     }
 }
 
-/// The tags of a span by their keys, save those that its end decides. The user's replace
-/// ours (golden 10).
-pub(crate) fn of<'a>(span: &'a SpanInner, data: &'a SpanData) -> BTreeMap<&'a str, &'a str> {
-    let settings = &span.client.settings;
-    let ml_app = span.ml_app();
+/// Those of the configuration, and llmobs' own.
+pub(crate) fn configured<'a>(
+    settings: &'a Settings,
+    ml_app: &'a str,
+) -> BTreeMap<&'a str, &'a str> {
     let mut tags: BTreeMap<&str, &str> = BTreeMap::new();
     tags.extend(settings.global_tags.iter().map(|(k, v)| (&**k, &**v)));
     tags.extend([
@@ -35,6 +37,30 @@ pub(crate) fn of<'a>(span: &'a SpanInner, data: &'a SpanData) -> BTreeMap<&'a st
         ("ddtrace.version", VERSION),
         ("language", "rust"),
     ]);
+    tags
+}
+
+/// The list that is sent, sorted, with what the end says.
+pub(crate) fn list<'a>(
+    mut tags: BTreeMap<&'a str, &'a str>,
+    error: Option<&'a SpanError>,
+) -> Vec<String> {
+    tags.insert("error", if error.is_some() { "1" } else { "0" });
+    match error {
+        Some(error) => tags.insert("error_type", &error.kind),
+        None => tags.remove("error_type"),
+    };
+    let pairs = tags.into_iter();
+    let mut list: Vec<String> = pairs.map(|(key, value)| format!("{key}:{value}")).collect();
+    // A key that is the beginning of another sorts otherwise with its colon than without.
+    list.sort_unstable();
+    list
+}
+
+/// The tags of a span by their keys, save those that its end decides. The user's replace
+/// ours (golden 10).
+pub(crate) fn of<'a>(span: &'a SpanInner, data: &'a SpanData) -> BTreeMap<&'a str, &'a str> {
+    let mut tags = configured(&span.client.settings, span.ml_app());
     if span.decorated {
         tags.insert("decorator", "1");
     }

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::annotation::Content;
-use crate::event::EvaluationEvent;
+use crate::event::{EvaluationEvent, FeedbackEvent, FeedbackMetric};
 use crate::failure::SpanError;
 use crate::message::{MediaPart, Message};
 use crate::number::Number;
@@ -31,6 +31,24 @@ pub(crate) fn of_evaluation(event: &EvaluationEvent) -> usize {
         + event.categorical_value.as_ref().map_or(0, String::len)
         + event.json_value.as_ref().map_or(0, of_map)
         + of_map(&event.metadata)
+}
+
+pub(crate) fn of_feedback(event: &FeedbackEvent) -> usize {
+    let value = match &event.metric {
+        FeedbackMetric::Categorical {
+            categorical_value: text,
+        }
+        | FeedbackMetric::Text { text_value: text } => text.len(),
+        FeedbackMetric::Json { json_value } => of_map(json_value),
+        FeedbackMetric::Score { .. } | FeedbackMetric::Boolean { .. } => 0,
+    };
+    size_of::<FeedbackEvent>()
+        + event.label.len()
+        + event.subject.id().len()
+        + event.submitter.weight()
+        + event.tags.iter().map(String::len).sum::<usize>()
+        + event.reasoning.as_ref().map_or(0, String::len)
+        + value
 }
 
 fn of_content(content: &Content) -> usize {

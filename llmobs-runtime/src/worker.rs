@@ -352,8 +352,12 @@ impl Running {
                 (EventKind::Span, made_ms, json)
             }
             Payload::Evaluation(event, _) => {
-                let json = encode::evaluation_json(&event);
+                let json = encode::json(&event);
                 (EventKind::Evaluation, event.timestamp_ms, json)
+            }
+            Payload::Feedback(event, _) => {
+                let json = encode::json(&event);
+                (EventKind::Feedback, event.timestamp_ms, json)
             }
         };
         let gathering = &mut self.gatherings[kind as usize];

@@ -3,6 +3,7 @@
 mod answers;
 mod destinations;
 mod ends;
+mod feedback;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -10,6 +10,7 @@ mod captured;
 mod distributed;
 mod evaluations;
 mod failures;
+mod feedback;
 mod processors;
 mod prompts;
 mod runtime_alone;

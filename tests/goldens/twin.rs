@@ -25,6 +25,7 @@ pub struct Twin {
 /// What arrived.
 pub struct Sent {
     pub spans: Vec<Value>,
+    /// Evaluations and feedback, which share an endpoint.
     pub evaluations: Vec<Value>,
     pub requests: Vec<Request>,
 }
@@ -59,8 +60,9 @@ pub fn config(golden: &Golden) -> Config {
 /// Everything was delivered, and none of it twice.
 #[track_caller]
 pub fn assert_all_delivered(stats: &Stats, sent: &Sent) {
-    let made = (stats.spans().made, stats.evaluations().made);
-    let delivered = (stats.spans().delivered, stats.evaluations().delivered);
+    let (spans, evaluations, feedback) = (stats.spans(), stats.evaluations(), stats.feedback());
+    let made = (spans.made, evaluations.made + feedback.made);
+    let delivered = (spans.delivered, evaluations.delivered + feedback.delivered);
     assert_eq!(made, delivered, "{stats:?}");
     assert_eq!((stats.waiting(), stats.dropped()), (0, 0), "{stats:?}");
     let arrived = (sent.spans.len() as u64, sent.evaluations.len() as u64);

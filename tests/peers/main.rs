@@ -3,6 +3,7 @@
 //! `LLMOBS_PEERS_PYTHON` names a Python that has `ddapm-test-agent` (see CONTRIBUTING.md).
 
 mod lapdog;
+mod past;
 mod proxy;
 mod quickstart;
 mod tls;

@@ -20,6 +20,7 @@ pub struct Client {
 pub struct Sent {
     pub spans: Vec<Value>,
     pub evaluations: Vec<Value>,
+    pub feedback: Vec<Value>,
     pub stats: Stats,
 }
 
@@ -61,15 +62,26 @@ impl Client {
     #[track_caller]
     pub fn sent(self) -> Sent {
         let stats = self.client.shutdown(SOON).unwrap().stats;
+        // They share an endpoint.
+        let judged = self.intake.evaluations().into_iter();
+        let (feedback, evaluations) = judged.partition(|one| one["event_kind"] == "feedback");
         let sent = Sent {
             spans: self.intake.spans(),
-            evaluations: self.intake.evaluations(),
+            evaluations,
+            feedback,
             stats,
         };
-        let arrived = (sent.spans.len() as u64, sent.evaluations.len() as u64);
-        let (spans, evaluations) = (sent.stats.spans(), sent.stats.evaluations());
-        assert_eq!((spans.made, evaluations.made), arrived, "{:?}", sent.stats);
-        assert_eq!((spans.delivered, evaluations.delivered), arrived);
+        let arrived = [&sent.spans, &sent.evaluations, &sent.feedback].map(Vec::len);
+        let stats = &sent.stats;
+        let counts = [stats.spans(), stats.evaluations(), stats.feedback()];
+        for (counts, arrived) in counts.iter().zip(arrived) {
+            let arrived = arrived as u64;
+            assert_eq!(
+                (counts.made, counts.delivered),
+                (arrived, arrived),
+                "{stats:?}"
+            );
+        }
         sent
     }
 }

@@ -6,6 +6,7 @@ mod annotations;
 mod client;
 mod ends;
 mod evaluations;
+mod feedback;
 mod futures;
 mod global;
 mod inheritance;

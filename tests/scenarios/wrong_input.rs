@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 
 use llmobs::{
-    AnnotateError, Annotation, Config, ConfigError, Destination, DropReason, Evaluation, Span,
+    AnnotateError, Annotation, Config, ConfigError, Destination, DropReason, Evaluation, Feedback,
+    Span,
 };
 use tracing::Level;
 
@@ -177,6 +178,8 @@ fn nothing_is_wrong_where_llmobs_is_off_though_another_client_is_open() {
             llmobs::annotate(None, annotation).unwrap();
             let evaluation = Evaluation::new("not a label", f64::NAN);
             llmobs::submit_evaluation(llmobs::export_span(None), evaluation).unwrap();
+            let feedback = Feedback::new("not a label", f64::NAN, "");
+            llmobs::submit_feedback(llmobs::export_span(None), feedback).unwrap();
         });
     });
     assert_eq!(off.stats().rejected, 0);

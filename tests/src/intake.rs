@@ -5,6 +5,7 @@
 //! server would refuse (see [`Request::violations`]) fails the test when the intake is dropped.
 
 mod message;
+mod public;
 mod server;
 
 pub use message::{Reply, Request};
@@ -282,6 +283,15 @@ impl Intake {
         self.requests()
             .iter()
             .flat_map(Request::spans)
+            .cloned()
+            .collect()
+    }
+
+    /// The spans of all bodies to the documented Spans API so far.
+    pub fn public_spans(&self) -> Vec<Value> {
+        self.requests()
+            .iter()
+            .flat_map(Request::public_spans)
             .cloned()
             .collect()
     }

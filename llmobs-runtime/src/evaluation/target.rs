@@ -1,10 +1,9 @@
 //! What an evaluation is joined to, and whose it is.
 
 use std::fmt;
-use std::sync::Arc;
 
 use super::EvaluationError;
-use crate::client::ClientInner;
+use crate::client::Owner;
 use crate::event::JoinOn;
 use crate::id::SpanContext;
 use crate::span::Span;
@@ -17,24 +16,6 @@ use crate::span::Span;
 pub struct EvaluationTarget {
     target: Target,
     owner: Option<Owner>,
-}
-
-/// The client of a span that was given itself.
-#[derive(Clone)]
-struct Owner(Arc<ClientInner>);
-
-impl PartialEq for Owner {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl Eq for Owner {}
-
-impl fmt::Debug for Owner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0.settings.ml_app, f)
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,9 +50,9 @@ impl EvaluationTarget {
         })
     }
 
-    /// The client that the span belongs to, where it was given itself.
-    pub(crate) fn client(&self) -> Option<&Arc<ClientInner>> {
-        self.owner.as_ref().map(|Owner(client)| client)
+    /// Whose the span is, where it was given itself.
+    pub(crate) fn owner(&self) -> Option<&Owner> {
+        self.owner.as_ref()
     }
 
     pub(super) fn join_on(self, label: &str) -> Result<JoinOn, EvaluationError> {
@@ -114,7 +95,7 @@ impl From<&SpanContext> for EvaluationTarget {
 impl From<&Span> for EvaluationTarget {
     fn from(span: &Span) -> Self {
         Self {
-            owner: span.inner().map(|span| Owner(Arc::clone(&span.client))),
+            owner: Owner::of(span),
             ..Self::from(span.context())
         }
     }

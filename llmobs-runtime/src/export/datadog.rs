@@ -7,15 +7,16 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AF
 use reqwest::{Client, ClientBuilder, StatusCode};
 use serde_json::Value;
 
+use super::envelope::{Envelope, Holds};
 use super::{Exporter, Line, Outcome};
 use crate::config::{Origin, Settings};
 use crate::container;
-use crate::event::VERSION;
 use crate::stats::EventKind;
-use crate::worker::batch::Frame;
 
 const SPANS_PATH: &str = "/api/v2/llmobs";
 const EVALUATIONS_PATH: &str = "/api/intake/llm-obs/v2/eval-metric";
+/// The documented Spans API.
+const PUBLIC_SPANS_PATH: &str = "/api/intake/llm-obs/v1/trace/spans";
 /// The version that ddtrace uses even where an Agent offers a newer one; the others lack
 /// the route for evaluations in Datadog's test agent.
 const PROXY: &str = "/evp_proxy/v2";
@@ -60,6 +61,7 @@ enum Door {
         origin: Option<String>,
         spans: String,
         evaluations: String,
+        public_spans: String,
     },
 }
 
@@ -158,6 +160,7 @@ impl Datadog {
                 site: site.clone(),
                 origin: settings.override_origin.as_ref().map(Origin::display),
                 spans: spans + SPANS_PATH,
+                public_spans: format!("{evaluations}{PUBLIC_SPANS_PATH}"),
                 evaluations: evaluations + EVALUATIONS_PATH,
             },
         })
@@ -219,12 +222,13 @@ impl Datadog {
                 return Outcome::Retry { after, reason };
             }
         }
-        let (url, subdomain) = self.endpoint(kind);
+        let envelope = self.envelope(kind, events);
+        let (url, subdomain) = self.endpoint(&envelope);
         let mut request = self
             .http
             .post(url)
             .headers(self.headers.clone())
-            .body(body(kind, events));
+            .body(envelope.body(events));
         if let Some(subdomain) = subdomain {
             request = request.header(SUBDOMAIN, subdomain);
         }
@@ -245,15 +249,26 @@ impl Datadog {
         }
     }
 
-    fn endpoint(&self, kind: EventKind) -> (String, Option<&'static str>) {
-        match (&self.door, kind) {
-            (Door::Intake { spans, .. }, EventKind::Span) => (spans.clone(), None),
-            (Door::Intake { evaluations, .. }, _) => (evaluations.clone(), None),
-            (Door::Agent { base, prefix, .. }, EventKind::Span) => {
-                (format!("{base}{prefix}{SPANS_PATH}"), Some("llmobs-intake"))
+    /// The form of a body. Spans of the past have one that is documented, which the intake
+    /// gets; an Agent gets what Datadog's SDKs send through it: it knows the route, and the
+    /// form says more.
+    fn envelope(&self, kind: EventKind, events: &[Line<'_>]) -> Envelope {
+        match (&self.door, events.first().and_then(|event| event.public)) {
+            (Door::Intake { .. }, Some(public)) => Envelope::of_public_spans(public.ml_app),
+            _ => Envelope::of(kind),
+        }
+    }
+
+    fn endpoint(&self, envelope: &Envelope) -> (String, Option<&'static str>) {
+        match (&self.door, envelope.holds()) {
+            (Door::Intake { spans, .. }, Holds::Spans) => (spans.clone(), None),
+            (Door::Intake { public_spans, .. }, Holds::PublicSpans) => (public_spans.clone(), None),
+            (Door::Intake { evaluations, .. }, Holds::Evaluations) => (evaluations.clone(), None),
+            (Door::Agent { base, prefix, .. }, Holds::Evaluations) => {
+                (format!("{base}{prefix}{EVALUATIONS_PATH}"), Some("api"))
             }
             (Door::Agent { base, prefix, .. }, _) => {
-                (format!("{base}{prefix}{EVALUATIONS_PATH}"), Some("api"))
+                (format!("{base}{prefix}{SPANS_PATH}"), Some("llmobs-intake"))
             }
         }
     }
@@ -365,61 +380,6 @@ fn headers(settings: &Settings) -> Result<HeaderMap, String> {
     }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(headers)
-}
-
-/// What stands around the events of a body, and around each of them (goldens 01, 26).
-struct Envelope {
-    open: String,
-    before: String,
-    after: &'static str,
-    close: &'static str,
-}
-
-impl Envelope {
-    fn of(kind: EventKind) -> Self {
-        match kind {
-            EventKind::Span => Self {
-                open: "[".to_owned(),
-                before: format!(
-                    r#"{{"_dd.stage":"raw","_dd.tracer_version":"{VERSION}","event_type":"span","spans":["#
-                ),
-                after: "]}",
-                close: "]",
-            },
-            EventKind::Evaluation | EventKind::Feedback => Self {
-                open: r#"{"data":{"type":"evaluation_metric","attributes":{"metrics":["#.to_owned(),
-                before: String::new(),
-                after: "",
-                close: "]}}}",
-            },
-        }
-    }
-}
-
-pub(super) fn frame(kind: EventKind) -> Frame {
-    let envelope = Envelope::of(kind);
-    Frame {
-        around: envelope.open.len() + envelope.close.len(),
-        each: envelope.before.len() + envelope.after.len() + ",".len(),
-    }
-}
-
-fn body(kind: EventKind, events: &[Line<'_>]) -> Vec<u8> {
-    let envelope = Envelope::of(kind);
-    let frame = frame(kind);
-    let bytes = events.iter().map(|event| event.json.len() + frame.each);
-    let mut body = Vec::with_capacity(frame.around + bytes.sum::<usize>());
-    body.extend(envelope.open.as_bytes());
-    for (index, event) in events.iter().enumerate() {
-        if index > 0 {
-            body.push(b',');
-        }
-        body.extend(envelope.before.as_bytes());
-        body.extend(event.json);
-        body.extend(envelope.after.as_bytes());
-    }
-    body.extend(envelope.close.as_bytes());
-    body
 }
 
 /// How long the server asks to wait: `Retry-After` in seconds, or `x-ratelimit-reset`,

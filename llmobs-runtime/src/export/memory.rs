@@ -49,6 +49,11 @@ impl Memory {
         self.of_kind(EventKind::Evaluation)
     }
 
+    /// The feedback events, in order of arrival.
+    pub fn feedback(&self) -> Vec<Value> {
+        self.of_kind(EventKind::Feedback)
+    }
+
     /// Forgets everything.
     pub fn clear(&self) {
         self.lock().clear();

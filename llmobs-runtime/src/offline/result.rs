@@ -114,7 +114,8 @@ codes! {
     InvalidLabel = "invalid_label";
     /// It does not say which span it belongs to, or not in one way that can be used.
     InvalidJoin = "invalid_join";
-    /// There is no value, or one that is no metric: NaN, an infinity, an array, null.
+    /// There is no value, or one that is no metric: NaN, an infinity, an array, null. Of a
+    /// span: a part of its input or output is not usable.
     InvalidValue = "invalid_value";
     /// The value is of another type than `metric_type` says.
     TypeMismatch = "type_mismatch";
@@ -138,6 +139,24 @@ codes! {
     InvalidEventKind = "invalid_event_kind";
     /// It has a key that evaluations do not have.
     UnknownKey = "unknown_key";
+    /// A span has an empty id.
+    MissingId = "missing_id";
+    /// A span has no name.
+    MissingName = "missing_name";
+    /// A span is its own parent.
+    InvalidParent = "invalid_parent";
+    /// A span begins in the future, or before 1970.
+    InvalidStart = "invalid_start";
+    /// A span began more than 24 hours ago: Datadog does not take it.
+    TooOld = "too_old";
+    /// A span ends before it begins, or has not ended yet.
+    InvalidDuration = "invalid_duration";
+    /// A metric has no name, or is NaN or an infinity.
+    InvalidMetric = "invalid_metric";
+    /// A span has what its kind does not carry: messages, documents, a model.
+    WrongKind = "wrong_kind";
+    /// A processor dropped the span ([`Config::processor`](crate::Config::processor)).
+    Processor = "processor";
     /// The row is no JSON object.
     NotAnObject = "not_an_object";
     /// It is larger than a request may be.

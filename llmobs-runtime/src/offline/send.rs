@@ -1,6 +1,7 @@
 //! Sending: a thread with a runtime of its own for each submission, and the same exporters,
 //! framing and retries as the worker's, with an end to its patience.
 
+use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,15 +10,16 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
-use super::{RejectionCode, Row, RowResult};
+use super::submission::Row;
+use super::{RejectionCode, RowResult};
 use crate::config::Settings;
-use crate::export::{self, Encoded, Exporter, Line};
+use crate::export::{self, Encoded, Exporter, Line, PublicLine};
 use crate::report;
 use crate::stats::{EventKind, Ledger};
 use crate::worker::batch::Gathering;
 use crate::worker::retry::{Delivery, Fate, Patience};
 
-const THREAD: &str = "llmobs-evaluations";
+const THREAD: &str = "llmobs-offline";
 /// How often one request is tried.
 const TRIES: u32 = 3;
 
@@ -26,28 +28,70 @@ type Placed<'a> = (usize, &'a Row);
 
 impl Encoded for Placed<'_> {
     fn line(&self) -> Line<'_> {
+        let body = &self.1.body;
         Line {
-            json: &self.1.json,
-            made_ms: self.1.made_ms,
+            json: &body.json,
+            made_ms: body.made_ms,
+            public: body.public.as_ref().map(|public| PublicLine {
+                ml_app: &public.ml_app,
+                json: &public.json,
+            }),
         }
     }
 }
 
-/// The bytes of the largest row that fits into a request.
-pub(super) fn largest_row(settings: &Settings) -> usize {
-    requests(settings).largest_event()
+/// The bytes of the largest body that fits into a request.
+pub(super) fn largest_body(
+    settings: &Settings,
+    kind: EventKind,
+    application: Option<&str>,
+) -> usize {
+    requests(settings, kind, application).largest_event()
 }
 
-fn requests<'a>(settings: &Settings) -> Gathering<Placed<'a>> {
-    let kind = EventKind::Evaluation;
-    Gathering::new(kind, export::frame(kind), settings.payload_size_bytes)
+/// Requests that are small enough in either form.
+fn requests<'a>(
+    settings: &Settings,
+    kind: EventKind,
+    application: Option<&str>,
+) -> Gathering<Placed<'a>> {
+    let mut frame = export::frame(kind);
+    if let Some(application) = application {
+        let public = export::public_frame(application);
+        frame.around = frame.around.max(public.around);
+        frame.each = frame.each.max(public.each);
+    }
+    Gathering::new(kind, frame, settings.payload_size_bytes)
+}
+
+/// The rows in requests: one after the other, and those of one application together.
+fn batches<'a>(settings: &Settings, kind: EventKind, rows: &'a [Row]) -> Vec<Vec<Placed<'a>>> {
+    let mut gatherings: HashMap<Option<&str>, Gathering<Placed<'a>>> = HashMap::new();
+    let mut order = Vec::new();
+    let mut batches = Vec::new();
+    for placed in rows.iter().enumerate() {
+        let application = placed.1.body.application();
+        let gathering = gatherings.entry(application).or_insert_with(|| {
+            order.push(application);
+            requests(settings, kind, application)
+        });
+        batches.extend(gathering.add(placed));
+    }
+    let mut rest = |application| gatherings.get_mut(&application).and_then(Gathering::seal);
+    batches.extend(order.into_iter().filter_map(&mut rest));
+    batches
 }
 
 /// Sends the rows and writes their results; blocks until then, within a runtime too.
-pub(super) fn blocking(settings: &Settings, rows: &[Row], results: &mut [RowResult]) {
+pub(super) fn blocking(
+    settings: &Settings,
+    kind: EventKind,
+    rows: &[Row],
+    results: &mut [RowResult],
+) {
     let done = thread::scope(|scope| {
         let thread = thread::Builder::new().name(THREAD.to_owned());
-        let thread = thread.spawn_scoped(scope, || on_this_thread(send(settings, rows)));
+        let thread = thread.spawn_scoped(scope, || on_this_thread(send(settings, kind, rows)));
         match thread {
             Ok(thread) => thread.join().ok(),
             Err(error) => Some(Err(error)),
@@ -63,6 +107,7 @@ pub(super) fn blocking(settings: &Settings, rows: &[Row], results: &mut [RowResu
 /// results any more.
 pub(super) async fn detached(
     settings: Settings,
+    kind: EventKind,
     rows: Vec<Row>,
     mut results: Vec<RowResult>,
 ) -> Vec<RowResult> {
@@ -72,7 +117,7 @@ pub(super) async fn detached(
     let sent = Arc::clone(&rows);
     let thread = thread.spawn(move || {
         let done = on_this_thread(async {
-            let mut work = pin!(send(&settings, &sent));
+            let mut work = pin!(send(&settings, kind, &sent));
             let mut abandoned = pin!(sender.closed());
             poll_fn(|cx| match work.as_mut().poll(cx) {
                 Poll::Ready(done) => Poll::Ready(Some(done)),
@@ -116,10 +161,10 @@ fn enter(rows: &[Row], results: &mut [RowResult], done: std::io::Result<Vec<RowR
 }
 
 /// Sends the rows to every destination; one result for each, in their order.
-async fn send(settings: &Settings, rows: &[Row]) -> Vec<RowResult> {
+async fn send(settings: &Settings, kind: EventKind, rows: &[Row]) -> Vec<RowResult> {
     let mut results = vec![RowResult::Sent; rows.len()];
     for exporter in export::choose(settings).await {
-        let places = send_to(exporter, settings, rows).await;
+        let places = send_to(exporter, settings, kind, rows).await;
         for (result, here) in results.iter_mut().zip(places) {
             if rank(&here) > rank(result) {
                 *result = here;
@@ -129,7 +174,12 @@ async fn send(settings: &Settings, rows: &[Row]) -> Vec<RowResult> {
     results
 }
 
-async fn send_to(exporter: Exporter, settings: &Settings, rows: &[Row]) -> Vec<RowResult> {
+async fn send_to(
+    exporter: Exporter,
+    settings: &Settings,
+    kind: EventKind,
+    rows: &[Row],
+) -> Vec<RowResult> {
     let mut results = vec![RowResult::interrupted(); rows.len()];
     let ledger = Arc::new(Ledger::new(exporter.name()));
     let patience = Patience::Bounded {
@@ -137,14 +187,7 @@ async fn send_to(exporter: Exporter, settings: &Settings, rows: &[Row]) -> Vec<R
         longest_wait: settings.timeout,
     };
     let mut delivery = Delivery::new(exporter, settings.clone(), ledger, patience);
-    let mut gathering = requests(settings);
-    let mut batches = Vec::new();
-    for placed in rows.iter().enumerate() {
-        batches.extend(gathering.add(placed));
-    }
-    batches.extend(gathering.seal());
-    for batch in batches {
-        let kind = EventKind::Evaluation;
+    for batch in batches(settings, kind, rows) {
         let settle = |(place, _): Placed<'_>, fate: &Fate| results[place] = result(fate);
         delivery.deliver(kind, batch, settle).await;
     }

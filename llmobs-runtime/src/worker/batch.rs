@@ -104,6 +104,7 @@ impl Encoded for Arc<Event> {
         Line {
             json: &self.json,
             made_ms: self.made_ms,
+            public: None,
         }
     }
 }
@@ -161,7 +162,7 @@ impl<E: Encoded> Gathering<E> {
 
     /// Adds an event; gives back what had to go before it.
     pub(crate) fn add(&mut self, event: E) -> Option<Vec<E>> {
-        let size = event.line().json.len() + self.frame.each;
+        let size = event.line().len() + self.frame.each;
         let full = self.events.len() >= MOST_EVENTS || self.bytes + size > self.most_bytes;
         let sealed = if full { self.seal() } else { None };
         self.oldest.get_or_insert_with(Instant::now);

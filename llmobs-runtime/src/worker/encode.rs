@@ -5,9 +5,7 @@ use serde_json::{Map, Value};
 use crate::annotation::Side;
 use crate::clock::Anchor;
 use crate::config::Capture;
-use crate::event::{
-    self, AgentAttribution, EvaluationEvent, Internal, IoFields, Meta, SpanEvent, Status, ToolInfo,
-};
+use crate::event::{self, AgentAttribution, Internal, IoFields, Meta, SpanEvent, Status, ToolInfo};
 use crate::kind::SpanKind;
 use crate::report;
 use crate::span::{SpanData, SpanExtra, SpanInner};
@@ -20,7 +18,7 @@ pub(super) fn span(span: &SpanInner, anchor: &Anchor) -> SpanEvent {
     let settings = &span.client.settings;
     let end = data.end.unwrap_or(span.start);
     let duration = end.saturating_duration_since(span.start);
-    let tags = tags(span, &data);
+    let tags = tags::list(tags::of(span, &data), data.error.as_ref());
     let name = data.name(span).to_string();
     let session = data.session.take().filter(|session| !session.is_empty());
     let extra = data
@@ -96,7 +94,7 @@ pub(super) fn span(span: &SpanInner, anchor: &Anchor) -> SpanEvent {
 
 /// The tags of a span that nobody has given any, and that has neither session nor error.
 pub(super) fn own_tags(span: &SpanInner) -> Vec<String> {
-    tags(span, &SpanData::default())
+    tags::list(tags::of(span, &SpanData::default()), None)
 }
 
 /// Sets a key of `metadata._dd`, which belongs to Datadog; what a user has put there stays
@@ -111,23 +109,6 @@ fn reserve(metadata: &mut Map<String, Value>, key: &str, value: Value) {
     if let Value::Object(reserved) = reserved {
         reserved.insert(key.to_owned(), value);
     }
-}
-
-/// The tags, sorted. The user's replace ours, save those of the error (golden 10).
-fn tags(span: &SpanInner, data: &SpanData) -> Vec<String> {
-    let mut tags = tags::of(span, data);
-    tags.insert("error", if data.error.is_some() { "1" } else { "0" });
-    tags.remove("error_type");
-    if let Some(error) = &data.error {
-        tags.insert("error_type", &error.kind);
-    }
-    let mut tags: Vec<String> = tags
-        .into_iter()
-        .map(|(key, value)| format!("{key}:{value}"))
-        .collect();
-    // A key that is the beginning of another sorts otherwise with its colon than without.
-    tags.sort_unstable();
-    tags
 }
 
 /// The JSON of a span, within `limit` bytes: an event that is larger loses its input and
@@ -150,10 +131,6 @@ pub(super) fn span_json(event: &mut SpanEvent, limit: usize) -> Result<Vec<u8>, 
     self::json(event)
 }
 
-pub(super) fn evaluation_json(event: &EvaluationEvent) -> Result<Vec<u8>, DropReason> {
-    json(event)
-}
-
-fn json<T: serde::Serialize>(event: &T) -> Result<Vec<u8>, DropReason> {
+pub(super) fn json<T: serde::Serialize>(event: &T) -> Result<Vec<u8>, DropReason> {
     serde_json::to_vec(event).map_err(|_| DropReason::NotEncodable)
 }

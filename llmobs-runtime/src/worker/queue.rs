@@ -8,7 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::Control;
 use crate::client::ClientInner;
-use crate::event::EvaluationEvent;
+use crate::event::{EvaluationEvent, FeedbackEvent};
 use crate::span::SpanInner;
 use crate::stats::{DropReason, EventKind};
 
@@ -16,6 +16,7 @@ use crate::stats::{DropReason, EventKind};
 pub(crate) enum Payload {
     Span(Arc<SpanInner>),
     Evaluation(Box<EvaluationEvent>, Arc<ClientInner>),
+    Feedback(Box<FeedbackEvent>, Arc<ClientInner>),
 }
 
 impl Payload {
@@ -23,13 +24,14 @@ impl Payload {
         match self {
             Self::Span(_) => EventKind::Span,
             Self::Evaluation(..) => EventKind::Evaluation,
+            Self::Feedback(..) => EventKind::Feedback,
         }
     }
 
     fn client(&self) -> &ClientInner {
         match self {
             Self::Span(span) => &span.client,
-            Self::Evaluation(_, client) => client,
+            Self::Evaluation(_, client) | Self::Feedback(_, client) => client,
         }
     }
 }

@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use futures::executor::block_on;
 use futures::future::BoxFuture;
 use llmobs::{
-    Annotation, Evaluation, agent, embedding, llm, prompt, retrieval, task, tool, workflow,
+    Annotation, Evaluation, Feedback, agent, embedding, llm, prompt, retrieval, task, tool,
+    workflow,
 };
 
 static EVALUATED: AtomicU32 = AtomicU32::new(0);
@@ -114,6 +115,8 @@ fn case_54_the_api_is_there_and_idle() {
         let context = llmobs::export_span(None);
         assert_eq!(context, None);
         assert!(llmobs::submit_evaluation(context, Evaluation::new("label", 1)).is_ok());
+        let feedback = Feedback::new("no label", f64::NAN, "");
+        assert!(llmobs::submit_feedback(llmobs::export_span(None), feedback).is_ok());
         assert!(llmobs::annotate(None, Annotation::new().output("x")).is_ok());
     }
     inside();

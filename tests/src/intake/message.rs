@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::public;
+
 /// The largest body and the most events in one that the intake takes.
 const MAX_BODY_BYTES: usize = 5_000_000;
 const MAX_EVENTS: usize = 1_000;
@@ -84,6 +86,20 @@ impl Request {
         spans.into_iter()
     }
 
+    /// The spans in the body, if the path is that of the documented Spans API.
+    pub fn public_spans(&self) -> std::vec::IntoIter<&Value> {
+        let mut spans = Vec::new();
+        if self.is_to(public::PATH) {
+            spans.extend(public::spans(self.json()));
+        }
+        spans.into_iter()
+    }
+
+    /// How many events there are in the body, of whichever sort.
+    fn events(&self) -> usize {
+        self.spans().len() + self.public_spans().len() + self.evaluations().len()
+    }
+
     /// The evaluation events in the body, if the path is the evaluations'.
     pub fn evaluations(&self) -> std::vec::IntoIter<&Value> {
         let mut evaluations = Vec::new();
@@ -112,7 +128,8 @@ impl Request {
     }
 
     /// What a real server would refuse: no `host`, no `content-length` or chunks instead, a `content-type` other than
-    /// `application/json`, a compressed body, one that is no UTF-8 JSON, more than 5,000,000 bytes or 1,000 events.
+    /// `application/json`, a compressed body, one that is no UTF-8 JSON, more than 5,000,000 bytes or 1,000 events; on the
+    /// path of the documented Spans API also a body that its documentation does not allow.
     pub fn violations(&self) -> Vec<String> {
         let mut found = Vec::new();
         if self.header("host").is_none() {
@@ -138,15 +155,21 @@ impl Request {
         if let Err(error) = self.parse() {
             found.push(error.clone());
         }
-        let events = self.spans().len() + self.evaluations().len();
+        let events = self.events();
         if events > MAX_EVENTS {
             found.push(format!("{events} events"));
+        }
+        if self.is_to(public::PATH) {
+            if self.header("dd-api-key").is_none() {
+                found.push("no dd-api-key".to_owned());
+            }
+            found.extend(public::violations(self.json()));
         }
         found
     }
 
     pub(super) fn summary(&self) -> String {
-        let events = self.spans().len() + self.evaluations().len();
+        let events = self.events();
         format!(
             "{} {} ({} bytes, {events} events)",
             self.method,
