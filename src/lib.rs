@@ -170,6 +170,10 @@
 //! * `enabled` (default): what an application turns on. A library depends with
 //!   `default-features = false`: no HTTP client, no runtime, bare functions. Where no crate
 //!   of a program turns it on, [`enable`] succeeds and does nothing.
+//! * `http`: `http::HeaderMap` holds the headers that [`propagation`] reads and writes.
+//! * `tower`: `propagation::ExtractLayer` for servers (axum, hyper, tonic) and
+//!   `propagation::InjectLayer` for clients, so that a trace goes on across processes.
+//! * `reqwest-middleware`: `propagation::InjectMiddleware` for clients of reqwest.
 
 pub use llmobs_macros::{agent, embedding, llm, retrieval, task, tool, workflow};
 pub use llmobs_runtime::*;
