@@ -1,5 +1,5 @@
 //! Traces across processes: what is current here goes out in the headers of a request, and
-//! what a request's headers say becomes a [`Context`].
+//! what a request's headers say becomes a [`Context`](crate::Context).
 //!
 //! ```
 //! # use llmobs_runtime as llmobs;
