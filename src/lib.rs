@@ -194,6 +194,10 @@
 //!   `default-features = false`: no HTTP client, no runtime, bare functions. Where no crate
 //!   of a program turns it on, [`enable`] succeeds and does nothing.
 //! * `testing`: the module of that name, for tests of annotated code; it turns on `enabled`.
+//! * `http`: `http::HeaderMap` holds the headers that [`propagation`] reads and writes.
+//! * `tower`: `propagation::ExtractLayer` for servers (axum, hyper, tonic) and
+//!   `propagation::InjectLayer` for clients, so that a trace goes on across processes.
+//! * `reqwest-middleware`: `propagation::InjectMiddleware` for clients of reqwest.
 
 pub use llmobs_macros::{agent, embedding, llm, prompt, retrieval, task, tool, workflow};
 pub use llmobs_runtime::*;

@@ -1,16 +1,20 @@
 //! What the public API may mention of other crates: `serde_json::Value` and serde's traits,
-//! so that a release of any other crate is none of ours.
+//! so that a release of any other crate is none of ours. Behind a feature, the crates that it
+//! is named after.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What the runtime depends on, or could, and must not show.
-const HIDDEN: [&str; 12] = [
+const HIDDEN: [&str; 15] = [
     "reqwest",
     "tokio",
     "rustls",
     "hyper",
     "http",
+    "tower_layer",
+    "tower_service",
+    "reqwest_middleware",
     "bytes",
     "fastrand",
     "pin_project_lite",
@@ -18,6 +22,16 @@ const HIDDEN: [&str; 12] = [
     "Map",
     "serde_json::Number",
     "serde_json::Error",
+];
+
+/// The crates of features, and the only files that name them: each is behind its feature.
+const BEHIND_FEATURES: [(&str, &[&str]); 3] = [
+    ("propagation.rs", &["http"]),
+    (
+        "propagation/layer.rs",
+        &["http", "tower_layer", "tower_service"],
+    ),
+    ("propagation/middleware.rs", &["http", "reqwest_middleware"]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -107,4 +121,34 @@ fn no_type_of_another_crate_is_in_the_public_api() {
         }
     }
     assert!(seen > 150, "{seen} declarations: the files were not read");
+}
+
+#[test]
+fn the_crates_of_a_feature_are_named_where_it_is() {
+    let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("../llmobs-runtime/src");
+    let mut files = Vec::new();
+    sources(&runtime, &mut files);
+    let mut seen = Vec::new();
+    for file in &files {
+        let name = file.strip_prefix(&runtime).unwrap().to_string_lossy();
+        let text = fs::read_to_string(file).unwrap();
+        let code = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
+        let code: Vec<&str> = code
+            .flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && !"_:".contains(c)))
+            .collect();
+        for feature in ["http", "tower_layer", "tower_service", "reqwest_middleware"] {
+            let path = format!("{feature}::");
+            if name.ends_with("tests.rs") || !code.iter().any(|word| word.starts_with(&path)) {
+                continue;
+            }
+            let allowed = BEHIND_FEATURES.iter().find(|(file, _)| *file == name);
+            let allowed = allowed.is_some_and(|(_, crates)| crates.contains(&feature));
+            assert!(allowed, "{name} names {feature}");
+            seen.push((name.clone().into_owned(), feature));
+        }
+    }
+    let expected: usize = BEHIND_FEATURES.iter().map(|(_, crates)| crates.len()).sum();
+    assert_eq!(seen.len(), expected, "{seen:?}");
 }

@@ -1,5 +1,5 @@
 //! Traces across processes: what is current here goes out in the headers of a request, and
-//! what a request's headers say becomes a [`Context`].
+//! what a request's headers say becomes a [`Context`](crate::Context).
 //!
 //! ```
 //! # use llmobs_runtime as llmobs;
@@ -29,12 +29,22 @@
 //! The first thing to go where the room ends is the agent's name. A session or an application
 //! that a header cannot hold as it is (a comma, characters beyond ASCII) is left out alone.
 //!
+//! # In servers and clients
+//!
+//! The feature `tower` has layers: `ExtractLayer` for a server (axum, hyper, tonic), `InjectLayer`
+//! for a client. The feature `reqwest-middleware` has `InjectMiddleware` for clients of reqwest.
+//! `http` has `http::HeaderMap` as a carrier.
+//!
 //! A tracer of OpenTelemetry or Datadog that writes `traceparent` as well should do so after
 //! [`inject`]: its trace then goes on, and LLM Observability's in `x-datadog-tags`.
 
 mod datadog;
 mod extract;
 mod inject;
+#[cfg(feature = "tower")]
+mod layer;
+#[cfg(feature = "reqwest-middleware")]
+mod middleware;
 mod w3c;
 
 use std::collections::HashMap;
@@ -42,6 +52,12 @@ use std::hash::BuildHasher;
 
 pub use extract::extract;
 pub use inject::{InjectError, inject};
+#[cfg(feature = "tower")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
+pub use layer::{ExtractFuture, ExtractLayer, ExtractService, InjectLayer, InjectService};
+#[cfg(feature = "reqwest-middleware")]
+#[cfg_attr(docsrs, doc(cfg(feature = "reqwest-middleware")))]
+pub use middleware::InjectMiddleware;
 
 /// `_dd.p.`: what Datadog's tracers hand on from process to process.
 const PROPAGATED: &str = "_dd.p.";

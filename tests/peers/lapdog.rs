@@ -22,6 +22,19 @@ pub(crate) struct Stored {
     pub(crate) body: Value,
 }
 
+pub(crate) const SPANS: &str = "/evp_proxy/v2/api/v2/llmobs";
+
+/// The span events in the requests, as they were sent.
+pub(crate) fn spans(stored: &[Stored]) -> Vec<Value> {
+    let to_spans = |request: &&Stored| request.path.ends_with("/api/v2/llmobs");
+    let bodies = stored.iter().filter(to_spans);
+    let elements = bodies.flat_map(|request| request.body.as_array().expect("a list"));
+    elements
+        .flat_map(|element| element["spans"].as_array().expect("spans"))
+        .cloned()
+        .collect()
+}
+
 impl Lapdog {
     pub(crate) fn start() -> Self {
         let python = std::env::var("LLMOBS_PEERS_PYTHON")
@@ -67,23 +80,23 @@ impl Lapdog {
         &self.url
     }
 
-    /// The requests that were posted to it, oldest first.
+    /// The requests that were posted to its proxy, oldest first. What a tracer sent to
+    /// `/v0.4/traces` is among them as lapdog has rewritten it.
     pub(crate) fn stored(&self) -> Vec<Stored> {
         let requests = self.get("/test/session/requests");
         let requests = requests.as_array().expect("a list of requests");
         let stored = |request: &Value| {
             let url = request["url"].as_str().expect("a url");
+            let (_, rest) = url.split_once("/evp")?;
             let body = request["body"].as_str().expect("a body");
             let body = BASE64_STANDARD.decode(body).expect("base64");
-            Stored {
-                path: url
-                    .split_once("/evp")
-                    .map_or(String::new(), |(_, rest)| format!("/evp{rest}")),
+            Some(Stored {
+                path: format!("/evp{rest}"),
                 headers: request["headers"].clone(),
                 body: serde_json::from_slice(&body).expect("a body of JSON"),
-            }
+            })
         };
-        requests.iter().map(stored).collect()
+        requests.iter().filter_map(stored).collect()
     }
 
     /// The spans of a trace by id, from lapdog's trace query.

@@ -8,9 +8,8 @@ use llmobs_tests::intake::Reply;
 use llmobs_tests::{Intake, tree};
 use serde_json::{Value, json};
 
-use crate::lapdog::{Lapdog, Stored};
+use crate::lapdog::{Lapdog, SPANS, Stored, spans};
 
-const SPANS: &str = "/evp_proxy/v2/api/v2/llmobs";
 const EVALUATIONS: &str = "/evp_proxy/v2/api/intake/llm-obs/v2/eval-metric";
 
 fn run_quickstart(agent: &str, model: Option<&str>, questions: &[&str]) -> String {
@@ -44,15 +43,6 @@ fn run_quickstart(agent: &str, model: Option<&str>, questions: &[&str]) -> Strin
     assert!(output.status.success(), "{stdout}\n{stderr}");
     std::fs::remove_dir_all(folder).expect("the journal's folder");
     stdout
-}
-
-fn spans(stored: &[Stored]) -> Vec<Value> {
-    let bodies = stored.iter().filter(|request| request.path == SPANS);
-    let elements = bodies.flat_map(|request| request.body.as_array().expect("a list"));
-    elements
-        .flat_map(|element| element["spans"].as_array().expect("spans"))
-        .cloned()
-        .collect()
 }
 
 fn evaluations(stored: &[Stored]) -> Vec<Value> {

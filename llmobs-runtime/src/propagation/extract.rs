@@ -22,10 +22,13 @@ use crate::sampling::Sampling;
 /// holds no span open, and an evaluation can be submitted for the span that it names:
 /// [`Context::span_context`].
 pub fn extract<E: Extractor + ?Sized>(carrier: &E) -> Context {
-    if !client::any_enabled() {
-        return Context::default();
-    }
-    read(carrier).map_or_else(Context::default, Context::of_remote)
+    told(carrier).unwrap_or_default()
+}
+
+/// The context, if the headers tell one.
+pub(super) fn told<E: Extractor + ?Sized>(carrier: &E) -> Option<Context> {
+    let remote = client::any_enabled().then(|| read(carrier)).flatten();
+    remote.map(Context::of_remote)
 }
 
 fn read<E: Extractor + ?Sized>(carrier: &E) -> Option<Remote> {

@@ -3,7 +3,6 @@
 use super::datadog::{self, Tags};
 use super::w3c::{self, Member, TraceParent};
 use super::{Injector, header, key};
-use crate::client;
 use crate::context::{self, Origin};
 use crate::id::{LlmTraceId, TraceId};
 use crate::remote::{Passed, Remote};
@@ -23,9 +22,6 @@ use crate::span::SpanInner;
 /// [`InjectError::NoSpan`] where nothing is current; the headers are left as they are. Always
 /// `Ok` while llmobs is not enabled, and nothing is written.
 pub fn inject<I: Injector + ?Sized>(carrier: &mut I) -> Result<(), InjectError> {
-    if !client::any_enabled() {
-        return Ok(());
-    }
     let Some(origin) = context::origin() else {
         return Ok(());
     };
@@ -35,6 +31,14 @@ pub fn inject<I: Injector + ?Sized>(carrier: &mut I) -> Result<(), InjectError> 
     })?;
     outgoing.write(carrier);
     Ok(())
+}
+
+/// The same where it is no mistake that nothing is current, and not counted as one.
+#[cfg(any(feature = "tower", feature = "reqwest-middleware"))]
+pub(super) fn inject_if_any<I: Injector + ?Sized>(carrier: &mut I) {
+    if let Some(outgoing) = context::origin().as_ref().and_then(Outgoing::of) {
+        outgoing.write(carrier);
+    }
 }
 
 /// Why no headers were written.
