@@ -1,11 +1,15 @@
 //! What a signature gives back: a value, a future, nothing at all.
 
+mod items;
+
 use crate::signature::mentions;
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{
     GenericArgument, PathArguments, PathSegment, ReturnType, Signature, Type, TypeParamBound,
 };
+
+pub(crate) use items::{Boxed, Items, Returned};
 
 /// How the function is wrapped.
 pub(crate) enum Shape {
@@ -194,6 +198,11 @@ fn types(segment: &PathSegment) -> impl Iterator<Item = &Type> {
             GenericArgument::Type(ty) => Some(ty),
             _ => None,
         })
+}
+
+/// Whether the type is a path.
+pub(crate) fn is_name(ty: &Type) -> bool {
+    matches!(peel(ty), Type::Path(_))
 }
 
 /// Without parentheses, visible or not.

@@ -6,6 +6,7 @@ mod ladder;
 mod record;
 mod special;
 mod start;
+mod stream;
 
 /// The one version that expanded code of this release names.
 pub mod v0_1_0 {
@@ -20,6 +21,10 @@ pub mod v0_1_0 {
     pub use super::ladder::{Cap, Fail, Ret, apply};
     pub use super::record::{attempt, failed, output, wants_output};
     pub use super::start::{Entered, Starting, call, fake, literal, start, text};
+    pub use super::stream::{
+        chunk, failed_item, is_open, item, iterator, iterator_of, leave, no_stream, stream,
+        stream_of, takes_items,
+    };
     pub use crate::__llmobs_switch as switch;
     pub use crate::kind::SpanKind as Kind;
     pub use crate::span::Span;
@@ -31,6 +36,7 @@ pub mod v0_1_0 {
             CapSpecial as _, FailDebug as _, FailDeref as _, FailDisplay as _, FailError as _,
             FailName as _, NamedFuture as _, NoFuture as _, SplitAny as _, SplitResult as _,
         };
+        pub use crate::__private::stream::{CapChunk as _, CapNoChunk as _};
     }
 
     #[cfg(test)]

@@ -26,4 +26,5 @@ mod parameters;
 mod returns;
 mod sizes;
 mod spine;
+mod streams;
 mod support;
