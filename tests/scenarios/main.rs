@@ -9,6 +9,7 @@ mod futures;
 mod global;
 mod inheritance;
 mod log;
+mod streams;
 mod text;
 mod volume;
 mod ways;

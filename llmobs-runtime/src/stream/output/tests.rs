@@ -178,6 +178,27 @@ fn elements_beyond_the_limit_are_left_out_and_marked() {
 }
 
 #[test]
+fn text_beyond_the_limit_is_counted_and_not_kept() {
+    let piece = "x".repeat(1_000_000);
+    let told = messages(|output| {
+        for _ in 0..40 {
+            output.role("assistant").text(&piece);
+            output.tool_call(0).name("f").arguments("[");
+        }
+    });
+    let text = told[0]["content"].as_str().unwrap();
+    // The role, the name and four brackets came before there was no room.
+    assert_eq!(text.find('…'), Some(5_000_000 - 9 - 1 - 4));
+    assert!(text.ends_with("…[35000014 bytes cut]"), "{}", text.len());
+    let call = &told[0]["tool_calls"][0];
+    let arguments = json!({"unparsed": "[[[[…[36 bytes cut]"});
+    assert_eq!(
+        (&call["name"], &call["arguments"]),
+        (&json!("f"), &arguments)
+    );
+}
+
+#[test]
 fn what_is_not_captured_is_not_kept() {
     let mut output = StreamOutput::new(false);
     output.role("assistant").text("a").json(&1);
