@@ -1,5 +1,6 @@
 //! Functions that return streams and iterators, with `stream`.
 
+use std::cell::RefCell;
 use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
@@ -145,6 +146,7 @@ fn future(n: u8) -> impl Future<Output = Result<impl Stream<Item = u8>, String>>
     }
 }
 
+#[allow(clippy::type_complexity, reason = "written out is what is tested")]
 #[task(stream)]
 fn boxed_future<'a>(
     text: &'a str,
@@ -384,6 +386,11 @@ fn selected_with_an_argument(prefix: char) -> impl Iterator<Item = Foreign> {
     .into_iter()
 }
 
+#[task(stream, output = |item| item.len() + by)]
+fn later<'a>(text: &'a str, by: usize) -> impl Future<Output = impl Iterator<Item = &'a str>> {
+    async move { text.split(' ').skip(by) }
+}
+
 #[llm(stream, output = |item| if item.tokens == 2 { panic!("in output") } else { item.tokens })]
 fn panics() -> impl Stream<Item = Foreign> {
     foreign()
@@ -405,6 +412,8 @@ fn a_closure_says_what_each_item_adds() {
         ended(&spans)["meta"]["output"]["documents"],
         json!([{"text": "n7"}])
     );
+    let (_, spans) = record_future(async { later("ab c def", 1).await.count() });
+    assert_eq!(output(ended(&spans)), json!([2, 4]));
     let (count, spans) = record_future(async { panics().count().await });
     assert_eq!(count, 3);
     assert_eq!(messages(&spans), json!([{"content": "[1,3]", "role": ""}]));
@@ -505,9 +514,62 @@ fn a_panic_before_there_is_a_stream_is_the_span_s_error() {
 #[test]
 fn nothing_is_looked_at_while_llmobs_is_not_enabled() {
     assert_eq!(futures::executor::block_on(panics().count()), 3);
-    assert_eq!(counts(3).rev().next(), Some(2));
+    assert_eq!(counts(3).rev().collect::<Vec<_>>(), [2, 1, 0]);
     let words: String = futures::executor::block_on(opaque("a b").collect());
     assert_eq!(words, "a b");
     let failed = futures::executor::block_on(asynchronous(true, "why".into()));
     assert_eq!(failed.err().as_deref(), Some("why"));
+}
+
+type Log = RefCell<Vec<&'static str>>;
+
+/// Notes when it is dropped.
+struct Noisy<'a>(&'static str, &'a Log);
+
+impl Drop for Noisy<'_> {
+    fn drop(&mut self) {
+        self.1.borrow_mut().push(self.0);
+    }
+}
+
+mod bare {
+    use super::Noisy;
+
+    pub(super) fn noisy<'a>(a: Noisy<'a>, b: Noisy<'a>) -> impl Iterator<Item = usize> + use<'a> {
+        let _local = Noisy("local", a.1);
+        [a.0.len()].into_iter().map(move |length| {
+            let b = &b;
+            length + b.0.len()
+        })
+    }
+}
+
+mod spanned {
+    use super::{Noisy, task};
+
+    #[task(stream, skip(a, b))]
+    pub(super) fn noisy<'a>(a: Noisy<'a>, b: Noisy<'a>) -> impl Iterator<Item = usize> + use<'a> {
+        let _local = Noisy("local", a.1);
+        [a.0.len()].into_iter().map(move |length| {
+            let b = &b;
+            length + b.0.len()
+        })
+    }
+}
+
+#[test]
+fn case_46_what_the_stream_does_not_hold_is_dropped_with_the_call() {
+    fn order<I: Iterator<Item = usize>>(noisy: impl Fn(&'static Log) -> I) -> Vec<&'static str> {
+        let log: &Log = Box::leak(Box::default());
+        let mut items = noisy(log);
+        log.borrow_mut().push("returned");
+        assert_eq!(items.next(), Some(2));
+        drop(items);
+        log.take()
+    }
+    let expected = order(|log| bare::noisy(Noisy("a", log), Noisy("b", log)));
+    assert_eq!(expected, ["local", "a", "returned", "b"]);
+    let spanned = || order(|log| spanned::noisy(Noisy("a", log), Noisy("b", log)));
+    assert_eq!(record(spanned).0, expected);
+    assert_eq!(spanned(), expected, "disabled");
 }

@@ -9,6 +9,7 @@ mod futures;
 mod global;
 mod inheritance;
 mod log;
+mod stream_output;
 mod streams;
 mod text;
 mod volume;

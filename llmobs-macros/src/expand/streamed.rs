@@ -24,7 +24,7 @@ impl Expansion<'_> {
         let handover = |output: &TokenStream| {
             let wrapped = self.wrapped(returned);
             quote_spanned!(*span=>
-                |__llmobs_in: #p::Span, __llmobs_out| -> #output { #wrapped }
+                move |__llmobs_in: #p::Span, __llmobs_out| -> #output { #wrapped }
             )
         };
         let declared = shape::returned(&self.function.sig.output);

@@ -107,10 +107,7 @@ impl Tracked {
         let Some(running) = &self.running else { return };
         // Who counts along, or takes as many as there are, does not ask for the end.
         let cancelled = !running.exhausted;
-        {
-            let _in = Lent::new(&mut self.span);
-            drop_rest();
-        }
+        self.step(drop_rest);
         if cancelled {
             self.span.mark_cancelled();
         }

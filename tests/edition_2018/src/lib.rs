@@ -75,6 +75,15 @@ pub fn future<'a>(text: &'a str) -> impl Future<Output = usize> + 'a {
     async move { text.len() }
 }
 
+#[task(stream)]
+pub async fn stream<'a>(
+    text: &'a str,
+    mut words: Vec<&'a str>,
+) -> Result<Box<dyn Iterator<Item = &'a str> + 'a>, String> {
+    words.extend(text.split(' '));
+    Ok(Box::new(words.into_iter()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +96,7 @@ mod tests {
         assert_eq!(borrow_at_the_end(RefCell::default()), 1);
         assert_eq!(block_on(borrow_at_the_end_async(RefCell::default())), 1);
         assert_eq!(block_on(future("ab")), 2);
+        assert_eq!(block_on(stream("b c", vec!["a"])).unwrap().count(), 3);
     }
 
     #[test]
