@@ -94,10 +94,63 @@
 //! below `#[async_trait]` is. Either way the span is current during each poll and ends
 //! with the future; if that is dropped unfinished, the span has the tag `cancelled:true`.
 //!
+//! ## Functions that return streams
+//!
+//! With `stream`, the span of a function that returns a stream or an iterator goes on with
+//! it:
+//!
+//! ```
+//! use llmobs::{Chunk, StreamOutput, TokenUsage, llm};
+//!
+//! /// What a model's server sends, piece by piece.
+//! enum Event {
+//!     Text(String),
+//!     Usage { input: u64, output: u64 },
+//! }
+//!
+//! impl Chunk for Event {
+//!     fn add_to(&self, said: &mut StreamOutput) {
+//!         match self {
+//!             Event::Text(text) => said.role("assistant").text(text),
+//!             Event::Usage { input, output } => {
+//!                 said.usage(TokenUsage::new().input(*input).output(*output))
+//!             }
+//!         };
+//!     }
+//! }
+//!
+//! #[llm(stream, model_name = "claude")]
+//! fn ask(prompt: &str) -> Result<impl Iterator<Item = Event>, std::io::Error> {
+//!     let echo = [Event::Text(prompt.into()), Event::Usage { input: 1, output: 1 }];
+//!     Ok(echo.into_iter())
+//! }
+//! ```
+//!
+//! The signature shows the stream: `impl Stream`, `BoxStream`, `LocalBoxStream`,
+//! `Pin<Box<dyn Stream>>`, `impl Iterator` or `Box<dyn Iterator>`; alone, in a `Result` or
+//! an `Option`, and of an `async fn` or a future. The span
+//!
+//! * starts with the call (that of an `async fn` at its first poll) and is current during
+//!   the call and while the next item is made, but not while the stream waits to be asked;
+//! * ends with the stream, at the first item that is an `Err`, or by a panic. If the stream
+//!   is dropped before that, the span has the tag `cancelled:true` and keeps what came. If
+//!   the function has no stream to give, it ends with the error;
+//! * gets the metric `time_to_first_token`, in seconds.
+//!
+//! Items with [`Chunk`] say what they add to the output: text, parts of messages and of tool
+//! calls, usage. Others are captured like any value, as a list in which neighbouring texts
+//! are one. `output = |item| …` chooses what of an item is looked at; so a chunk type of
+//! another crate needs no more than `output = |chunk| chunk.text.clone()`, or a type of
+//! yours around it that has `Chunk`. What is annotated by hand wins. A boxed stream is boxed
+//! once more.
+//!
+//! Without `stream` the span ends when the function returns, and has no output.
+//! [`Span::wrap_stream`] and [`Span::wrap_iterator`] do the same for code without attributes.
+//!
 //! ## What cannot be done
 //!
-//! * Spans over streams are not there yet: `stream` is an error, and without it the span
-//!   ends when the function returns.
+//! * A stream behind an alias, or of a type with a name of its own, cannot have `stream`:
+//!   that is an error. So is one below `#[track_caller]` if the body has a `return` or a `?`.
 //! * Below `#[track_caller]` the location is right, and for that the output is captured
 //!   only if the body has no `return` and no `?`. A function that returns `!` or `impl Fn`
 //!   has a span without output.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use llmobs::{Annotation, Config, FutureExt as _, Span};
 use llmobs_tests::Intake;
 use serde_json::Value;
@@ -150,6 +151,25 @@ fn it_is_entered_at_each_poll_of_a_future() {
     let mut events = watch.0.lock().unwrap().events.clone();
     events.sort();
     assert_eq!(events, expected);
+}
+
+#[test]
+fn it_is_entered_while_a_stream_makes_an_item() {
+    let watch = Watch::default();
+    let sent = sent_by(&watch, Config::new(), || {
+        let items = ["a", "b"].into_iter();
+        let items = items.inspect(|_| tracing::info!(target: "app", "in a poll"));
+        let stream = futures::stream::iter(items.clone());
+        let mut items = Span::task("iterator").start().wrap_iterator(items);
+        let mut stream = Span::task("stream").start().wrap_stream(stream);
+        items.next();
+        futures::executor::block_on(stream.next());
+        tracing::info!(target: "app", "suspended");
+        items.next();
+    });
+    let of = |name: &str| vec![id(&sent, name)];
+    let expected = [of("iterator"), of("stream"), vec![], of("iterator"), vec![]];
+    assert_eq!(watch.0.lock().unwrap().events, expected);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! the former and leave the latter alone.
 
 mod fill;
+mod streamed;
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
@@ -87,11 +88,12 @@ impl Expansion<'_> {
             body,
         } = function;
         let shape = function.shape(self.args.future.is_some());
-        let on = match &shape {
-            Shape::Sync => self.sync(),
-            Shape::Async => self.asynchronous(),
-            Shape::Future { output, boxed } => self.future(output.as_deref(), *boxed),
-            Shape::Inline { value } => self.inline(*value),
+        let on = match (self.streamed(&shape), &shape) {
+            (Some(returned), shape) => self.stream(shape, &returned),
+            (None, Shape::Sync) => self.sync(),
+            (None, Shape::Async) => self.asynchronous(),
+            (None, Shape::Future { output, boxed }) => self.future(output.as_deref(), *boxed),
+            (None, Shape::Inline { value }) => self.inline(*value),
         };
         let off = self.off(&shape);
         let inner = &body.inner;
@@ -127,16 +129,13 @@ impl Expansion<'_> {
             return TokenStream::new();
         };
         let ty = match shape {
-            Shape::Future {
-                output: Some(output),
-                ..
-            } => output,
-            Shape::Future { output: None, .. } => return TokenStream::new(),
-            _ => ty,
+            _ if self.args.stream.is_some() => self.off_item(shape),
+            Shape::Future { output, .. } => output.as_deref().cloned(),
+            _ => Some((**ty).clone()),
         };
-        if shape::has_opaque(ty) {
+        let Some(ty) = ty.filter(|ty| !shape::has_opaque(ty)) else {
             return TokenStream::new();
-        }
+        };
         quote_spanned!(*span=>
             use #p::ladder::*;
             if let #p::Ok(__llmobs_v) = (&&#p::Ret(&#p::fake::<#ty>())).__llmobs_split() {
@@ -169,22 +168,28 @@ impl Expansion<'_> {
 
     fn asynchronous(&self) -> TokenStream {
         let Self { p, span, .. } = self;
+        let future = self.lazy_future();
+        let record = self.recorder();
+        let pin = self.pin(&quote_spanned!(*span=> #p::output_of(__llmobs_f)));
+        quote_spanned!(*span=>
+            let __llmobs_f = #future;
+            #pin
+            #p::Instrumented::lazy(__llmobs_f, #record).await
+        )
+    }
+
+    /// The body of an `async fn` as a future that starts the span. Nothing outside of it
+    /// borrows a parameter: it would then be kept beside that future, a second time.
+    fn lazy_future(&self) -> TokenStream {
+        let span = self.span;
         let start = self.starting(
-            &quote_spanned!(*span=> __llmobs_s.enter_poll();),
+            &quote_spanned!(span=> __llmobs_s.enter_poll();),
             &TokenStream::new(),
         );
         let hold = self.hold();
         let fake = self.fake_return();
         let body = self.body();
-        let record = self.recorder();
-        let pin = self.pin(&quote_spanned!(*span=> #p::output_of(__llmobs_f)));
-        // Nothing outside of the inner future borrows a parameter: it would then be kept
-        // beside that future, a second time.
-        quote_spanned!(*span=>
-            let __llmobs_f = async move { #hold #start #fake #body };
-            #pin
-            #p::Instrumented::lazy(__llmobs_f, #record).await
-        )
+        quote_spanned!(span=> async move { #hold #start #fake #body })
     }
 
     fn future(&self, output: Option<&Type>, boxed: bool) -> TokenStream {
@@ -192,20 +197,33 @@ impl Expansion<'_> {
         let start = self.start();
         let closure = self.closure();
         let record = self.recorder();
-        let output = output.map_or_else(|| quote_spanned!(*span=> _), shape::erased);
-        let future = quote_spanned!(*span=>
-            #p::Instrumented::started(__llmobs_in, #p::typed::<#output, _>(__llmobs_f), #record)
+        let output = self.future_output(output);
+        let future = self.boxed(
+            boxed,
+            &quote_spanned!(*span=>
+                #p::Instrumented::started(__llmobs_in, #p::typed::<#output, _>(__llmobs_f), #record)
+            ),
         );
-        let future = if boxed {
-            quote_spanned!(*span=> #p::Box::pin(#future))
-        } else {
-            future
-        };
         quote_spanned!(*span=>
             let __llmobs_in = #start;
             let __llmobs_f = #p::call(&__llmobs_in, #closure);
             #future
         )
+    }
+
+    /// What the signature says of a future's output.
+    fn future_output(&self, output: Option<&Type>) -> TokenStream {
+        output.map_or_else(|| quote_spanned!(self.span=> _), shape::erased)
+    }
+
+    /// The future, in a box if the signature has it in one.
+    fn boxed(&self, boxed: bool, future: &TokenStream) -> TokenStream {
+        let Self { p, span, .. } = self;
+        if boxed {
+            quote_spanned!(*span=> #p::Box::pin(#future))
+        } else {
+            future.clone()
+        }
     }
 
     fn inline(&self, value: bool) -> TokenStream {

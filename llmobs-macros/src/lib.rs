@@ -56,9 +56,10 @@ macro_rules! attributes {
         /// | `tags(key = expr, "other.key" = expr)` | tags; a value is what its `Display` gives |
         /// | `metadata(key = expr)` | properties of the call, such as `temperature` |
         /// | `input = expr` | the input, in place of the arguments |
-        /// | `output = \|returned\| expr` | the output, by reference to the returned value, or to what is in its `Ok` |
+        /// | `output = \|returned\| expr` | the output, by reference to the returned value, or to what is in its `Ok`; beside `stream`, what an item adds, by reference to the item |
         /// | `capture_input = bool`, `capture_output = bool` | whether arguments and returned value are captured |
         /// | `skip(a, b)` | arguments that are not captured |
+        /// | `stream` | the function returns a stream or an iterator: the span stays open until that ends, and its items are the output |
         /// | `future` | the function returns an alias of a boxed future |
         /// | `crate = path` | where `llmobs` is, if it is not `::llmobs` |
         ///
@@ -68,8 +69,8 @@ macro_rules! attributes {
         /// `Cow<str>`, `Box<str>`, `Arc<str>`, or an `Option` of one, where `None` is "not
         /// set".
         ///
-        /// What is captured, what async functions do, and what cannot have an attribute:
-        /// [the attributes](index.html#the-attributes).
+        /// What is captured, what async functions and streams do, and what cannot have an
+        /// attribute: [the attributes](index.html#the-attributes).
         #[proc_macro_attribute]
         pub fn $name(
             args: proc_macro::TokenStream,
@@ -93,6 +94,12 @@ attributes! {
     /// async fn summarise(text: &str) -> Result<String, std::io::Error> {
     ///     llmobs::annotate(None, Annotation::new().input(("user", text))).ok();
     ///     Ok(format!("the gist of {text}"))
+    /// }
+    ///
+    /// // The span ends with the iterator; the pieces are one message.
+    /// #[llm(stream, model_name = "claude")]
+    /// fn spell(word: &str) -> Result<impl Iterator<Item = char>, std::io::Error> {
+    ///     Ok(word.chars())
     /// }
     /// ```
     llm Llm,

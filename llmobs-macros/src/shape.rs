@@ -1,11 +1,15 @@
 //! What a signature gives back: a value, a future, nothing at all.
 
+mod items;
+
 use crate::signature::mentions;
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{
     GenericArgument, PathArguments, PathSegment, ReturnType, Signature, Type, TypeParamBound,
 };
+
+pub(crate) use items::{Boxed, Items, Returned};
 
 /// How the function is wrapped.
 pub(crate) enum Shape {
@@ -113,22 +117,13 @@ pub(crate) fn holds_future(ty: &Type) -> bool {
 
 /// Whether the type is a stream, as far as its text tells.
 pub(crate) fn is_stream(ty: &Type) -> bool {
-    trait_of(ty).is_some_and(|(segment, _)| segment.ident == "Stream")
-        || last_segment(ty).is_some_and(|last| {
-            ["BoxStream", "LocalBoxStream"]
-                .iter()
-                .any(|name| last.ident == name)
-                || ["Result", "Option", "Box", "Pin"]
-                    .iter()
-                    .any(|name| last.ident == name)
-                    && types(last).next().is_some_and(is_stream)
-        })
+    Returned::of(ty).is_some_and(|returned| !returned.items().is_iterator)
 }
 
 /// The output of a future and whether it is boxed; `None` if the type is no future.
 fn future_of(ty: &Type) -> Option<(Option<Type>, bool)> {
-    if let Some((segment, boxed)) = trait_of(ty) {
-        return (segment.ident == "Future").then(|| (output_of(segment), boxed));
+    if let Some((segment, boxed)) = future_trait_of(ty) {
+        return Some((output_of(segment), boxed));
     }
     let last = last_segment(ty)?;
     let named = ["BoxFuture", "LocalBoxFuture"]
@@ -137,10 +132,10 @@ fn future_of(ty: &Type) -> Option<(Option<Type>, bool)> {
     named.then(|| (types(last).last().cloned(), true))
 }
 
-/// The trait in `impl Trait` (not boxed), or in `Pin<Box<dyn Trait>>`.
-fn trait_of(ty: &Type) -> Option<(&PathSegment, bool)> {
+/// The trait in `impl Future` (not boxed), or in `Pin<Box<dyn Future>>`.
+fn future_trait_of(ty: &Type) -> Option<(&PathSegment, bool)> {
     let bounds = match peel(ty) {
-        Type::ImplTrait(ty) => return Some((main_bound(ty.bounds.iter())?, false)),
+        Type::ImplTrait(ty) => return Some((future_bound(ty.bounds.iter())?, false)),
         ty => {
             let pinned = types(last_segment(ty).filter(|last| last.ident == "Pin")?).next()?;
             let boxed = types(last_segment(pinned).filter(|last| last.ident == "Box")?).next()?;
@@ -151,16 +146,16 @@ fn trait_of(ty: &Type) -> Option<(&PathSegment, bool)> {
             }
         }
     };
-    Some((main_bound(bounds.iter())?, true))
+    Some((future_bound(bounds.iter())?, true))
 }
 
 /// The bound that says what the type is, among `Send` and lifetimes.
-fn main_bound<'a>(bounds: impl Iterator<Item = &'a TypeParamBound>) -> Option<&'a PathSegment> {
+fn future_bound<'a>(bounds: impl Iterator<Item = &'a TypeParamBound>) -> Option<&'a PathSegment> {
     let mut traits = bounds.filter_map(|bound| match bound {
         TypeParamBound::Trait(bound) => bound.path.segments.last(),
         _ => None,
     });
-    traits.find(|segment| segment.ident == "Future" || segment.ident == "Stream")
+    traits.find(|segment| segment.ident == "Future")
 }
 
 /// `T` in `Future<Output = T>`.
@@ -194,6 +189,11 @@ fn types(segment: &PathSegment) -> impl Iterator<Item = &Type> {
             GenericArgument::Type(ty) => Some(ty),
             _ => None,
         })
+}
+
+/// Whether the type is a path.
+pub(crate) fn is_name(ty: &Type) -> bool {
+    matches!(peel(ty), Type::Path(_))
 }
 
 /// Without parentheses, visible or not.

@@ -9,7 +9,7 @@ use quote::quote;
 
 use crate::attr::{Args, Errors};
 use crate::kind::Kind;
-use crate::shape::{self, Shape};
+use crate::shape::{self, Boxed, Shape};
 use crate::signature::Function;
 
 fn expand(kind: Kind, args: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
@@ -222,6 +222,78 @@ fn the_return_type_tells_the_shape() {
 }
 
 #[test]
+fn a_stream_is_found_wherever_the_signature_shows_one() {
+    let found = |output: TokenStream| {
+        let function = Function::parse("task", quote!(fn f() -> #output {})).unwrap();
+        let returned = function.shape(false).streamed(&function.sig)?;
+        let items = returned.items();
+        let item = items.item.as_ref().map(|ty| shape::erased(ty).to_string());
+        let what = if items.is_iterator {
+            "iterator"
+        } else {
+            "stream"
+        };
+        let boxed = match items.boxed {
+            None => "",
+            Some(Boxed::Pinned) => " pinned",
+            Some(Boxed::Plain) => " boxed",
+        };
+        Some(format!("{what} of {}{boxed}", item.unwrap_or_default()))
+    };
+    for (output, expected) in [
+        (quote!(impl Stream<Item = T> + Send + 'a), "stream of T"),
+        (quote!(impl Send + futures::Stream), "stream of "),
+        (quote!((impl FusedStream<Item = T>)), "stream of T"),
+        (
+            quote!(BoxStream<'_, Result<T, E>>),
+            "stream of Result < T , E > pinned",
+        ),
+        (quote!(a::LocalBoxStream<'a, T>), "stream of T pinned"),
+        (
+            quote!(Pin<Box<dyn Stream<Item = T> + Send>>),
+            "stream of T pinned",
+        ),
+        (
+            quote!(Box<dyn Stream<Item = T> + Unpin>),
+            "stream of T boxed",
+        ),
+        (
+            quote!(io::Result<Option<BoxStream<'a, T>>>),
+            "stream of T pinned",
+        ),
+        (quote!(AppResult<impl Stream<Item = T>>), "stream of T"),
+        (
+            quote!(impl Future<Output = Result<impl Stream<Item = impl X>, E>>),
+            "stream of _",
+        ),
+        (
+            quote!(BoxFuture<'a, Option<BoxStream<'a, T>>>),
+            "stream of T pinned",
+        ),
+        (
+            quote!(impl ExactSizeIterator<Item = &'a T> + use<'a>),
+            "iterator of & 'a T",
+        ),
+        (
+            quote!(Result<Box<dyn Iterator<Item = T>>, E>),
+            "iterator of T boxed",
+        ),
+    ] {
+        assert_eq!(found(output.clone()).as_deref(), Some(expected), "{output}");
+    }
+    for output in [
+        quote!(Tokens),
+        quote!(Vec<BoxStream<'a, T>>),
+        quote!(&mut dyn Iterator<Item = T>),
+        quote!(Result<Tokens, E>),
+        quote!(BoxFuture<'a, T>),
+        quote!(impl IntoIterator<Item = T>),
+    ] {
+        assert_eq!(found(output.clone()), None, "{output}");
+    }
+}
+
+#[test]
 fn what_is_no_function_is_named() {
     for (item, what) in [
         (
@@ -286,8 +358,8 @@ fn what_is_no_function_is_named() {
     assert!(error.to_string().contains("needs a body"), "{error}");
 }
 
-/// Three functions: what their expansions are is in `expansions/`.
-fn shapes() -> [(&'static str, TokenStream); 3] {
+/// Four functions: what their expansions are is in `expansions/`.
+fn shapes() -> [(&'static str, TokenStream); 4] {
     [
         (
             "sync",
@@ -315,6 +387,14 @@ fn shapes() -> [(&'static str, TokenStream); 3] {
                 }
             ),
         ),
+        (
+            "stream",
+            quote!(
+                async fn f(a: String) -> Result<impl Stream<Item = T>, E> {
+                    g(a).await
+                }
+            ),
+        ),
     ]
 }
 
@@ -325,11 +405,14 @@ fn expansions_are_what_they_were() {
     for kind in Kind::ALL {
         let mut text = String::new();
         for (shape, item) in shapes() {
-            let args = if kind.has_model() {
+            let mut args = if kind.has_model() {
                 quote!(model_name = "m")
             } else {
                 quote!(name = a.len())
             };
+            if shape == "stream" {
+                args.extend(quote!(, stream));
+            }
             let tokens = expand(kind, args, item).unwrap();
             let _ = write!(text, "// {shape}\n{}\n", lines(tokens));
         }

@@ -7,7 +7,7 @@ use syn::{Expr, ExprLit, Lit, ReturnType};
 use crate::attr::{Args, Errors};
 use crate::kind::Kind;
 use crate::names::suggestion;
-use crate::shape;
+use crate::shape::{self, Shape};
 use crate::signature::Function;
 
 /// Checks the attribute against the function below it.
@@ -31,6 +31,7 @@ pub(crate) fn check(kind: Kind, args: &Args, function: &Function, errors: &mut E
     skip(args, function, errors);
     capture(args, function, errors);
     future(args, function, errors);
+    stream(args, function, errors);
 }
 
 fn skip(args: &Args, function: &Function, errors: &mut Errors) {
@@ -95,13 +96,35 @@ fn future(args: &Args, function: &Function, errors: &mut Errors) {
             );
         }
     }
-    if let Some(span) = args.stream {
-        let is_stream = matches!(&sig.output, ReturnType::Type(_, ty) if shape::is_stream(ty));
-        let message = if is_stream {
-            "spans over streams are not available yet: leave `stream` out, and the span covers the call"
+}
+
+fn stream(args: &Args, function: &Function, errors: &mut Errors) {
+    const FORMS: &str = "`impl Stream<Item = …>`, `BoxStream<…>`, `Pin<Box<dyn Stream<Item = …>>>`, \
+                         `impl Iterator<Item = …>`, `Box<dyn Iterator<Item = …>>`, alone or in a \
+                         `Result`, an `Option` or a future";
+    let Some(span) = args.stream else { return };
+    let ty = match &function.sig.output {
+        ReturnType::Type(_, ty) if !shape::is_never(&function.sig.output) => ty,
+        _ => {
+            let message = "`stream` is for a function that returns a stream or an iterator";
+            return errors.at(span, message);
+        }
+    };
+    let shape = function.shape(args.future.is_some());
+    if shape.streamed(&function.sig).is_none() {
+        let what = if shape::is_name(ty) {
+            "what stands behind a name cannot be seen here"
         } else {
-            "`stream` is for a function that returns a stream, and is not available yet"
+            "there is none in this one"
         };
+        let message = format!(
+            "`stream` needs a stream or an iterator in the signature, and {what}: write {FORMS}"
+        );
+        return errors.on(ty, message);
+    }
+    if let Shape::Inline { value: false } = shape {
+        let message = "below `#[track_caller]` the returned stream is seen only if the body has no \
+                       `return` and no `?`: leave one of the three out";
         errors.at(span, message);
     }
 }

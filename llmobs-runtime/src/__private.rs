@@ -7,6 +7,7 @@ mod prompt;
 mod record;
 mod special;
 mod start;
+mod stream;
 
 /// The one version that expanded code of this release names.
 pub mod v0_1_0 {
@@ -23,6 +24,10 @@ pub mod v0_1_0 {
     pub use super::prompt::TemplateFile;
     pub use super::record::{attempt, failed, output, wants_output};
     pub use super::start::{Entered, Kind, Starting, call, fake, literal, start, text};
+    pub use super::stream::{
+        chunk, failed_item, is_open, item, iterator, iterator_of, leave, no_stream, stream,
+        stream_of, takes_items,
+    };
     pub use crate::__llmobs_switch as switch;
     pub use crate::prompt::Prompt;
     pub use crate::span::Span;
@@ -34,6 +39,7 @@ pub mod v0_1_0 {
             CapSpecial as _, FailDebug as _, FailDeref as _, FailDisplay as _, FailError as _,
             FailName as _, NamedFuture as _, NoFuture as _, SplitAny as _, SplitResult as _,
         };
+        pub use crate::__private::stream::{CapChunk as _, CapNoChunk as _};
     }
 
     #[cfg(test)]

@@ -12,6 +12,7 @@
 //! serializer that it was given, cannot be stopped. And one that takes a lock takes it.
 
 mod annotated;
+mod growing;
 mod limits;
 mod printed;
 mod redact;
@@ -28,7 +29,8 @@ use serde_json::{Map, Value};
 use crate::annotation::{Io, IoRepr};
 use crate::report;
 
-pub(crate) use annotated::bound_io;
+pub(crate) use annotated::{bound_io, rest_message};
+pub(crate) use growing::{Growing, Room};
 use limits::{Budget, Clipped, Limits, dismantle};
 pub(crate) use redact::REDACTED;
 use redact::Sensitivity;

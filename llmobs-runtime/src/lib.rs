@@ -43,6 +43,7 @@ mod report;
 mod sampling;
 mod span;
 mod stats;
+mod stream;
 mod tags;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
@@ -88,6 +89,7 @@ pub use prompt::Prompt;
 pub use sampling::SamplingRule;
 pub use span::{Ended, Span};
 pub use stats::{Counts, DestinationStats, DropReason, EventKind, Stats};
+pub use stream::{Chunk, Chunks, SpanIterator, SpanStream, StreamOutput, ToolCallDelta};
 pub use text::IntoText;
 pub use tool::ToolDefinition;
 pub use usage::TokenUsage;

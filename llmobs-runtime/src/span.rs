@@ -218,7 +218,8 @@ impl Span {
         self.with_data(|data| data.tags.push(("cancelled".into(), "true".into())));
     }
 
-    fn with_data<R>(&self, change: impl FnOnce(&mut SpanData) -> R) -> Option<R> {
+    /// Changes what can be added until the end; `None` after it.
+    pub(crate) fn with_data<R>(&self, change: impl FnOnce(&mut SpanData) -> R) -> Option<R> {
         let inner = self.inner.as_ref()?;
         let mut data = inner.lock();
         data.end.is_none().then(|| change(&mut data))

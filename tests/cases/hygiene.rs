@@ -78,6 +78,13 @@ mod shadowed {
     pub(super) fn boxed(a: u8) -> Boxed {
         ::std::boxed::Box::pin(async move { a })
     }
+
+    #[llmobs::task(stream, output = |a| *a)]
+    pub(super) fn stream(
+        a: u8,
+    ) -> ::std::result::Result<::std::boxed::Box<dyn Iterator<Item = u8>>, u8> {
+        ::std::result::Result::Ok(::std::boxed::Box::new(0..a))
+    }
 }
 
 #[test]
@@ -89,6 +96,8 @@ fn case_14_names_of_the_prelude_may_mean_something_else() {
     assert_eq!(value.0, 3);
     assert_eq!(output(only(&spans)), json!(3));
     assert_eq!(record_future(shadowed::boxed(4)).0, 4);
+    let (count, spans) = record(|| shadowed::stream(2).unwrap().count());
+    assert_eq!((count, output(only(&spans))), (2, json!([0, 1])));
 }
 
 mod no_prelude {
@@ -117,6 +126,14 @@ mod no_prelude {
             Clone::clone(&text)
         }
 
+        #[::llmobs::tool(stream)]
+        pub(super) async fn stream(
+            &self,
+        ) -> ::std::option::Option<impl ::futures::Stream<Item = Result<u8, String>> + use<>>
+        {
+            ::std::option::Option::Some(::futures::stream::iter([Ok(self.0)]))
+        }
+
         #[::llmobs::tool(output = |u| *u)]
         pub(super) fn future(self) -> impl Future<Output = u8> {
             async move { self.0 }
@@ -133,6 +150,7 @@ fn case_15_without_the_prelude() {
     });
     assert_eq!(input(&spans[0]), json!({"text": "t"}));
     assert_eq!(record_future(s.asynchronous("x".into())).0, "x");
+    assert!(record_future(s.stream()).0.is_some());
     assert_eq!(record_future(s.future()).0, 3);
 }
 

@@ -77,6 +77,26 @@ fn selects(text: &str) -> String {
     text.to_uppercase()
 }
 
+#[llmobs::llm(stream, model_name = "m", output = |item| item + 1)]
+fn iterates(a: u8) -> Result<Box<dyn Iterator<Item = u8>>, String> {
+    if a == 0 {
+        return Err(String::from("zero"));
+    }
+    Ok(Box::new(0..a))
+}
+
+#[llmobs::task(stream)]
+async fn streams(a: u8, mut b: u8) -> Option<impl futures::Stream<Item = Result<u8, String>>> {
+    b += 1;
+    std::future::ready(()).await;
+    Some(futures::stream::iter([Ok(a), Ok(b)]))
+}
+
+#[llmobs::task(stream)]
+fn one_expression_streams(a: u8) -> futures::stream::BoxStream<'static, u8> {
+    Box::pin(futures::stream::iter([a]))
+}
+
 #[test]
 fn case_44_no_lint_fires_on_our_part() {
     let ((), spans) = record(|| {
@@ -94,6 +114,8 @@ fn case_44_no_lint_fires_on_our_part() {
         asynchronous(1, 2).await?;
         asynchronous_unit(1).await;
         boxed(1).await;
+        assert_eq!(iterates(2)?.count(), 2);
+        drop((streams(1, 2).await, one_expression_streams(1)));
         Ok::<(), String>(())
     })
     .0

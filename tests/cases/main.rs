@@ -28,4 +28,5 @@ mod returns;
 mod sizes;
 mod spine;
 mod stacking;
+mod streams;
 mod support;

@@ -41,6 +41,11 @@ mod bare {
         }
     }
 
+    pub(super) async fn streamed(a: Big) -> Result<impl Iterator<Item = u8>, std::io::Error> {
+        yield_now().await;
+        Ok(a.into_iter())
+    }
+
     pub(super) async fn mutable(mut a: Big) -> Big {
         yield_now().await;
         a[0] = 1;
@@ -89,6 +94,12 @@ mod spanned {
         }
     }
 
+    #[task(stream)]
+    pub(super) async fn streamed(a: Big) -> Result<impl Iterator<Item = u8>, std::io::Error> {
+        yield_now().await;
+        Ok(a.into_iter())
+    }
+
     #[task]
     pub(super) async fn mutable(mut a: Big) -> Big {
         yield_now().await;
@@ -115,6 +126,7 @@ fn case_24_a_future_grows_by_at_most_48_bytes() {
         returned(1) 0;
         hidden([0; 1024]) 0;
         future([0; 1024]) 0;
+        streamed([0; 1024]) 0;
         // It is declared anew, because the body may assign a borrow of its own to it.
         mutable([0; 1024]) 1024;
     }

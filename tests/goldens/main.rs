@@ -17,4 +17,5 @@ mod runtime_alone;
 mod settings;
 mod sizes;
 mod spans;
+mod streams;
 mod twin;

@@ -117,4 +117,21 @@ impl Sent {
         let mut texts = tags.iter().filter_map(Value::as_str);
         texts.find_map(|tag| tag.strip_prefix(key)?.strip_prefix(':'))
     }
+
+    /// What the span of this name has as its output.
+    #[track_caller]
+    pub fn output(&self, name: &str) -> &Value {
+        &self.span(name)["meta"]["output"]["value"]
+    }
+
+    /// The same for a model.
+    #[track_caller]
+    pub fn messages(&self, name: &str) -> &Value {
+        &self.span(name)["meta"]["output"]["messages"]
+    }
+
+    #[track_caller]
+    pub fn is_cancelled(&self, name: &str) -> bool {
+        self.tag(name, "cancelled") == Some("true")
+    }
 }

@@ -14,6 +14,8 @@ mod log;
 mod processors;
 mod prompt_files;
 mod scopes;
+mod stream_output;
+mod streams;
 mod text;
 mod volume;
 mod ways;

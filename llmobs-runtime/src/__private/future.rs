@@ -96,10 +96,82 @@ pin_project! {
     }
 }
 
+/// What becomes of the span, and of what the future came to.
+pub trait Done<T> {
+    type Output;
+
+    /// With a span that is open still.
+    fn done(&self, span: &mut Span, output: T) -> Self::Output;
+
+    /// Where llmobs was not enabled.
+    fn idle(&self, output: T) -> Self::Output;
+}
+
+/// The closure notes it, and the span ends.
+impl<T, D: Fn(&Span, &T)> Done<T> for D {
+    type Output = T;
+
+    #[inline]
+    fn done(&self, span: &mut Span, output: T) -> T {
+        self(span, &output);
+        end(span);
+        output
+    }
+
+    #[inline]
+    fn idle(&self, output: T) -> T {
+        output
+    }
+}
+
+/// The closure takes the span over, for the stream that the future came to.
+pub struct Handover<D>(D);
+
+impl<T, R, D: Fn(Span, T) -> R> Done<T> for Handover<D> {
+    type Output = R;
+
+    #[inline]
+    fn done(&self, span: &mut Span, output: T) -> R {
+        self.0(std::mem::replace(span, Span::idle()), output)
+    }
+
+    #[inline]
+    fn idle(&self, output: T) -> R {
+        self.0(Span::idle(), output)
+    }
+}
+
 impl<F: Future, D: Fn(&Span, &F::Output)> Instrumented<F, D> {
     /// For an `async fn`: its body starts the span when it is first polled.
     #[inline]
     pub fn lazy(future: F, done: D) -> Self {
+        Self::fresh(future, done)
+    }
+
+    /// For a function that returns a future: the span has started with the call.
+    #[inline]
+    pub fn started(entered: Option<Entered>, future: F, done: D) -> Self {
+        Self::running(entered, future, done)
+    }
+}
+
+impl<F: Future, R, D: Fn(Span, F::Output) -> R> Instrumented<F, Handover<D>> {
+    /// As [`lazy`](Self::lazy), for a future of a stream.
+    #[inline]
+    pub fn lazy_stream(future: F, done: D) -> Self {
+        Self::fresh(future, Handover(done))
+    }
+
+    /// As [`started`](Self::started), for a future of a stream.
+    #[inline]
+    pub fn started_stream(entered: Option<Entered>, future: F, done: D) -> Self {
+        Self::running(entered, future, Handover(done))
+    }
+}
+
+impl<F, D> Instrumented<F, D> {
+    #[inline]
+    fn fresh(future: F, done: D) -> Self {
         Self {
             future: Some(future),
             span: Span::idle(),
@@ -108,9 +180,8 @@ impl<F: Future, D: Fn(&Span, &F::Output)> Instrumented<F, D> {
         }
     }
 
-    /// For a function that returns a future: the span has started with the call.
     #[inline]
-    pub fn started(entered: Option<Entered>, future: F, done: D) -> Self {
+    fn running(entered: Option<Entered>, future: F, done: D) -> Self {
         let (span, state) = match entered {
             Some(entered) => (entered.leave(), State::Running),
             None => (Span::idle(), State::Idle),
@@ -124,11 +195,11 @@ impl<F: Future, D: Fn(&Span, &F::Output)> Instrumented<F, D> {
     }
 }
 
-impl<F: Future, D: Fn(&Span, &F::Output)> Future for Instrumented<F, D> {
-    type Output = F::Output;
+impl<F: Future, D: Done<F::Output>> Future for Instrumented<F, D> {
+    type Output = D::Output;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<D::Output> {
         let this = self.project();
         let Some(future) = this.future.as_pin_mut() else {
             return Poll::Pending;
@@ -150,26 +221,30 @@ impl<F: Future, D: Fn(&Span, &F::Output)> Future for Instrumented<F, D> {
             }
             State::Fresh => {
                 *this.state = State::Idle;
-                return poll.0();
+                return poll.0().map(|output| this.done.idle(output));
             }
-            State::Idle => return poll.0(),
+            State::Idle => return poll.0().map(|output| this.done.idle(output)),
         };
         match polled {
             Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(output)) => {
-                if *this.state == State::Running {
-                    *this.state = State::Idle;
-                    (this.done)(this.span, &output);
-                    end(this.span);
-                }
-                Poll::Ready(output)
-            }
+            Ok(Poll::Ready(output)) => Poll::Ready(if *this.state == State::Running {
+                *this.state = State::Idle;
+                this.done.done(this.span, output)
+            } else {
+                this.done.idle(output)
+            }),
             Err(payload) => {
                 *this.state = State::Idle;
                 record::panicked(this.span, &*payload);
                 resume_unwind(payload)
             }
         }
+    }
+}
+
+impl<D> fmt::Debug for Handover<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handover")
     }
 }
 

@@ -23,6 +23,16 @@ fn bound_list<T: Part>(mut parts: Vec<T>) -> Vec<T> {
     parts
 }
 
+/// A message within what is left of the limits.
+pub(super) fn cut_message(message: &mut Message, budget: &mut Budget) {
+    message.cut(budget);
+}
+
+/// The last of a list of messages that was cut.
+pub(crate) fn rest_message() -> Message {
+    Message::rest()
+}
+
 /// Something in a list that users give.
 trait Part {
     /// The last item of a list that was cut.

@@ -94,14 +94,23 @@ impl Budget {
         self.text += bytes;
     }
 
-    /// `text`, or as much of it as there is room for, with a mark.
-    pub(super) fn copy(&mut self, text: &str) -> String {
+    /// As much of `text` as there is room for; behind a part of it nothing more has room.
+    pub(super) fn take_head<'a>(&mut self, text: &'a str) -> &'a str {
         if text.is_empty() || self.take_text(text.len()) {
-            return text.to_owned();
+            return text;
         }
         let head = head(text, self.text);
         self.text = 0;
-        marked(head, text.len())
+        head
+    }
+
+    /// `text`, or as much of it as there is room for, with a mark.
+    pub(super) fn copy(&mut self, text: &str) -> String {
+        let head = self.take_head(text);
+        if head.len() == text.len() {
+            return text.to_owned();
+        }
+        head.to_owned() + &cut_mark(text.len() - head.len())
     }
 
     /// The same in place.
@@ -149,8 +158,9 @@ impl Budget {
     }
 }
 
-fn marked(head: &str, whole: usize) -> String {
-    format!("{head}…[{} bytes cut]", whole - head.len())
+/// What stands behind a text that was cut.
+pub(super) fn cut_mark(bytes: usize) -> String {
+    format!("…[{bytes} bytes cut]")
 }
 
 /// The longest start of `text` that has at most `bytes` and ends between characters.

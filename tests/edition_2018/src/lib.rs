@@ -84,6 +84,15 @@ pub fn prompted(text: &str, lock: &Mutex<u8>) -> (String, String) {
     )
 }
 
+#[task(stream)]
+pub async fn stream<'a>(
+    text: &'a str,
+    mut words: Vec<&'a str>,
+) -> Result<Box<dyn Iterator<Item = &'a str> + 'a>, String> {
+    words.extend(text.split(' '));
+    Ok(Box::new(words.into_iter()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +107,7 @@ mod tests {
         assert_eq!(block_on(future("ab")), 2);
         let prompted = prompted("a", &Mutex::new(2));
         assert_eq!(prompted, ("a12".to_owned(), "A 2.".to_owned()));
+        assert_eq!(block_on(stream("b c", vec!["a"])).unwrap().count(), 3);
     }
 
     #[test]

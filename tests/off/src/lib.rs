@@ -11,10 +11,12 @@ use std::future::Future;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use futures::StreamExt as _;
 use futures::executor::block_on;
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use llmobs::{
-    Annotation, Evaluation, Feedback, agent, embedding, llm, prompt, retrieval, task, tool,
+    Annotation, Evaluation, Feedback, Span, agent, embedding, llm, prompt, retrieval, task, tool,
     workflow,
 };
 
@@ -81,6 +83,16 @@ fn never() -> ! {
     panic!("the end")
 }
 
+#[task(stream, output = |item| item.len() + by)]
+fn streamed(text: &str, by: usize) -> Option<impl Iterator<Item = &str> + Clone> {
+    (by > 0).then(|| text.split(' '))
+}
+
+#[llm(stream)]
+async fn streamed_later(text: String) -> Result<BoxStream<'static, String>, String> {
+    Ok(Box::pin(futures::stream::iter([text])))
+}
+
 #[test]
 fn case_54_functions_do_what_they_did() {
     let mut model = Model {
@@ -95,6 +107,11 @@ fn case_54_functions_do_what_they_did() {
     assert_eq!(located(true), line!());
     assert_eq!(located(false), line!());
     assert!(std::panic::catch_unwind(|| never()).is_err());
+    assert_eq!(streamed("a b", 1).unwrap().collect::<String>(), "ab");
+    let streamed = block_on(streamed_later("a".to_owned())).unwrap();
+    assert_eq!(block_on(streamed.collect::<String>()), "a");
+    let span = Span::llm("idle").start();
+    assert_eq!(span.wrap_iterator(["a"].into_iter()).rev().count(), 1);
 }
 
 #[test]

@@ -15,6 +15,8 @@ const ABRIDGED_FIRST: usize = 20;
 pub(super) const ABRIDGED: &str = "__abridged_string__";
 /// Stands for an error type, whatever it is.
 pub(super) const ANY_TYPE: &str = "$type";
+/// Stands in exemptions for a time that was measured, in seconds.
+const SECONDS: &str = "$seconds";
 
 /// What differs, a line each.
 #[derive(Debug, Default)]
@@ -313,6 +315,7 @@ impl<'a> Values<'a> {
             "$time" if place.path.ends_with("_ms") => is_time(ours, 1_000),
             "$time" => is_time(ours, 1_000_000_000),
             "$duration" => ours.is_u64(),
+            SECONDS => ours.is_f64() && ours.as_f64() > Some(0.0),
             "$version" | "$stack" | ANY_TYPE => is_text,
             _ if ids::is_symbol(symbol) => {
                 ours.as_str().is_some_and(|id| self.ids.is_same(symbol, id))

@@ -9,8 +9,8 @@ use super::text;
 ///
 /// A span is chosen by its name in the golden: `"g"` is every span of that name, `"g#2"` the second of them in the
 /// golden's order, `"*"` every span; an evaluation likewise by its label. Values may hold the golden's symbols, and new
-/// ones (`"$trace.new"`) for ids that it does not have. An exemption that matches nothing or changes nothing is a
-/// difference itself.
+/// ones: `"$trace.new"` for ids that it does not have, `"$seconds"` for a measured time. An exemption that matches
+/// nothing or changes nothing is a difference itself.
 #[derive(Clone, Debug, Default)]
 pub struct Exemptions(Vec<Exemption>);
 

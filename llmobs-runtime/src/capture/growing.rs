@@ -1,0 +1,121 @@
+//! What comes in pieces, within the limits that hold for one value: what has no room is
+//! counted and let go at once.
+
+use serde_json::Value;
+
+use super::annotated::cut_message;
+use super::bound_within;
+use super::limits::{Budget, Limits, REST, REST_KEY, cut_mark};
+use crate::message::Message;
+
+/// What is left of the limits while pieces come.
+#[derive(Debug)]
+pub(crate) struct Room(Budget);
+
+/// A text that grows.
+#[derive(Debug, Default)]
+pub(crate) struct Growing {
+    text: String,
+    cut: usize,
+}
+
+impl Room {
+    /// The last element of a list that was cut.
+    pub(crate) const REST: &str = REST;
+    /// The key of a mark in a map that was cut.
+    pub(crate) const REST_KEY: &str = REST_KEY;
+
+    pub(crate) fn new() -> Self {
+        Self(Budget::new(&Limits::EVENT))
+    }
+
+    /// Room for one more value.
+    pub(crate) fn take_node(&mut self) -> bool {
+        self.0.take_node()
+    }
+
+    /// Adds `text` to what grows, or as much of it as has room.
+    pub(crate) fn grow(&mut self, growing: &mut Growing, text: &str) {
+        let head = self.0.take_head(text);
+        growing.text.push_str(head);
+        growing.cut += text.len() - head.len();
+    }
+
+    /// A short text, such as a name.
+    pub(crate) fn copy(&mut self, text: &str) -> String {
+        self.0.copy(text)
+    }
+
+    /// `value`, cut where it has no room; `None` if nothing of it has.
+    pub(crate) fn take(&mut self, value: Value) -> Option<Value> {
+        let mut before = self.0;
+        if before.take_node() {
+            Some(bound_within(&mut self.0, value))
+        } else {
+            self.0 = before;
+            None
+        }
+    }
+
+    /// The same for a message.
+    pub(crate) fn take_message(&mut self, mut message: Message) -> Option<Message> {
+        self.take_node().then(|| {
+            cut_message(&mut message, &mut self.0);
+            message
+        })
+    }
+}
+
+impl Growing {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.cut == 0
+    }
+
+    /// The text, marked where it was cut.
+    pub(crate) fn finish(mut self) -> String {
+        if self.cut > 0 {
+            self.text.push_str(&cut_mark(self.cut));
+        }
+        self.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn room(text: usize, nodes: usize) -> Room {
+        let depth = 3;
+        Room(Budget::new(&Limits { text, nodes, depth }))
+    }
+
+    #[test]
+    fn text_grows_up_to_the_limit_and_counts_what_is_left_out() {
+        let mut room = room(5, 1);
+        let mut growing = Growing::default();
+        for piece in ["ab", "", "äö", "cd"] {
+            room.grow(&mut growing, piece);
+        }
+        // The second umlaut does not fit, and nothing behind it is taken.
+        assert_eq!(growing.finish(), "abä…[4 bytes cut]");
+        let mut late = Growing::default();
+        room.grow(&mut late, "x");
+        assert!(!late.is_empty());
+        assert_eq!(late.finish(), "…[1 bytes cut]");
+    }
+
+    #[test]
+    fn values_are_whole_until_one_has_no_room() {
+        let mut room = room(4, 4);
+        assert_eq!(room.take(json!(["ab"])), Some(json!(["ab"])));
+        assert_eq!(
+            room.take(json!(["cdef"])),
+            Some(json!(["cd…[2 bytes cut]"]))
+        );
+        assert_eq!(room.take(json!(1)), None);
+        let mut room = self::room(4, 1);
+        assert_eq!(room.take(json!(1)), Some(json!(1)));
+        assert_eq!(room.take(json!(2)), None);
+    }
+}
