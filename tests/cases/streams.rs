@@ -19,6 +19,11 @@ fn assert_send<T: Send>(value: T) -> T {
     value
 }
 
+#[task(stream)]
+fn shared(to: u8) -> impl Stream<Item = u8> + Send + Sync + Unpin + Clone + std::fmt::Debug {
+    stream::iter(0..to)
+}
+
 /// The span of a stream that was read to its end.
 #[track_caller]
 fn ended(spans: &[Value]) -> &Value {
@@ -93,6 +98,10 @@ fn a_stream_of_any_form_is_the_output() {
     assert_eq!(words, ["A", "B", "C"]);
     assert_eq!(output(ended(&spans)), json!("ABC"));
     assert!(has_tag(only(&spans), "agent_version:2"));
+
+    let (numbers, spans) = record_future(async { shared(2).collect::<Vec<_>>().await });
+    assert_eq!(numbers, [0, 1]);
+    assert_eq!(output(ended(&spans)), json!([0, 1]));
 
     let (numbers, spans) = record_future(async { pinned(3).collect::<Vec<_>>().await });
     assert_eq!(numbers, [0, 1, 2]);

@@ -1,6 +1,7 @@
 //! What the items of a stream add to its span.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::Arc;
 
 use futures::Stream;
@@ -267,6 +268,33 @@ fn what_is_annotated_by_hand_wins() {
     assert_eq!(span["metrics"]["output_tokens"], 7);
     assert_eq!(span["metrics"]["input_tokens"], 1);
     assert_eq!(span["meta"]["metadata"], json!({"finish_reason": "length"}));
+}
+
+#[test]
+fn without_capture_nobody_reads_an_item() {
+    /// Counts how often it is read.
+    struct Read<'a>(&'a Cell<u8>);
+
+    impl serde::Serialize for Read<'_> {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            self.0.set(self.0.get() + 1);
+            serializer.serialize_u8(0)
+        }
+    }
+
+    for (capture, times) in [(Capture::Full, 2), (Capture::Metadata, 0)] {
+        let client = Client::configured(Config::new().ml_app("app").capture(capture));
+        let read = Cell::new(0);
+        client.sent_by(|| {
+            let items = [Read(&read), Read(&read)].into_iter();
+            let span = Span::task("items").start();
+            let items = span.wrap_iterator_with(items, |item, output| {
+                output.json(item);
+            });
+            assert_eq!(items.count(), 2);
+        });
+        assert_eq!(read.get(), times, "{capture:?}");
+    }
 }
 
 #[test]
