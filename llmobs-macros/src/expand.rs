@@ -354,10 +354,11 @@ impl Expansion<'_> {
         let none = quote_spanned!(*span=> #p::None);
         if let Some(select) = &args.output {
             let cap = self.cap(&quote_spanned!(*span=> &__llmobs_v), &none);
+            let pairs = self.pairs();
             return quote_spanned!(*span=>
                 if #p::wants_output(__llmobs_in) {
                     if let #p::Some(__llmobs_v) = #p::apply(__llmobs_v, #select) {
-                        #p::output(__llmobs_in, #cap);
+                        #p::output(__llmobs_in, { #pairs #cap });
                     }
                 }
             );

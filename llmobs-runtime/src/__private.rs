@@ -8,6 +8,7 @@ mod record;
 mod special;
 mod start;
 mod stream;
+mod told;
 
 /// The one version that expanded code of this release names.
 pub mod v0_1_0 {
@@ -40,6 +41,11 @@ pub mod v0_1_0 {
             FailName as _, NamedFuture as _, NoFuture as _, SplitAny as _, SplitResult as _,
         };
         pub use crate::__private::stream::{CapChunk as _, CapNoChunk as _};
+    }
+
+    /// The rung above them for what `#[llm]` is told.
+    pub mod told {
+        pub use crate::__private::told::CapMessages as _;
     }
 
     #[cfg(test)]

@@ -213,3 +213,57 @@ fn case_49_an_expression_that_panics_harms_nobody() {
     assert_eq!(spans[0]["meta"]["input"]["value"], r#"{"number":7}"#);
     assert_eq!(spans[1]["name"], "told_wrong_later");
 }
+
+#[test]
+fn what_a_model_is_told_may_be_pairs_of_role_and_content() {
+    #[llm(input = ("user", prompt), output = |reply| ("assistant", reply))]
+    fn one(prompt: &str) -> String {
+        prompt.to_uppercase()
+    }
+    #[llm(input = history, output = |reply| vec![("reasoning", "hm"), ("assistant", reply)])]
+    async fn many(history: &[(String, String)]) -> Result<String, String> {
+        Ok(format!("{} turns", history.len()))
+    }
+    #[llm(input = [("system", String::from("be short")), ("user", format!("{n}?"))])]
+    fn mixed(n: u8) {}
+    #[task(input = ("user", text), output = |_| ("assistant", 1))]
+    fn no_model(text: &str) -> u8 {
+        text.len() as u8
+    }
+    #[llm(input = [text, "second"], output = |n| (n, "no role"))]
+    fn no_pair(text: &str) -> u8 {
+        text.len() as u8
+    }
+    let ((), spans) = record(|| {
+        one("hi");
+        let turn = |role: &str, content: &str| (role.to_owned(), content.to_owned());
+        let history = [turn("user", "a"), turn("assistant", "b")];
+        futures::executor::block_on(many(&history)).unwrap();
+        mixed(2);
+        no_model("x");
+        no_pair("first");
+    });
+    let named = |name: &str| spans.iter().find(|span| span["name"] == name).unwrap();
+    let messages = |name: &str, side: &str| named(name)["meta"][side]["messages"].clone();
+    let message = |role: &str, content: &str| json!({"role": role, "content": content});
+    assert_eq!(messages("one", "input"), json!([message("user", "hi")]));
+    assert_eq!(
+        messages("one", "output"),
+        json!([message("assistant", "HI")])
+    );
+    let history = json!([message("user", "a"), message("assistant", "b")]);
+    assert_eq!(messages("many", "input"), history);
+    let reply = json!([message("reasoning", "hm"), message("assistant", "2 turns")]);
+    assert_eq!(messages("many", "output"), reply);
+    let told = json!([message("system", "be short"), message("user", "2?")]);
+    assert_eq!(messages("mixed", "input"), told);
+    let value = |side: &str| named("no_model")["meta"][side]["value"].clone();
+    assert_eq!(value("input"), r#"["user","x"]"#);
+    assert_eq!(value("output"), r#"["assistant",1]"#);
+    let texts = json!([message("", "first"), message("", "second")]);
+    assert_eq!(messages("no_pair", "input"), texts);
+    assert_eq!(
+        messages("no_pair", "output"),
+        json!([message("", r#"[5,"no role"]"#)])
+    );
+}

@@ -6,6 +6,7 @@ use syn::Expr;
 use syn::ext::IdentExt as _;
 
 use super::{Expansion, reference};
+use crate::kind::Kind;
 use crate::signature::Binding;
 use crate::valid::literal;
 
@@ -54,9 +55,10 @@ impl Expansion<'_> {
         }
         if let Some(input) = &args.input {
             let value = reference(input);
+            let pairs = self.pairs();
             told.extend(quote_spanned!(*span=>
                 if __llmobs_s.captures() {
-                    match #value { __llmobs_v => __llmobs_s.input({ use #p::ladder::*; #cap }) }
+                    match #value { __llmobs_v => __llmobs_s.input({ use #p::ladder::*; #pairs #cap }) }
                 }
             ));
         }
@@ -104,6 +106,15 @@ impl Expansion<'_> {
         }
         let reference = reference(expr);
         quote_spanned!(*span=> #p::text(#reference))
+    }
+
+    /// Where a model is told what it heard or said, a pair is a role and a content.
+    pub(super) fn pairs(&self) -> TokenStream {
+        let Self { p, span, kind, .. } = self;
+        match kind {
+            Kind::Llm => quote_spanned!(*span=> use #p::told::*;),
+            _ => TokenStream::new(),
+        }
     }
 
     /// A climb of the ladder for values.
