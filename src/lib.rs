@@ -205,6 +205,14 @@
 //! # }
 //! ```
 //!
+//! [`AnnotationContext`] adds tags, a prompt or a name to every span that starts in a scope;
+//! [`propagation`] carries a trace to another process.
+//!
+//! # Prompts
+//!
+//! [`macro@prompt`] makes a [`Prompt`] whose template is checked when the program is
+//! compiled; [`Annotation::prompt`] attaches it.
+//!
 //! # Evaluations
 //!
 //! [`export_span`] gives the identity of a span, [`submit_evaluation`] attaches a score, a
@@ -215,6 +223,11 @@
 //!
 //! [`submit_feedback`] sends what end users say of a span, a trace, a session, or of
 //! whatever shares a join key with it.
+//!
+//! # Privacy
+//!
+//! [`Capture`] says how much is captured at all; [`Config::processor`] takes functions that see
+//! every finished span before it leaves, and may change it or keep it back.
 //!
 //! # When something fails
 //!
