@@ -122,7 +122,7 @@ impl<K: Kind> SpanBuilder<K> {
 
     /// A property of the call.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.start.metadata.insert(key.into(), value.into());
+        self.start.metadata.push((key.into(), value.into()));
         self
     }
 

@@ -112,7 +112,7 @@ impl Starting {
     }
 
     pub fn metadata(&mut self, key: &'static str, value: Value) {
-        self.start.metadata.insert(key.to_owned(), value);
+        self.start.metadata.push((key.to_owned(), value));
     }
 
     /// One captured argument.

@@ -31,7 +31,8 @@ pub(crate) struct Start {
     pub(crate) agent_service: Option<Text>,
     pub(crate) agent_version: Option<Text>,
     pub(crate) tags: Vec<(Text, Text)>,
-    pub(crate) metadata: Map<String, Value>,
+    /// Later values win; a list, since dropping an empty map is not for nothing.
+    pub(crate) metadata: Vec<(String, Value)>,
     /// What an attribute captures or is told; later annotations replace it.
     pub(crate) input: Option<Content>,
     /// By an attribute: the tag `decorator:1`.
@@ -59,7 +60,7 @@ impl Start {
             agent_service: None,
             agent_version: None,
             tags: Vec::new(),
-            metadata: Map::new(),
+            metadata: Vec::new(),
             input: None,
             decorated: false,
             scoped: None,
@@ -90,6 +91,13 @@ impl Start {
 
 fn filled(text: &mut Option<Text>) -> Option<Text> {
     text.take().filter(|text| !text.is_empty())
+}
+
+fn metadata(start: &mut Start) -> Map<String, Value> {
+    if start.metadata.is_empty() {
+        return Map::new();
+    }
+    capture::bound_map(std::mem::take(&mut start.metadata).into_iter().collect())
 }
 
 impl SpanInner {
@@ -164,7 +172,7 @@ impl SpanInner {
                 model_name: filled(&mut start.model_name),
                 model_provider: filled(&mut start.model_provider),
                 agent_version: filled(&mut start.agent_version),
-                metadata: capture::bound_map(std::mem::take(&mut start.metadata)),
+                metadata: metadata(start),
                 input: start.input.take(),
                 tags: std::mem::take(&mut start.tags),
                 session,

@@ -128,10 +128,14 @@ impl SpanInner {
 
     /// Decides for the trace by the tags that its root has now, if there are rules that
     /// look at them; the first decision stays.
+    #[inline]
     pub(crate) fn decide(&self) {
-        if self.client.settings.sampling_rules.is_empty() {
-            return;
+        if !self.client.settings.sampling_rules.is_empty() {
+            self.decide_by_rules();
         }
+    }
+
+    fn decide_by_rules(&self) {
         let root = self.root();
         if root.state.sampling.get().is_some() {
             return;
