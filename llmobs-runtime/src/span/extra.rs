@@ -49,9 +49,12 @@ impl SpanExtra {
         any.then(|| Box::new(kept))
     }
 
+    /// A prompt that was annotated since one was looked for stays.
     pub(super) fn inherit(&mut self, inherited: Inherited) {
         match inherited {
-            Inherited::Prompt(prompt) => self.prompt = Some(prompt),
+            Inherited::Prompt(prompt) => {
+                self.prompt.get_or_insert(prompt);
+            }
             Inherited::ToolVersion(version) => self.tool_version = Some(version),
         }
     }
@@ -109,5 +112,18 @@ impl SpanInner {
     /// Says to children that there is something to look for.
     pub(super) fn now_carries(&self, what: u8) {
         self.carries.fetch_or(what, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prompt_that_is_annotated_while_the_span_ends_is_not_replaced_by_the_parents() {
+        let mut extra = SpanExtra::default();
+        extra.add_prompt(Prompt::new("own"));
+        extra.inherit(Inherited::Prompt(Arc::new(Prompt::new("parent's"))));
+        assert_eq!(extra.prompt.unwrap().id(), "own");
     }
 }
