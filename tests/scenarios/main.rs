@@ -4,6 +4,7 @@
 
 mod annotations;
 mod client;
+mod combinations;
 mod ends;
 mod evaluations;
 mod feedback;
