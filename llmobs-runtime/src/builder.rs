@@ -112,7 +112,8 @@ impl<K: Kind> SpanBuilder<K> {
         self
     }
 
-    /// A tag, sent as `key:value`; the value is what its `Display` gives.
+    /// A tag, sent as `key:value`; the value is what its `Display` gives. The tag
+    /// `session_id` also sets the session, unless [`session_id`](Self::session_id) does.
     pub fn tag(mut self, key: impl IntoText, value: impl fmt::Display) -> Self {
         if let Some(key) = key.into_text() {
             self.start.tags.push((key, value.to_string().into()));
