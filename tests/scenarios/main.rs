@@ -3,6 +3,7 @@
 //! Everything goes through HTTP to an intake of the test's own.
 
 mod annotations;
+mod bounds;
 mod client;
 mod combinations;
 mod ends;
