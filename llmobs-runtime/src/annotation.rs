@@ -140,7 +140,7 @@ impl Annotation {
     /// `session_id` also sets the span's session.
     pub fn tag(mut self, key: impl IntoText, value: impl fmt::Display) -> Self {
         if let Some(key) = key.into_text() {
-            self.tags.push((key, Cow::Owned(value.to_string())));
+            self.tags.push((key, Cow::Owned(capture::told(&value))));
         }
         self
     }

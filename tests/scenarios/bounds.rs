@@ -1,8 +1,10 @@
 //! What no annotation may do: leave with less capture than it needs, tell megabytes in an error, or take without end.
 
+use std::fmt;
+
 use llmobs::{
-    AgentManifest, AnnotateError, Annotation, AnnotationContext, Capture, Config, Prompt, Span,
-    SpanContext, SpanLink, ToolDefinition,
+    AgentManifest, AnnotateError, Annotation, AnnotationContext, Capture, Config, Evaluation,
+    Prompt, Span, SpanContext, SpanLink, ToolDefinition,
 };
 use serde_json::json;
 
@@ -157,4 +159,44 @@ fn a_prompt_and_tools_without_end_are_cut_and_the_span_arrives() {
     let tools = tools.unwrap();
     assert_eq!(tools.len(), 100_001);
     assert_eq!(tools[100_000], json!({"name": "…[rest cut]"}));
+}
+
+/// What a user's `Display` may do.
+enum Odd {
+    Fails,
+    Panics,
+    HasNoEnd,
+}
+
+impl fmt::Display for Odd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fails => Err(fmt::Error),
+            Self::Panics => panic!("the Display of a tag"),
+            Self::HasNoEnd => loop {
+                f.write_str("again and ")?;
+            },
+        }
+    }
+}
+
+/// `to_string` panics where a `Display` fails, as that of a date with a wrong pattern does.
+#[test]
+fn a_display_that_fails_panics_or_has_no_end_harms_nobody() {
+    let sent = Client::start().sent_by(|| {
+        let scope = AnnotationContext::new().tag("scope", Odd::Panics);
+        let _in = scope.enter();
+        let span = Span::task("t").tag("start", Odd::Fails).start();
+        let tags = Annotation::new().tag("later", Odd::Panics).tag("last", 1);
+        span.annotate(tags).unwrap();
+        let evaluation = Evaluation::new("x", 1).tag("e", Odd::Panics);
+        llmobs::submit_evaluation(&span, evaluation).unwrap();
+        // It comes back.
+        drop(Annotation::new().tag("endless", Odd::HasNoEnd));
+    });
+    for key in ["scope", "start", "later"] {
+        let told = sent.tag("t", key).unwrap();
+        assert!(told.contains("Odd: its Display"), "{key}: {told}");
+    }
+    assert_eq!(sent.tag("t", "last"), Some("1"));
 }

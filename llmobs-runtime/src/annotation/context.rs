@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::capture;
 use crate::context::{Attached, Entry};
 use crate::kind::SpanKind;
 use crate::prompt::Prompt;
@@ -62,7 +63,7 @@ impl AnnotationContext {
     /// `session_id` also sets the session, unless the span has one of its own.
     pub fn tag(mut self, key: impl IntoText, value: impl fmt::Display) -> Self {
         if let Some(key) = key.into_text() {
-            tags::set(&mut self.parts().tags, key, value.to_string().into());
+            tags::set(&mut self.parts().tags, key, capture::told(&value).into());
         }
         self
     }
