@@ -74,7 +74,8 @@ fn a_session_by_tag_is_the_session_of_the_span_and_of_its_children() {
 #[test]
 fn a_tag_at_the_start_sets_the_session_where_nothing_else_does() {
     let sent = Client::start().sent_by(|| {
-        let root = Span::workflow("root").tag("session_id", "tag").start();
+        let root = Span::workflow("root").tag("session_id", "first");
+        let root = root.tag("session_id", "tag").start();
         let _in = root.enter();
         task("below");
         let both = Span::task("both").session_id("own");

@@ -124,7 +124,7 @@ impl SpanInner {
             .map(|parent| Arc::clone(parent.root.as_ref().unwrap_or(parent)));
         let state = TraceState::new(remote);
         let shared = root.as_ref().map_or(&state, |root| &root.state);
-        let mut tags = start.tags.iter();
+        let mut tags = start.tags.iter().rev();
         let explicit = filled(&mut start.session_id)
             .or_else(|| {
                 let (_, session) = tags.find(|(key, value)| key == SESSION && !value.is_empty())?;
