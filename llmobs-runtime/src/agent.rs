@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::capture;
+use crate::capture::Room;
+use crate::evaluation::shortened;
 use crate::text::{IntoText, Text};
+use crate::weight;
 
 /// The settings of a model that a manifest may have (as in ddtrace).
 const MODEL_SETTINGS: [&str; 14] = [
@@ -115,6 +117,7 @@ impl AgentManifest {
             let known = MODEL_SETTINGS.contains(&key.as_str());
             if !known {
                 flaw.get_or_insert_with(|| {
+                    let key = shortened(key);
                     format!(
                         "model setting {key:?} is none that a manifest may have: expected one of {}",
                         MODEL_SETTINGS.join(", ")
@@ -129,7 +132,7 @@ impl AgentManifest {
                 flaw.get_or_insert_with(|| {
                     format!(
                         "a tool of the agent has an empty name (description {:?})",
-                        tool.description
+                        shortened(&tool.description)
                     )
                 });
             }
@@ -152,20 +155,42 @@ impl AgentManifest {
         }
     }
 
-    /// Keeps it within the limits of what is captured.
+    /// Keeps all of it together within the limits of what is captured.
     pub(crate) fn bound(&mut self) {
-        self.model_settings = capture::bound_map(std::mem::take(&mut self.model_settings));
+        let mut room = Room::new();
+        let texts = [&mut self.version, &mut self.name, &mut self.model];
+        let texts = texts.into_iter().chain([&mut self.instructions]);
+        for text in texts.flatten() {
+            room.cut(text);
+        }
+        for value in self.model_settings.values_mut() {
+            room.cut_json(value);
+        }
+        let rest = || AgentTool {
+            name: Room::REST.to_owned(),
+            description: String::new(),
+        };
+        room.cut_list(&mut self.tools, rest, |tool, room| {
+            room.cut_string(&mut tool.name);
+            room.cut_string(&mut tool.description);
+        });
+    }
+
+    /// Takes out what a model was told, which is content.
+    pub(crate) fn remove_content(&mut self) {
+        self.instructions = None;
     }
 
     /// Bytes of text, for the memory limit.
     pub(crate) fn weight(&self) -> usize {
         let text = |text: &Option<Text>| text.as_ref().map_or(0, |text| text.len());
+        let texts = [&self.version, &self.name, &self.model, &self.instructions];
         let tools = self.tools.iter();
+        let tools = tools.map(|tool| size_of_val(tool) + tool.name.len() + tool.description.len());
         size_of::<Self>()
-            + text(&self.instructions)
-            + tools
-                .map(|tool| tool.name.len() + tool.description.len())
-                .sum::<usize>()
+            + texts.into_iter().map(text).sum::<usize>()
+            + weight::of_map(&self.model_settings)
+            + tools.sum::<usize>()
     }
 
     /// The form in which it is sent, `None` where it says nothing but a version; `span` is
@@ -201,4 +226,28 @@ pub(crate) struct ManifestEvent {
     model_settings: Map<String, Value>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tools: Vec<AgentTool>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_manifest_is_cut_as_a_whole() {
+        let mut manifest = AgentManifest::new()
+            .name("agent")
+            .model("m")
+            .instructions("x".repeat(5_000_000))
+            .model_setting("stop_sequences", json!(["stop"]))
+            .tool("t", "d");
+        manifest.bound();
+        let event = serde_json::to_value(manifest.event("span")).unwrap();
+        let kept = 5_000_000 - "agentm".len();
+        let cut = format!("{}…[6 bytes cut]", "x".repeat(kept));
+        assert!(event["instructions"] == cut);
+        assert_eq!(event["model"], "m");
+        assert_eq!(event["tools"], json!([{"name": "…[rest cut]"}]));
+        assert!(event["model_settings"].to_string().contains('…'));
+    }
 }

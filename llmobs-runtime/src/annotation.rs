@@ -34,9 +34,9 @@ pub(crate) use io::{Content, IoError, IoRepr, Side, messages_from_json};
 /// captures by itself. Building does nothing yet and cannot fail.
 ///
 /// What is given by hand goes as it is: nothing in it is hidden by its name, as automatic
-/// capture does. Input, output and metadata each hold 5,000,000 bytes of text, 100,000
-/// values and 64 levels; what is beyond is cut and marked (`…[12 bytes cut]`,
-/// `…[rest cut]`, `…[deeper than 64 levels]`).
+/// capture does. Input, output, metadata, the prompt, the tool definitions and an agent's
+/// manifest each hold 5,000,000 bytes of text, 100,000 values and 64 levels; what is beyond
+/// is cut and marked (`…[12 bytes cut]`, `…[rest cut]`, `…[deeper than 64 levels]`).
 ///
 /// ```
 /// # use llmobs_runtime as llmobs;
@@ -140,7 +140,7 @@ impl Annotation {
     /// `session_id` also sets the span's session.
     pub fn tag(mut self, key: impl IntoText, value: impl fmt::Display) -> Self {
         if let Some(key) = key.into_text() {
-            self.tags.push((key, Cow::Owned(value.to_string())));
+            self.tags.push((key, Cow::Owned(capture::told(&value))));
         }
         self
     }
@@ -193,7 +193,8 @@ impl Annotation {
         self
     }
 
-    /// Adds a link from another span to this one.
+    /// Adds a link from another span to this one. A span takes 10,000; those beyond are
+    /// refused by `annotate`.
     pub fn link(mut self, link: SpanLink) -> Self {
         self.extra().links.push(link);
         self

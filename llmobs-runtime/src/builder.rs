@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 
 use serde_json::Value;
 
+use crate::capture;
 use crate::kind::SpanKind;
 use crate::span::{Span, Start};
 use crate::text::IntoText;
@@ -112,10 +113,11 @@ impl<K: Kind> SpanBuilder<K> {
         self
     }
 
-    /// A tag, sent as `key:value`; the value is what its `Display` gives.
+    /// A tag, sent as `key:value`; the value is what its `Display` gives. The tag
+    /// `session_id` also sets the session, unless [`session_id`](Self::session_id) does.
     pub fn tag(mut self, key: impl IntoText, value: impl fmt::Display) -> Self {
         if let Some(key) = key.into_text() {
-            self.start.tags.push((key, value.to_string().into()));
+            self.start.tags.push((key, capture::told(&value).into()));
         }
         self
     }

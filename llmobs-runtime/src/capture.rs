@@ -117,7 +117,7 @@ fn read<T: Serialize + ?Sized>(
 /// that stands before it ([`printed`]). The caller asks [`redacted_name`] about the
 /// value's own.
 pub(crate) fn debug<T: Debug + ?Sized>(value: &T) -> String {
-    let print = print(type_name::<T>(), "Debug", &mut |text| {
+    let print = print(type_name::<T>(), "Debug", LONGEST_TEXT, &mut |text| {
         write!(text, "{value:?}")
     });
     match print {
@@ -131,7 +131,17 @@ pub(crate) fn debug<T: Debug + ?Sized>(value: &T) -> String {
 
 /// What `{value}` prints, at most 16 kB of it. It is prose: nothing in it is hidden.
 pub(crate) fn display<T: Display + ?Sized>(value: &T) -> String {
-    let print = print(type_name::<T>(), "Display", &mut |text| {
+    displayed(LONGEST_TEXT, value)
+}
+
+/// What `{value}` prints where a user gives it by hand, a tag for instance: as much of it as
+/// an event may have.
+pub(crate) fn told<T: Display + ?Sized>(value: &T) -> String {
+    displayed(Limits::EVENT.text, value)
+}
+
+fn displayed<T: Display + ?Sized>(longest: usize, value: &T) -> String {
+    let print = print(type_name::<T>(), "Display", longest, &mut |text| {
         write!(text, "{value}")
     });
     print.map_or_else(|mark| mark, Clipped::finish)
@@ -141,9 +151,10 @@ pub(crate) fn display<T: Display + ?Sized>(value: &T) -> String {
 fn print(
     type_name: &str,
     by: &str,
+    longest: usize,
     print: &mut dyn FnMut(&mut Clipped) -> fmt::Result,
 ) -> Result<Clipped, String> {
-    let mut text = Clipped::new(LONGEST_TEXT);
+    let mut text = Clipped::new(longest);
     let mut printed = Ok(());
     let panicked = panics(|| printed = print(&mut text));
     if text.is_cut() {

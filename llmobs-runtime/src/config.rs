@@ -123,9 +123,11 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Capture {
-    /// No input, no output and no metadata (`none`).
+    /// No input, no output and no metadata (`none`): of an `llm` no tool definitions, of an
+    /// `agent` no manifest, beside what the next one leaves out.
     None,
-    /// Metadata, but no input and no output (`metadata`).
+    /// Metadata, but no input and no output (`metadata`): no prompt, no intent, and no
+    /// instructions of an agent either.
     Metadata,
     /// Everything, input and output included (`full`).
     #[default]

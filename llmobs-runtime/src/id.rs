@@ -130,6 +130,14 @@ impl SpanContext {
         }))
     }
 
+    /// Bytes that it holds beside itself.
+    pub(crate) fn weight(&self) -> usize {
+        match &self.0 {
+            Repr::Foreign { trace, span } => trace.len() + span.len(),
+            Repr::Ours { .. } => 0,
+        }
+    }
+
     pub(crate) fn ours(trace: &LlmTraceId, span: u64) -> Self {
         Self(match trace {
             LlmTraceId::Number(trace) => Repr::Ours {

@@ -53,6 +53,11 @@ impl SpanLink {
         }
     }
 
+    /// Bytes, for the memory limit.
+    pub(crate) fn weight(&self) -> usize {
+        size_of::<Self>() + self.context.weight()
+    }
+
     /// At which side of the other span it begins, and at which side of this one it ends.
     pub fn ends(mut self, from: LinkEnd, to: LinkEnd) -> Self {
         self.attributes = Ends { from, to };

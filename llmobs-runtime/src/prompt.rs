@@ -7,6 +7,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use self::places::Part;
+use crate::capture::Room;
+use crate::evaluation::shortened;
 use crate::message::Message;
 
 pub(crate) mod places;
@@ -187,7 +189,7 @@ impl Prompt {
         (!self.template.is_empty() && !self.chat.is_empty()).then(|| {
             format!(
                 "prompt {:?} has a template and chat messages: it can have one of them",
-                self.id
+                shortened(&self.id)
             )
         })
     }
@@ -221,17 +223,54 @@ impl Prompt {
         }
     }
 
+    /// Keeps all of it together within the limits of what is captured. Not where it is
+    /// built: a model is given the whole of its text.
+    pub(crate) fn bound(&mut self) {
+        let keys = self.context_keys.len() + self.query_keys.len();
+        let pairs = self.variables.len() + self.tags.len();
+        if Room::holds(self.weight(), keys + pairs + self.chat.len()) {
+            return;
+        }
+        let mut room = Room::new();
+        for text in [&mut self.id, &mut self.version, &mut self.label] {
+            room.cut(text);
+        }
+        room.cut(&mut self.template);
+        let rest = || ChatPart::Placeholder(Room::REST.into());
+        room.cut_list(&mut self.chat, rest, |part, room| match part {
+            ChatPart::Message { role, content } => {
+                room.cut(role);
+                room.cut(content);
+            }
+            ChatPart::Placeholder(name) => room.cut(name),
+        });
+        for pairs in [&mut self.tags, &mut self.variables] {
+            room.cut_pairs(pairs);
+        }
+        for keys in [&mut self.context_keys, &mut self.query_keys] {
+            let rest = || Room::REST.to_owned();
+            room.cut_list(keys, rest, |key, room| room.cut_string(key));
+        }
+    }
+
     /// Bytes of text, for the memory limit.
     pub(crate) fn weight(&self) -> usize {
+        let texts = [&self.id, &self.version, &self.label, &self.template];
         let pairs = self.variables.iter().chain(&self.tags);
-        let chat = self.chat.iter().map(|part| match part {
-            ChatPart::Message { role, content } => role.len() + content.len(),
-            ChatPart::Placeholder(name) => name.len(),
+        let pairs = pairs.map(|(k, v)| size_of::<(Cow<str>, String)>() + k.len() + v.len());
+        let chat = self.chat.iter().map(|part| {
+            size_of_val(part)
+                + match part {
+                    ChatPart::Message { role, content } => role.len() + content.len(),
+                    ChatPart::Placeholder(name) => name.len(),
+                }
         });
+        let keys = self.context_keys.iter().chain(&self.query_keys);
         size_of::<Self>()
-            + self.template.len()
-            + pairs.map(|(k, v)| k.len() + v.len()).sum::<usize>()
+            + texts.into_iter().map(|text| text.len()).sum::<usize>()
+            + pairs.sum::<usize>()
             + chat.sum::<usize>()
+            + keys.map(|key| size_of_val(key) + key.len()).sum::<usize>()
     }
 
     /// The form in which it is sent; `ml_app` is the configured application.
@@ -350,5 +389,32 @@ mod tests {
         assert_eq!(prompt, expected);
         prompt.update(Prompt::new("a").chat_message("user", "u"));
         assert_eq!(prompt.flaw(), None, "one template replaces the other");
+    }
+
+    #[test]
+    fn a_prompt_is_cut_as_a_whole_and_one_within_the_limits_is_left_alone() {
+        let small = Prompt::new("p").template("t").variable("v", 1).tag("k", 2);
+        let mut bounded = small.clone();
+        bounded.bound();
+        assert_eq!(bounded, small);
+
+        let mut long = small.variable("a", "x".repeat(5_000_000)).variable("w", 3);
+        long.bound();
+        let event = long.event("app");
+        let kept = 5_000_000 - "ptk2a".len();
+        let cut = format!("{}…[5 bytes cut]", "x".repeat(kept));
+        assert!(event.variables["a"] == cut);
+        assert_eq!(event.variables.len(), 2);
+        assert_eq!(event.variables["…"], "…[rest cut]");
+        assert_eq!(
+            (&*event.tags["k"], event.template.as_deref()),
+            ("2", Some("t"))
+        );
+
+        let mut many = Prompt::new("p").context_variables((0..60_000).map(|n| n.to_string()));
+        many = (0..60_000).fold(many, |many, _| many.chat_message("user", "u"));
+        many.bound();
+        assert_eq!((many.chat.len(), many.context_keys.len()), (60_000, 40_001));
+        assert_eq!(many.context_keys[40_000], "…[rest cut]");
     }
 }

@@ -12,6 +12,9 @@ use crate::text::Text;
 pub(crate) const PROMPT_METHOD: (&str, &str) =
     ("prompt_tracking_instrumentation_method", "annotated");
 
+/// The tag by which a session can be told as well.
+pub(crate) const SESSION: &str = "session_id";
+
 /// Sets `key`, in place where it is there already.
 pub(crate) fn set<K: PartialEq, V>(pairs: &mut Vec<(K, V)>, key: K, value: V) {
     match pairs.iter_mut().find(|(other, _)| *other == key) {
@@ -65,7 +68,7 @@ pub(crate) fn of<'a>(span: &'a SpanInner, data: &'a SpanData) -> BTreeMap<&'a st
         tags.insert("decorator", "1");
     }
     if let Some(session) = data.session.as_deref().filter(|text| !text.is_empty()) {
-        tags.insert("session_id", session);
+        tags.insert(SESSION, session);
     }
     tags.extend(data.tags.iter().map(|(k, v)| (&**k, &**v)));
     if let Some(version) = &data.agent_version {
@@ -81,6 +84,9 @@ pub(crate) fn add_cost_tags(
     data: &mut SpanData,
     wanted: Vec<Text>,
 ) -> Option<Text> {
+    if wanted.is_empty() {
+        return None;
+    }
     let (known, unknown): (Vec<Text>, Vec<Text>) = {
         let tags = of(span, data);
         wanted

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::capture;
+use crate::capture::Room;
+use crate::evaluation::shortened;
 
 /// A tool that a model may call, for
 /// [`Annotation::tool_definitions`](crate::Annotation::tool_definitions).
@@ -68,22 +69,32 @@ impl ToolDefinition {
     }
 
     /// Takes what the wire does not allow out of some tools, a nameless one as a whole; tells
-    /// the first of that. The schemas are kept within the limits of what is captured.
-    pub(crate) fn checked(tools: Vec<Self>) -> (Vec<Self>, Option<String>) {
+    /// the first of that. All together are kept within the limits of what is captured.
+    pub(crate) fn checked(mut tools: Vec<Self>) -> (Vec<Self>, Option<String>) {
+        let rest = || Self::new(Room::REST);
+        Room::new().cut_list(&mut tools, rest, |tool, room| {
+            room.cut_string(&mut tool.name);
+            let texts = [&mut tool.version, &mut tool.description];
+            for text in texts.into_iter().flatten() {
+                room.cut_string(text);
+            }
+            if let Some(schema) = &mut tool.schema {
+                room.cut_json(schema);
+            }
+        });
         let mut flaw = None;
         let check = |mut tool: Self| {
             if tool.name.is_empty() {
                 flaw.get_or_insert_with(|| {
-                    let description = tool.description.as_deref().unwrap_or_default();
+                    let description = shortened(tool.description.as_deref().unwrap_or_default());
                     format!("a tool definition has an empty name (description {description:?})")
                 });
                 return None;
             }
-            tool.schema = tool.schema.take().map(capture::bound);
             if let Some(schema) = tool.schema.take_if(|schema| !schema.is_object()) {
                 flaw.get_or_insert_with(|| {
-                    let shown = crate::evaluation::shortened(&schema.to_string());
-                    let name = &tool.name;
+                    let shown = shortened(&schema.to_string());
+                    let name = shortened(&tool.name);
                     format!("the schema of tool {name:?} must be a JSON object, not {shown}")
                 });
             }
@@ -98,6 +109,7 @@ impl ToolDefinition {
         size_of::<Self>()
             + self.name.len()
             + text(&self.description)
+            + text(&self.version)
             + self.schema.as_ref().map_or(0, crate::weight::of_json)
     }
 }

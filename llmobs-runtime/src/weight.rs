@@ -9,16 +9,30 @@ use crate::failure::SpanError;
 use crate::message::{MediaPart, Message};
 use crate::number::Number;
 use crate::span::{SpanData, SpanInner};
+use crate::text::Text;
 
 pub(crate) fn of_span(data: &SpanData) -> usize {
     let content = |content: &Option<Content>| content.as_ref().map_or(0, of_content);
-    let tags: usize = data.tags.iter().map(|(k, v)| k.len() + v.len()).sum();
+    let tags: usize = data
+        .tags
+        .iter()
+        .map(|(k, v)| size_of::<(Text, Text)>() + k.len() + v.len())
+        .sum();
+    let metrics = data
+        .metrics
+        .iter()
+        .map(|(key, _)| size_of::<(String, Number)>() + key.len());
+    let texts = [&data.model_name, &data.model_provider, &data.agent_version];
     size_of::<SpanInner>()
         + content(&data.input)
         + content(&data.output)
         + of_map(&data.metadata)
         + tags
-        + data.metrics.len() * size_of::<(String, Number)>()
+        + metrics.sum::<usize>()
+        + texts
+            .into_iter()
+            .map(|text| text.as_ref().map_or(0, |text| text.len()))
+            .sum::<usize>()
         + data.error.as_ref().map_or(0, SpanError::weight)
         + data.extra.as_ref().map_or(0, |extra| extra.weight())
 }
@@ -75,7 +89,7 @@ fn of_message(message: &Message) -> usize {
         + media.map(MediaPart::len).sum::<usize>()
 }
 
-fn of_map(map: &Map<String, Value>) -> usize {
+pub(crate) fn of_map(map: &Map<String, Value>) -> usize {
     map.iter().map(|(k, v)| k.len() + of_json(v)).sum()
 }
 

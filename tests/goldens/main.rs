@@ -7,6 +7,7 @@ mod annotations;
 mod asynchronous;
 mod attributes;
 mod captured;
+mod complete;
 mod distributed;
 mod evaluations;
 mod failures;

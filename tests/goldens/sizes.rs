@@ -1,6 +1,6 @@
 //! Large events, and more bytes than one request may have.
 
-use llmobs::{Annotation, Span};
+use llmobs::{Annotation, Prompt, Span};
 use llmobs_tests::Exemptions;
 
 use crate::twin::Twin;
@@ -41,4 +41,27 @@ fn twin_26_payload_is_split_over_requests() {
     assert!(sizes.iter().all(|size| *size <= LARGEST_BODY), "{sizes:?}");
     // Two of 2 MB fit into a body, three do not.
     assert!((2..=4).contains(&sizes.len()), "{sizes:?}");
+}
+
+/// What is sent of an event that is too large is today what ddtrace sends: the rest of it, and a mark. The scenario
+/// tells of a third span, of which the recording has nothing.
+#[test]
+fn twin_25_event_over_5mb_goes_without_its_input_and_output() {
+    let twin = Twin::start("25-event-over-5MB");
+    let long = "a".repeat(5_100_000);
+    twin.run(|| {
+        {
+            let _in = Span::llm("too_big").model_name("m").start().enter();
+            let annotation = Annotation::new()
+                .input(&long)
+                .output("ok")
+                .metadata("kept", 1)
+                .prompt(Prompt::new("p").template("t"))
+                .tag("t", 1);
+            llmobs::annotate(None, annotation).unwrap();
+        }
+        let small = Span::task("small_after").start();
+        small.annotate(Annotation::new().input("x")).unwrap();
+    });
+    twin.assert_equal(&Exemptions::none());
 }

@@ -82,6 +82,37 @@ fn a_child_that_outlives_its_parent_still_has_its_prompt_and_its_tools() {
     assert_eq!(sent.span("search")["meta"]["tool"]["version"], "v3");
 }
 
+/// Whoever is told that a prompt was taken finds it in what is sent.
+#[test]
+fn a_prompt_that_was_taken_while_the_span_ended_is_the_one_that_is_sent() {
+    const RACES: usize = 300;
+    let taken = std::sync::Mutex::new(Vec::new());
+    let sent = Client::start().sent_by(|| {
+        let parent = Span::workflow("parent").start();
+        with_prompt(&parent, "parent's");
+        let _in = parent.enter();
+        for race in 0..RACES {
+            let child = llm(&format!("child {race}"));
+            let both = std::sync::Barrier::new(2);
+            let own = Annotation::new().prompt(Prompt::new("own"));
+            let annotated = std::thread::scope(|scope| {
+                let annotating = scope.spawn(|| {
+                    both.wait();
+                    child.annotate(own)
+                });
+                both.wait();
+                child.finish().unwrap();
+                annotating.join().unwrap()
+            });
+            taken.lock().unwrap().push(annotated.is_ok());
+        }
+    });
+    for (race, taken) in taken.into_inner().unwrap().into_iter().enumerate() {
+        let expected = if taken { "own" } else { "parent's" };
+        assert_eq!(prompt(&sent, &format!("child {race}")), Some(expected));
+    }
+}
+
 #[test]
 fn prompts_of_one_span_add_up() {
     let sent = Client::start().sent_by(|| {

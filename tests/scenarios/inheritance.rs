@@ -71,6 +71,24 @@ fn a_session_by_tag_is_the_session_of_the_span_and_of_its_children() {
     assert_eq!(sent.tag("root", "session_id"), Some("s2"));
 }
 
+#[test]
+fn a_tag_at_the_start_sets_the_session_where_nothing_else_does() {
+    let sent = Client::start().sent_by(|| {
+        let root = Span::workflow("root").tag("session_id", "first");
+        let root = root.tag("session_id", "tag").start();
+        let _in = root.enter();
+        task("below");
+        let both = Span::task("both").session_id("own");
+        drop(both.tag("session_id", "tag").start());
+    });
+    let session = |name: &str| sent.span(name)["session_id"].as_str();
+    assert_eq!(
+        (session("root"), session("below")),
+        (Some("tag"), Some("tag"))
+    );
+    assert_eq!(session("both"), Some("own"));
+}
+
 fn from_vars(vars: &[(&str, &str)]) -> Config {
     let lookup = |name: &str| {
         let found = vars.iter().find(|(other, _)| *other == name);

@@ -3,7 +3,9 @@
 //! Everything goes through HTTP to an intake of the test's own.
 
 mod annotations;
+mod bounds;
 mod client;
+mod combinations;
 mod ends;
 mod evaluations;
 mod feedback;

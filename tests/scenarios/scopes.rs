@@ -311,3 +311,34 @@ fn a_rule_keeps_about_its_share() {
             .all(|span| span["_dd"]["sample_rate"] == "0.5")
     );
 }
+
+/// As ddtrace 4.16 did for the same calls.
+#[test]
+fn a_scopes_session_is_for_spans_without_one_and_its_tags_tell_how_a_prompt_came_about() {
+    const METHOD: &str = "prompt_tracking_instrumentation_method";
+    let scope = AnnotationContext::new()
+        .tag("session_id", "scope")
+        .tag(METHOD, "auto")
+        .prompt(Prompt::new("p").template("t"));
+    let sent = Client::start().sent_by(|| {
+        let _in = scope.enter();
+        {
+            let _own = Span::workflow("own").session_id("own").start().enter();
+            ended("child");
+        }
+        drop(Span::workflow("none").session_id("").start());
+        let inner = AnnotationContext::new().prompt(Prompt::new("p").version("2"));
+        inner.in_scope(|| drop(Span::llm("inner").start()));
+    });
+    for (name, session) in [("own", "own"), ("child", "scope"), ("none", "scope")] {
+        assert_eq!(sent.span(name)["session_id"], session, "{name}");
+        assert_eq!(sent.tag(name, "session_id"), Some(session), "{name}");
+        assert_eq!(sent.tag(name, METHOD), Some("auto"), "{name}");
+    }
+    assert_eq!(sent.tag("inner", METHOD), Some("annotated"));
+    let prompt = &sent.span("inner")["meta"]["input"]["prompt"];
+    assert_eq!(
+        (&prompt["template"], &prompt["version"]),
+        (&"t".into(), &"2".into())
+    );
+}

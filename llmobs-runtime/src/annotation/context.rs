@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::capture;
 use crate::context::{Attached, Entry};
 use crate::kind::SpanKind;
 use crate::prompt::Prompt;
 use crate::span::Start;
-use crate::tags;
+use crate::tags::{self, SESSION};
 use crate::text::{IntoText, Text};
 
 /// What to add to every span that starts while this is entered: those of annotated
@@ -41,7 +42,7 @@ pub struct AnnotationContext {
 struct Parts {
     name: Option<Text>,
     tags: Vec<(Text, Text)>,
-    prompt: Option<Prompt>,
+    prompt: Option<Arc<Prompt>>,
     cost_tags: Vec<Text>,
     agent_version: Option<Text>,
 }
@@ -62,7 +63,7 @@ impl AnnotationContext {
     /// `session_id` also sets the session, unless the span has one of its own.
     pub fn tag(mut self, key: impl IntoText, value: impl fmt::Display) -> Self {
         if let Some(key) = key.into_text() {
-            tags::set(&mut self.parts().tags, key, value.to_string().into());
+            tags::set(&mut self.parts().tags, key, capture::told(&value).into());
         }
         self
     }
@@ -80,8 +81,9 @@ impl AnnotationContext {
 
     /// The prompt of the `llm` spans. One that has a template and chat messages is left
     /// out.
-    pub fn prompt(mut self, prompt: Prompt) -> Self {
-        self.parts().prompt = Some(prompt);
+    pub fn prompt(mut self, mut prompt: Prompt) -> Self {
+        prompt.bound();
+        self.parts().prompt = prompt.flaw().is_none().then(|| Arc::new(prompt));
         self
     }
 
@@ -144,15 +146,12 @@ pub(crate) fn apply(contexts: &[AnnotationContext], start: &mut Start) {
         if parts.name.is_some() {
             start.name.clone_from(&parts.name);
         }
+        // Before the tags: how the prompt came about may be told there.
+        if let Some(prompt) = &parts.prompt {
+            start.add_prompt(Arc::clone(prompt));
+        }
         for (key, value) in &parts.tags {
             tags::set(&mut start.tags, key.clone(), value.clone());
-        }
-        if let Some(prompt) = parts
-            .prompt
-            .as_ref()
-            .filter(|prompt| prompt.flaw().is_none())
-        {
-            start.add_prompt(prompt.clone());
         }
         if !parts.cost_tags.is_empty() {
             let wanted = parts.cost_tags.iter().cloned();
@@ -165,11 +164,11 @@ pub(crate) fn apply(contexts: &[AnnotationContext], start: &mut Start) {
     if own_version.is_some() {
         start.agent_version = own_version;
     }
+    let own_session = start.session_id.as_ref();
+    if own_session.is_some_and(|session| !session.is_empty()) {
+        start.tags.retain(|(key, _)| key != SESSION);
+    }
     for (key, value) in own {
         tags::set(&mut start.tags, key, value);
-    }
-    let session = start.tags.iter().find(|(key, _)| key == "session_id");
-    if let (None, Some((_, session))) = (&start.session_id, session) {
-        start.session_id = Some(session.clone());
     }
 }

@@ -43,17 +43,7 @@ trait Part {
 }
 
 fn cut_list<T: Part>(parts: &mut Vec<T>, budget: &mut Budget) {
-    let first_without_room = parts.iter_mut().position(|part| {
-        let has_room = budget.take_node();
-        if has_room {
-            part.cut(budget);
-        }
-        !has_room
-    });
-    if let Some(at) = first_without_room {
-        parts.truncate(at);
-        parts.push(T::rest());
-    }
+    budget.cut_list(parts, T::rest, T::cut);
 }
 
 fn cut_option(text: &mut Option<String>, budget: &mut Budget) {

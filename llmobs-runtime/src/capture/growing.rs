@@ -1,12 +1,15 @@
 //! What comes in pieces, within the limits that hold for one value: what has no room is
 //! counted and let go at once.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::annotated::cut_message;
 use super::bound_within;
 use super::limits::{Budget, Limits, REST, REST_KEY, cut_mark};
 use crate::message::Message;
+use crate::text::Text;
 
 /// What is left of the limits while pieces come.
 #[derive(Debug)]
@@ -44,6 +47,56 @@ impl Room {
     /// A short text, such as a name.
     pub(crate) fn copy(&mut self, text: &str) -> String {
         self.0.copy(text)
+    }
+
+    /// Whether all of so much text in so many values has room in an empty one.
+    pub(crate) fn holds(text: usize, values: usize) -> bool {
+        text <= Limits::EVENT.text && values <= Limits::EVENT.nodes
+    }
+
+    /// Cuts a text to what has room.
+    pub(crate) fn cut(&mut self, text: &mut Text) {
+        if !text.is_empty() && !self.0.take_text(text.len()) {
+            *text = self.0.copy(text).into();
+        }
+    }
+
+    /// Cuts a text of one's own.
+    pub(crate) fn cut_string(&mut self, text: &mut String) {
+        self.0.cut(text);
+    }
+
+    /// Cuts a list: `cut` does so with each item, and `rest` is the last where some had no
+    /// room.
+    pub(crate) fn cut_list<T>(
+        &mut self,
+        items: &mut Vec<T>,
+        rest: impl FnOnce() -> T,
+        cut: impl Fn(&mut T, &mut Self),
+    ) {
+        self.0.cut_list(items, rest, |item, budget| {
+            let mut room = Self(*budget);
+            cut(item, &mut room);
+            *budget = room.0;
+        });
+    }
+
+    /// The same for pairs.
+    pub(crate) fn cut_pairs(&mut self, pairs: &mut BTreeMap<Text, String>) {
+        for (mut key, mut value) in std::mem::take(pairs) {
+            if !self.take_node() {
+                pairs.insert(REST_KEY.into(), REST.to_owned());
+                break;
+            }
+            self.cut(&mut key);
+            self.cut_string(&mut value);
+            pairs.insert(key, value);
+        }
+    }
+
+    /// JSON, cut where it has no room.
+    pub(crate) fn cut_json(&mut self, value: &mut Value) {
+        *value = bound_within(&mut self.0, value.take());
     }
 
     /// `value`, cut where it has no room; `None` if nothing of it has.

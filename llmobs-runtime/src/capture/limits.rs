@@ -120,6 +120,26 @@ impl Budget {
         }
     }
 
+    /// The items of a list that have room, each within what is left, and a mark for the rest.
+    pub(super) fn cut_list<T>(
+        &mut self,
+        items: &mut Vec<T>,
+        rest: impl FnOnce() -> T,
+        cut: impl Fn(&mut T, &mut Self),
+    ) {
+        let first_without_room = items.iter_mut().position(|item| {
+            let has_room = self.take_node();
+            if has_room {
+                cut(item, self);
+            }
+            !has_room
+        });
+        if let Some(at) = first_without_room {
+            items.truncate(at);
+            items.push(rest());
+        }
+    }
+
     /// What `text` displays, or as much of it as there is room for. `Err` where its own
     /// `Display` fails.
     pub(super) fn display(&mut self, text: &dyn fmt::Display) -> Result<String, fmt::Error> {

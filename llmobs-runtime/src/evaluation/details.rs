@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Assessment;
+use crate::capture;
 use crate::clock;
 use crate::text::IntoText;
 
@@ -57,7 +58,7 @@ impl Details {
     }
 
     pub(crate) fn tag(&mut self, key: impl Into<String>, value: impl fmt::Display) {
-        self.tags.push((key.into(), value.to_string()));
+        self.tags.push((key.into(), capture::told(&value)));
     }
 
     pub(crate) fn ml_app(&mut self, ml_app: impl IntoText) {

@@ -6,12 +6,23 @@ use super::extra::{PROMPT, TOOLS};
 use super::{SpanData, SpanInner};
 use crate::annotation::{AnnotateError, Annotation, Extra, Io, IoError, Side};
 use crate::capture;
+use crate::evaluation::shortened;
 use crate::kind::SpanKind;
 use crate::number::Number;
 use crate::report;
 use crate::tags;
 use crate::text::Text;
 use crate::tool::ToolDefinition;
+
+/// The most links of one span: more than anybody reads, and about 1.5 MB of the event.
+const MOST_LINKS: usize = 10_000;
+
+/// What an annotation had no place for on the span.
+#[derive(Default)]
+struct LeftOut {
+    cost_tag: Option<Text>,
+    links: usize,
+}
 
 /// The first thing that was wrong; the rest is applied.
 #[derive(Default)]
@@ -92,7 +103,7 @@ impl SpanInner {
             .iter()
             .any(|(key, _)| key == tags::PROMPT_METHOD.0);
         for (key, value) in annotation.tags {
-            if key == "session_id" && !value.is_empty() {
+            if key == tags::SESSION && !value.is_empty() {
                 data.session = Some(self.first_session(Arc::from(&*value)));
             }
             tags::set(&mut data.tags, key, value);
@@ -103,13 +114,16 @@ impl SpanInner {
         if output.is_some() {
             data.output = output;
         }
-        let unknown = extra.and_then(|extra| self.add(&mut data, extra, told_method));
+        let left = extra.map(|extra| self.add(&mut data, extra, told_method));
         drop(data);
-        flaw.invalid(unknown.map(|key| {
-            format!(
-                "cost tag {key:?} is not among the tags of span {:?}",
-                self.name
-            )
+        let left = left.unwrap_or_default();
+        flaw.invalid(left.cost_tag.map(|key| {
+            let (key, name) = (shortened(&key), shortened(&self.name));
+            format!("cost tag {key:?} is not among the tags of span {name:?}")
+        }));
+        flaw.invalid((left.links > 0).then(|| {
+            let (count, name) = (left.links, shortened(&self.name));
+            format!("span {name:?} has {MOST_LINKS} links, no more are taken: {count} are left out")
         }));
         flaw.0.map_or(Ok(()), Err)
     }
@@ -117,8 +131,9 @@ impl SpanInner {
     /// Takes out what the span cannot carry.
     fn checked(&self, mut extra: Extra, flaw: &mut Flaw) -> Extra {
         let kind = self.kind;
-        if let Some(prompt) = extra.prompt.take() {
+        if let Some(mut prompt) = extra.prompt.take() {
             let wrong = prompt.flaw();
+            prompt.bound();
             extra.prompt = wrong.is_none().then_some(prompt);
             flaw.invalid(wrong);
         }
@@ -147,8 +162,8 @@ impl SpanInner {
         extra
     }
 
-    /// Adds what was checked; gives back a cost tag that is none.
-    fn add(&self, data: &mut SpanData, extra: Extra, told_method: bool) -> Option<Text> {
+    /// Adds what was checked; tells what had no place.
+    fn add(&self, data: &mut SpanData, mut extra: Extra, told_method: bool) -> LeftOut {
         if extra.model_name.is_some() {
             data.model_name = extra.model_name;
         }
@@ -167,7 +182,7 @@ impl SpanInner {
             mine.name = extra.name;
         }
         if let Some(prompt) = extra.prompt {
-            mine.add_prompt(prompt);
+            mine.add_prompt(Arc::new(prompt));
             self.now_carries(PROMPT);
         }
         if let Some(tools) = extra.tools {
@@ -183,16 +198,18 @@ impl SpanInner {
         if extra.intent.is_some() {
             mine.intent = extra.intent;
         }
+        let room = MOST_LINKS.saturating_sub(mine.links.len());
+        let links = extra.links.len().saturating_sub(room);
+        extra.links.truncate(room);
         mine.links.extend(extra.links);
-        if extra.cost_tags.is_empty() {
-            return None;
-        }
-        tags::add_cost_tags(self, data, extra.cost_tags)
+        let cost_tag = tags::add_cost_tags(self, data, extra.cost_tags);
+        LeftOut { cost_tag, links }
     }
 }
 
 pub(crate) fn metric(key: String, number: Number) -> Result<(String, Number), AnnotateError> {
     if number.to_json().is_none() {
+        let key = shortened(&key);
         let reason = format!("metric {key:?} must be finite, not {number}");
         return Err(AnnotateError::InvalidValue { reason });
     }

@@ -49,18 +49,21 @@ impl SpanExtra {
         any.then(|| Box::new(kept))
     }
 
+    /// A prompt that was annotated since one was looked for stays.
     pub(super) fn inherit(&mut self, inherited: Inherited) {
         match inherited {
-            Inherited::Prompt(prompt) => self.prompt = Some(prompt),
+            Inherited::Prompt(prompt) => {
+                self.prompt.get_or_insert(prompt);
+            }
             Inherited::ToolVersion(version) => self.tool_version = Some(version),
         }
     }
 
     /// Adds what a prompt says to the one that is there.
-    pub(crate) fn add_prompt(&mut self, prompt: Prompt) {
+    pub(crate) fn add_prompt(&mut self, prompt: Arc<Prompt>) {
         match &mut self.prompt {
-            Some(mine) => Arc::make_mut(mine).update(prompt),
-            None => self.prompt = Some(Arc::new(prompt)),
+            Some(mine) => Arc::make_mut(mine).update(Arc::unwrap_or_clone(prompt)),
+            None => self.prompt = Some(prompt),
         }
     }
 
@@ -68,12 +71,18 @@ impl SpanExtra {
     /// once for each.
     pub(crate) fn weight(&self) -> usize {
         let tools = self.tools.iter().flat_map(|tools| tools.iter());
+        let cost_tags = self.cost_tags.iter();
         size_of::<Self>()
+            + self.name.as_ref().map_or(0, |name| name.len())
+            + self.tool_version.as_ref().map_or(0, String::len)
+            + cost_tags
+                .map(|key| size_of_val(key) + key.len())
+                .sum::<usize>()
             + self.prompt.as_ref().map_or(0, |prompt| prompt.weight())
             + tools.map(ToolDefinition::weight).sum::<usize>()
             + self.agent.as_ref().map_or(0, AgentManifest::weight)
             + self.intent.as_ref().map_or(0, String::len)
-            + self.links.len() * size_of::<SpanLink>()
+            + self.links.iter().map(SpanLink::weight).sum::<usize>()
     }
 }
 
@@ -109,5 +118,18 @@ impl SpanInner {
     /// Says to children that there is something to look for.
     pub(super) fn now_carries(&self, what: u8) {
         self.carries.fetch_or(what, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prompt_that_is_annotated_while_the_span_ends_is_not_replaced_by_the_parents() {
+        let mut extra = SpanExtra::default();
+        extra.add_prompt(Arc::new(Prompt::new("own")));
+        extra.inherit(Inherited::Prompt(Arc::new(Prompt::new("parent's"))));
+        assert_eq!(extra.prompt.unwrap().id(), "own");
     }
 }

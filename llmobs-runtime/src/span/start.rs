@@ -16,7 +16,7 @@ use crate::context::Origin;
 use crate::id;
 use crate::kind::SpanKind;
 use crate::prompt::Prompt;
-use crate::tags;
+use crate::tags::{self, SESSION};
 use crate::text::Text;
 use crate::visible;
 
@@ -67,7 +67,7 @@ impl Start {
         }
     }
 
-    pub(crate) fn add_prompt(&mut self, prompt: Prompt) {
+    pub(crate) fn add_prompt(&mut self, prompt: Arc<Prompt>) {
         let (key, value) = tags::PROMPT_METHOD;
         tags::set(&mut self.tags, key.into(), value.into());
         self.scoped().extra.add_prompt(prompt);
@@ -132,7 +132,13 @@ impl SpanInner {
             .map(|parent| Arc::clone(parent.root.as_ref().unwrap_or(parent)));
         let state = TraceState::new(remote);
         let shared = root.as_ref().map_or(&state, |root| &root.state);
-        let explicit = filled(&mut start.session_id).map(Arc::from);
+        let mut tags = start.tags.iter().rev();
+        let explicit = filled(&mut start.session_id)
+            .or_else(|| {
+                let (_, session) = tags.find(|(key, value)| key == SESSION && !value.is_empty())?;
+                Some(session.clone())
+            })
+            .map(Arc::from);
         if let Some(session) = &explicit {
             shared.session.get_or_init(|| Arc::clone(session));
         }

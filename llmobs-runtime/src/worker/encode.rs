@@ -51,7 +51,11 @@ pub(super) fn span(span: &SpanInner, anchor: &Anchor) -> SpanEvent {
         meta.metadata = data.metadata;
         let tools = extra.tools.as_ref();
         meta.tool_definitions = tools.map(|tools| tools.to_vec()).unwrap_or_default();
-        let manifest = extra.agent.as_ref().and_then(|agent| agent.event(&name));
+        let mut agent = extra.agent;
+        if let (Some(agent), Capture::Metadata) = (&mut agent, settings.capture) {
+            agent.remove_content();
+        }
+        let manifest = agent.as_ref().and_then(|agent| agent.event(&name));
         if let Some(manifest) = manifest.and_then(|manifest| serde_json::to_value(manifest).ok()) {
             reserve(&mut meta.metadata, "agent_manifest", manifest);
         }
