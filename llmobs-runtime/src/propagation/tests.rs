@@ -9,9 +9,9 @@ use crate::id::{LlmTraceId, TraceId};
 use crate::span::Span;
 use crate::{Annotation, Config, LlmObs};
 
-type Headers = HashMap<String, String>;
+pub(super) type Headers = HashMap<String, String>;
 
-fn client() -> LlmObs {
+pub(super) fn client() -> LlmObs {
     let config = Config::new().ml_app("app").tracing_spans(false);
     config
         .destination(Destination::Memory(Memory::new()))
@@ -19,13 +19,13 @@ fn client() -> LlmObs {
         .unwrap()
 }
 
-fn headers(pairs: &[(&str, &str)]) -> Headers {
+pub(super) fn headers(pairs: &[(&str, &str)]) -> Headers {
     let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
     pairs.iter().map(owned).collect()
 }
 
 /// What is handed on from `incoming` without a span in between.
-fn handed_on(incoming: &Headers) -> Headers {
+pub(super) fn handed_on(incoming: &Headers) -> Headers {
     client().scope(|| {
         let mut outgoing = Headers::new();
         let context = extract(incoming);
@@ -40,14 +40,14 @@ fn fields(header: &str, separator: char, equals: char) -> Vec<(&str, &str)> {
     pairs.map(|pair| pair.split_once(equals).unwrap()).collect()
 }
 
-fn tag<'a>(headers: &'a Headers, key: &str) -> Option<&'a str> {
+pub(super) fn tag<'a>(headers: &'a Headers, key: &str) -> Option<&'a str> {
     let tags = fields(&headers["x-datadog-tags"], ',', '=');
     let key = format!("_dd.p.{key}");
     tags.into_iter()
         .find_map(|(name, value)| (name == key).then_some(value))
 }
 
-fn state<'a>(headers: &'a Headers, key: &str) -> Option<&'a str> {
+pub(super) fn state<'a>(headers: &'a Headers, key: &str) -> Option<&'a str> {
     let member = headers["tracestate"].split(',').next().unwrap();
     let fields = fields(member.strip_prefix("dd=").unwrap(), ';', ':');
     fields
