@@ -9,6 +9,7 @@ mod attributes;
 mod captured;
 mod distributed;
 mod evaluations;
+mod extraction;
 mod failures;
 mod feedback;
 mod processors;
