@@ -262,39 +262,28 @@ fn a_carrier_that_panics_is_survived() {
 
 #[test]
 fn the_limits_are_met_to_the_character() {
-    // What stands around the session in each header, for ids of whatever length.
-    let around = |name: &str| {
-        client().scope(|| {
-            let span = Span::task("t").session_id("s").start();
-            let _in = span.enter();
-            let mut out = Headers::new();
-            inject(&mut out).unwrap();
-            let left = if name == "tracestate" { 256 } else { 512 };
-            let session = "s".repeat(left - out[name].len() + 1);
-            (span.context(), session)
-        })
-    };
-    for name in ["tracestate", "x-datadog-tags"] {
-        let (_, session) = around(name);
-        let (limit, mut met) = (if name == "tracestate" { 256 } else { 512 }, 0);
-        for length in session.len() - 6..=session.len() + 6 {
+    for (name, limit, around) in [
+        ("tracestate", 256, ";t.llmobs_sid:".len()),
+        ("x-datadog-tags", 512, ",_dd.p.llmobs_sid=".len()),
+    ] {
+        let mut out = Headers::new();
+        injected("s", &mut out);
+        // Ids have more digits or fewer, so that lengths around the limit are tried.
+        let room = limit - out[name].len();
+        let mut met = false;
+        for length in room - 8..=room + 8 {
             let mut out = Headers::new();
             injected(&"s".repeat(length), &mut out);
             let has = out[name].contains("llmobs_sid");
-            let without = out[name].len() + if has { 0 } else { length + 13 };
-            let without = without + if has || name == "tracestate" { 0 } else { 5 };
-            let without = without + usize::from(!has && name == "tracestate");
-            assert!(out[name].len() <= limit);
-            assert!(has == (without <= limit), "{name} {length}: {without}");
-            met += u32::from(out[name].len() == limit);
-            // What is at the limit is read again.
-            client().scope(|| {
-                let remote = extract(&out);
-                let told = remote.remote().unwrap().session.is_some();
-                assert!(told || !has);
-            });
+            let whole = out[name].len() + if has { 0 } else { around + length };
+            assert_eq!(has, whole <= limit, "{name}, {length}: {whole}");
+            met |= out[name].len() == limit;
+            if has {
+                let told = client().scope(|| extract(&out).remote().unwrap().session.clone());
+                assert_eq!(told.map(|session| session.len()), Some(length));
+            }
         }
-        assert!(met > 0, "{name}: the limit itself was never met");
+        assert!(met, "{name}: the limit itself was never met");
     }
     let tags = |length: usize| {
         let tags = "_dd.p.llmobs_parent_id=456,_dd.p.pad=";

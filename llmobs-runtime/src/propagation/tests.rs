@@ -397,6 +397,71 @@ fn without_a_span_nothing_is_written_and_that_is_an_error() {
 }
 
 #[test]
+fn what_another_process_said_goes_where_its_context_is_carried() {
+    let (one, two) = (client(), client());
+    let incoming = headers(&[
+        ("x-datadog-trace-id", "5"),
+        ("x-datadog-parent-id", "6"),
+        (
+            "x-datadog-tags",
+            "_dd.p.llmobs_parent_id=456,_dd.p.llmobs_trace_id=9",
+        ),
+    ]);
+    let said = || {
+        let mut out = Headers::new();
+        inject(&mut out).ok()?;
+        Some(tag(&out, "llmobs_parent_id")?.to_owned())
+    };
+    let context = one.scope(|| extract(&incoming));
+    let parent = Some("456".to_owned());
+    // It has no client of its own: that of the scope is in force.
+    let current = two.scope(|| context.in_scope(Context::current));
+    assert_eq!(current.span_context(), context.span_context());
+    let in_thread = || current.in_scope(said);
+    assert_eq!(
+        std::thread::scope(|scope| scope.spawn(in_thread).join().unwrap()),
+        parent
+    );
+    two.scope(|| {
+        assert_eq!(context.in_scope(said), parent);
+        context.in_scope(|| {
+            let hidden = one.scope(said);
+            assert_eq!(hidden, None, "a scope begins with nothing");
+            assert_eq!(Context::root().in_scope(said), None);
+            assert_eq!(said(), parent);
+            let span = Span::task("t").start();
+            let below = Context::from(&span).in_scope(said);
+            let id = span.context().unwrap().span_id().into_owned();
+            assert_eq!(below, Some(id));
+        });
+    });
+}
+
+#[test]
+fn a_session_that_is_set_late_is_in_the_headers_from_then_on() {
+    client().scope(|| {
+        let root = Span::workflow("w").start();
+        let _root = root.enter();
+        let session = || {
+            let mut out = Headers::new();
+            inject(&mut out).unwrap();
+            tag(&out, "llmobs_sid").map(str::to_owned)
+        };
+        assert_eq!(session(), None);
+        let below = Span::task("t").session_id("late").start();
+        let at = |span: &Span| Context::from(span).in_scope(session);
+        assert_eq!(at(&below).as_deref(), Some("late"));
+        assert_eq!(at(&root).as_deref(), Some("late"));
+        let other = Span::task("t").session_id("other").start();
+        assert_eq!(
+            at(&other).as_deref(),
+            Some("late"),
+            "the trace's, as in ddtrace"
+        );
+    });
+}
+
+#[test]
 fn hostile_pairs_are_not_handed_on() {
     let out = handed_on(&headers(&[
         ("x-datadog-trace-id", "5"),
