@@ -170,6 +170,6 @@ impl Injector for http::HeaderMap {
 }
 
 #[cfg(test)]
-mod hostile;
+mod hostile_tests;
 #[cfg(test)]
 mod tests;
