@@ -23,6 +23,7 @@
 //! |---|---|
 //! | `traceparent` | the APM trace, the span, whether the trace is sampled |
 //! | `tracestate` | the member `dd=`, at most 256 characters; members of others stay |
+//! | `x-datadog-origin` | where the trace began, if another process said so |
 //! | `x-datadog-trace-id`, `x-datadog-parent-id`, `x-datadog-sampling-priority` | the same as `traceparent` in Datadog's form |
 //! | `x-datadog-tags` | what LLM Observability shares: parent, trace, application, session, sampling, nearest agent; at most 512 characters |
 //!
@@ -88,6 +89,7 @@ mod header {
     pub(super) const PARENT_ID: &str = "x-datadog-parent-id";
     pub(super) const PRIORITY: &str = "x-datadog-sampling-priority";
     pub(super) const TAGS: &str = "x-datadog-tags";
+    pub(super) const ORIGIN: &str = "x-datadog-origin";
 }
 
 /// Headers that can be read: what [`extract`] takes.
@@ -112,13 +114,25 @@ pub trait Injector: Extractor {
 
 impl<S: BuildHasher> Extractor for HashMap<String, String, S> {
     fn get(&self, name: &str) -> Option<&str> {
-        let other_case = || {
-            let mut all = self.iter();
-            all.find_map(|(key, value)| key.eq_ignore_ascii_case(name).then_some(value))
-        };
+        let other_case = || in_any_case(self, name).min().map(|(_, value)| value);
         let value = HashMap::get(self, name).or_else(other_case);
         value.map(String::as_str)
     }
+
+    /// The one in lower case first, then others by their names: a map has no order.
+    fn get_all(&self, name: &str) -> Vec<&str> {
+        let mut all: Vec<_> = in_any_case(self, name).collect();
+        all.sort_unstable_by_key(|&(key, _)| (key != name, key));
+        all.into_iter().map(|(_, value)| value.as_str()).collect()
+    }
+}
+
+fn in_any_case<'a, S>(
+    map: &'a HashMap<String, String, S>,
+    name: &str,
+) -> impl Iterator<Item = (&'a String, &'a String)> {
+    map.iter()
+        .filter(move |(key, _)| key.eq_ignore_ascii_case(name))
 }
 
 impl<S: BuildHasher> Injector for HashMap<String, String, S> {
@@ -146,12 +160,16 @@ impl Extractor for http::HeaderMap {
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 impl Injector for http::HeaderMap {
     fn set(&mut self, name: &'static str, value: String) {
-        // What `inject` writes is legal in a header; anything else is left out.
+        // What `inject` writes is legal in a header; anything else is left out, as is what a
+        // map that is full cannot take.
         if let Ok(value) = value.try_into() {
-            self.insert(http::HeaderName::from_static(name), value);
+            let name = http::HeaderName::from_static(name);
+            self.try_insert(name, value).ok();
         }
     }
 }
 
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 mod tests;

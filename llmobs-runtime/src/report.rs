@@ -23,6 +23,7 @@ pub(crate) enum Kind {
     EnabledTwice,
     TooLarge,
     Headers,
+    Carrier,
     Processor,
 }
 

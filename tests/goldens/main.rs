@@ -10,6 +10,7 @@ mod captured;
 mod complete;
 mod distributed;
 mod evaluations;
+mod extraction;
 mod failures;
 mod feedback;
 mod processors;

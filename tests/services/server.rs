@@ -268,3 +268,38 @@ async fn a_body_is_polled_outside_of_the_trace() {
     let expected = "workflow client\n  task chunk\ntask chunk\n";
     assert_eq!(tree(&spans(&client, &memory)), expected);
 }
+
+#[tokio::test]
+async fn a_service_that_panics_leaves_nothing_current() {
+    use futures::FutureExt as _;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    let (client, memory) = client("app");
+    client
+        .scope_future(async {
+            let (headers, _) = caller("client");
+            let in_call = |_: Request<()>| -> Ready<Result<Response<()>, Infallible>> {
+                drop(Span::task("call").start());
+                panic!("in call")
+            };
+            let mut service = ExtractLayer::new().layer(service_fn(in_call));
+            let called = catch_unwind(AssertUnwindSafe(|| {
+                drop(service.call(request(headers.clone())));
+            }));
+            assert!(called.is_err());
+            drop(Span::task("after a call").start());
+
+            let in_poll = async |_: Request<()>| -> Result<Response<()>, Infallible> {
+                drop(Span::task("poll").start());
+                panic!("in a poll")
+            };
+            let service = ExtractLayer::new().layer(service_fn(in_poll));
+            let polled = AssertUnwindSafe(service.oneshot(request(headers)));
+            assert!(polled.catch_unwind().await.is_err());
+            drop(Span::task("after a poll").start());
+        })
+        .await;
+    let expected =
+        "workflow client\n  task call\n  task poll\ntask after a call\ntask after a poll\n";
+    assert_eq!(tree(&spans(&client, &memory)), expected);
+}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::w3c::{self, TraceParent, TraceState};
 use super::{Extractor, LLMOBS, datadog, header, key};
+use crate::capture;
 use crate::client;
 use crate::context::Context;
 use crate::id::{LlmTraceId, TraceId};
@@ -11,12 +12,16 @@ use crate::remote::{Passed, Remote, RemoteAgent, RemoteParent};
 use crate::report;
 use crate::sampling::Sampling;
 
+/// The most characters of an origin: it shares the member of `tracestate` with the rest.
+const LONGEST_ORIGIN: usize = w3c::LONGEST_MEMBER;
+
 /// The context that a request's headers tell: what is started in it is a child of the span
 /// that sent them, in its trace, with its application, session, sampling and nearest agent.
 ///
 /// Datadog's headers are read first, then W3C's; what LLM Observability shares may stand in
 /// either. Nothing here fails: headers that say nothing that can be used, and any while llmobs
-/// is not enabled, give an empty context, under which a span is the root of its own trace.
+/// is not enabled, give an empty context, under which a span is the root of its own trace;
+/// so does a carrier that panics.
 ///
 /// Attach it with [`Context::in_scope`] or [`in_context`](crate::FutureExt::in_context). It
 /// holds no span open, and an evaluation can be submitted for the span that it names:
@@ -27,7 +32,15 @@ pub fn extract<E: Extractor + ?Sized>(carrier: &E) -> Context {
 
 /// The context, if the headers tell one.
 pub(super) fn told<E: Extractor + ?Sized>(carrier: &E) -> Option<Context> {
-    let remote = client::any_enabled().then(|| read(carrier)).flatten();
+    if !client::any_enabled() {
+        return None;
+    }
+    let mut remote = None;
+    if capture::panics(|| remote = read(carrier)) {
+        report::once(report::Kind::Carrier, || {
+            "a carrier of headers panicked: the trace that they tell is not continued".to_owned()
+        });
+    }
     remote.map(Context::of_remote)
 }
 
@@ -37,7 +50,7 @@ fn read<E: Extractor + ?Sized>(carrier: &E) -> Option<Remote> {
     let number = |name| decimal(carrier.get(name)?);
     let lower = number(header::TRACE_ID);
     let upper = lookup(&tags, key::UPPER).and_then(upper_half);
-    let traceparent = carrier.get(header::TRACEPARENT).and_then(w3c::traceparent);
+    let traceparent = traceparent(carrier);
     let by_datadog = lower.map(|lower| match (upper, traceparent) {
         (Some(upper), _) => u128::from(upper) << 64 | u128::from(lower),
         // Datadog's own id has the lower half alone; W3C's may have all of it.
@@ -52,13 +65,16 @@ fn read<E: Extractor + ?Sized>(carrier: &E) -> Option<Remote> {
     let shared = Shared { tags, state };
     let trace = by_datadog.or(traceparent.map(|parent| parent.trace));
     let apm = trace.map(TraceId);
+    let parent = parent(&shared, apm);
+    let agent = parent.as_ref().and_then(|_| shared.get(key::AGENT));
     let remote = Remote {
-        parent: parent(&shared, apm),
-        apm,
+        // Where APM tells no trace, all that starts here is to be in one all the same.
+        apm: apm.or_else(|| number_of(&parent.as_ref()?.trace)),
+        parent,
         ml_app: shared.get(key::ML_APP).map(Arc::from),
         session: shared.get(key::SESSION).map(Arc::from),
         sampling: sampling(&shared).map(Arc::new),
-        agent: shared.get(key::AGENT).map(|span| RemoteAgent {
+        agent: agent.map(|span| RemoteAgent {
             span: span.to_owned(),
             name: shared.get(key::AGENT_NAME).map(str::to_owned),
         }),
@@ -66,6 +82,22 @@ fn read<E: Extractor + ?Sized>(carrier: &E) -> Option<Remote> {
     };
     let usable = remote.apm.is_some() || remote.parent.is_some();
     usable.then_some(remote)
+}
+
+/// One `traceparent`: where several disagree, none is to be believed (W3C).
+fn traceparent<E: Extractor + ?Sized>(carrier: &E) -> Option<TraceParent> {
+    let all = carrier.get_all(header::TRACEPARENT);
+    let (first, others) = all.split_first()?;
+    let agreed = others.iter().all(|other| other == first);
+    agreed.then(|| w3c::traceparent(first)).flatten()
+}
+
+/// A trace id of LLM Observability as one of APM.
+fn number_of(trace: &LlmTraceId) -> Option<TraceId> {
+    match trace {
+        LlmTraceId::Number(id) => Some(*id).filter(|id| id.0 != 0),
+        LlmTraceId::Text(text) => decimal(text).map(|low| TraceId(low.into())),
+    }
 }
 
 /// What LLM Observability shares, in either header.
@@ -107,7 +139,8 @@ fn decimal(text: &str) -> Option<u64> {
 }
 
 fn upper_half(text: &str) -> Option<u64> {
-    let hex = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let plain = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    let hex = text.len() == 16 && text.bytes().all(plain);
     hex.then(|| u64::from_str_radix(text, 16).ok()).flatten()
 }
 
@@ -165,10 +198,11 @@ fn sampling(shared: &Shared<'_>) -> Option<Sampling> {
     (sampling != Sampling::default()).then_some(sampling)
 }
 
-/// Whether a key may be written into a header again.
-fn is_name(key: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
-    !key.is_empty() && key.bytes().all(plain)
+/// A hyphen and the number of a mechanism. It goes out first, so that anything else would
+/// take the room of the rest.
+fn is_mechanism(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or_default();
+    matches!(digits.len(), 1 | 2) && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// What has no meaning here and is handed on.
@@ -192,19 +226,23 @@ fn passed<E: Extractor + ?Sized>(
         });
         (traceparent.map(|parent| parent.span), by_flags)
     };
+    let origin = by_datadog.then(|| carrier.get(header::ORIGIN)).flatten();
+    let origin = origin.filter(|origin| origin.len() <= LONGEST_ORIGIN);
     let of_state = shared.state.datadog.iter();
     let of_state = of_state.filter_map(|(key, value)| Some((key.strip_prefix("t.")?, &**value)));
     let mut propagated: Vec<(String, String)> = Vec::new();
     for (key, value) in shared.tags.iter().copied().chain(of_state) {
         let known = propagated.iter().any(|(other, _)| other == key);
-        if !known && is_name(key) && !key.starts_with(LLMOBS) && key != key::UPPER {
+        let told = key != key::MECHANISM || is_mechanism(value);
+        let ours = key.starts_with(LLMOBS) || key == key::UPPER;
+        if !known && told && !ours && datadog::is_name(key) {
             propagated.push((key.to_owned(), value.to_owned()));
         }
     }
     Passed {
         parent,
         priority,
-        origin: shared.field("o").map(str::to_owned),
+        origin: origin.or(shared.field("o")).map(str::to_owned),
         propagated,
         tracestate: shared.state.others.iter().map(|&m| m.to_owned()).collect(),
     }

@@ -3,6 +3,7 @@
 use super::datadog::{self, Tags};
 use super::w3c::{self, Member, TraceParent};
 use super::{Injector, header, key};
+use crate::capture;
 use crate::context::{self, Origin};
 use crate::id::{LlmTraceId, TraceId};
 use crate::remote::{Passed, Remote};
@@ -19,8 +20,8 @@ use crate::span::SpanInner;
 ///
 /// # Errors
 ///
-/// [`InjectError::NoSpan`] where nothing is current; the headers are left as they are. Always
-/// `Ok` while llmobs is not enabled, and nothing is written.
+/// [`InjectError::NoSpan`] where nothing is current; the headers are left as they are.
+/// [`InjectError::Carrier`] where the carrier panics. Each is counted as rejected. Always `Ok` while llmobs is not enabled, and nothing is written.
 pub fn inject<I: Injector + ?Sized>(carrier: &mut I) -> Result<(), InjectError> {
     let Some(origin) = context::origin() else {
         return Ok(());
@@ -29,15 +30,19 @@ pub fn inject<I: Injector + ?Sized>(carrier: &mut I) -> Result<(), InjectError> 
         origin.client.front.rejected();
         InjectError::NoSpan
     })?;
-    outgoing.write(carrier);
-    Ok(())
+    if outgoing.write(carrier) {
+        return Ok(());
+    }
+    origin.client.front.rejected();
+    Err(InjectError::Carrier)
 }
 
 /// The same where it is no mistake that nothing is current, and not counted as one.
 #[cfg(any(feature = "tower", feature = "reqwest-middleware"))]
 pub(super) fn inject_if_any<I: Injector + ?Sized>(carrier: &mut I) {
     if let Some(outgoing) = context::origin().as_ref().and_then(Outgoing::of) {
-        outgoing.write(carrier);
+        // It is the layer's own carrier, which does not panic.
+        outgoing.set(carrier);
     }
 }
 
@@ -48,6 +53,9 @@ pub enum InjectError {
     /// No span is current on this thread or task.
     #[error("no headers to inject: no span is current on this thread or task")]
     NoSpan,
+    /// The carrier panicked; some of the headers may have been set before that.
+    #[error("the carrier of the headers panicked: they may be incomplete")]
+    Carrier,
 }
 
 /// What goes out.
@@ -108,7 +116,12 @@ impl Outgoing {
         })
     }
 
-    fn write<I: Injector + ?Sized>(&self, carrier: &mut I) {
+    /// False where the carrier panics.
+    fn write<I: Injector + ?Sized>(&self, carrier: &mut I) -> bool {
+        !capture::panics(|| self.set(carrier))
+    }
+
+    fn set<I: Injector + ?Sized>(&self, carrier: &mut I) {
         let priority = self.passed.priority.unwrap_or(1);
         let traceparent = TraceParent {
             trace: self.apm.0,
@@ -123,6 +136,10 @@ impl Outgoing {
         carrier.set(header::PARENT_ID, self.span.to_string());
         carrier.set(header::PRIORITY, priority.to_string());
         carrier.set(header::TAGS, tags);
+        let origin = self.passed.origin.as_deref();
+        if let Some(origin) = origin.filter(|origin| datadog::fits(origin)) {
+            carrier.set(header::ORIGIN, origin.to_owned());
+        }
     }
 
     /// What LLM Observability shares, the indispensable first: the room ends somewhere.
@@ -160,9 +177,6 @@ impl Outgoing {
         let mut member = Member::new();
         member.add("", "p", &format!("{:016x}", self.span));
         member.add("", "s", &priority.to_string());
-        if let Some(origin) = &self.passed.origin {
-            member.add("", "o", origin);
-        }
         if let Some(mechanism) = self.mechanism() {
             member.add("t.", key::MECHANISM, mechanism);
         }
@@ -172,6 +186,9 @@ impl Outgoing {
         }
         let agent = self.agent.as_ref();
         let with_agent = agent.filter(|(span, _)| member.add("t.", key::AGENT, span));
+        if let Some(origin) = &self.passed.origin {
+            member.add("", "o", origin);
+        }
         for (key, value) in self.others() {
             member.add("t.", key, value);
         }

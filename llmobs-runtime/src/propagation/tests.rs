@@ -9,9 +9,9 @@ use crate::id::{LlmTraceId, TraceId};
 use crate::span::Span;
 use crate::{Annotation, Config, LlmObs};
 
-type Headers = HashMap<String, String>;
+pub(super) type Headers = HashMap<String, String>;
 
-fn client() -> LlmObs {
+pub(super) fn client() -> LlmObs {
     let config = Config::new().ml_app("app").tracing_spans(false);
     config
         .destination(Destination::Memory(Memory::new()))
@@ -19,13 +19,13 @@ fn client() -> LlmObs {
         .unwrap()
 }
 
-fn headers(pairs: &[(&str, &str)]) -> Headers {
+pub(super) fn headers(pairs: &[(&str, &str)]) -> Headers {
     let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
     pairs.iter().map(owned).collect()
 }
 
 /// What is handed on from `incoming` without a span in between.
-fn handed_on(incoming: &Headers) -> Headers {
+pub(super) fn handed_on(incoming: &Headers) -> Headers {
     client().scope(|| {
         let mut outgoing = Headers::new();
         let context = extract(incoming);
@@ -40,14 +40,14 @@ fn fields(header: &str, separator: char, equals: char) -> Vec<(&str, &str)> {
     pairs.map(|pair| pair.split_once(equals).unwrap()).collect()
 }
 
-fn tag<'a>(headers: &'a Headers, key: &str) -> Option<&'a str> {
+pub(super) fn tag<'a>(headers: &'a Headers, key: &str) -> Option<&'a str> {
     let tags = fields(&headers["x-datadog-tags"], ',', '=');
     let key = format!("_dd.p.{key}");
     tags.into_iter()
         .find_map(|(name, value)| (name == key).then_some(value))
 }
 
-fn state<'a>(headers: &'a Headers, key: &str) -> Option<&'a str> {
+pub(super) fn state<'a>(headers: &'a Headers, key: &str) -> Option<&'a str> {
     let member = headers["tracestate"].split(',').next().unwrap();
     let fields = fields(member.strip_prefix("dd=").unwrap(), ';', ':');
     fields
@@ -394,6 +394,71 @@ fn without_a_span_nothing_is_written_and_that_is_an_error() {
         assert_eq!(carrier, before);
     });
     assert_eq!(client.stats().rejected, 1);
+}
+
+#[test]
+fn what_another_process_said_goes_where_its_context_is_carried() {
+    let (one, two) = (client(), client());
+    let incoming = headers(&[
+        ("x-datadog-trace-id", "5"),
+        ("x-datadog-parent-id", "6"),
+        (
+            "x-datadog-tags",
+            "_dd.p.llmobs_parent_id=456,_dd.p.llmobs_trace_id=9",
+        ),
+    ]);
+    let said = || {
+        let mut out = Headers::new();
+        inject(&mut out).ok()?;
+        Some(tag(&out, "llmobs_parent_id")?.to_owned())
+    };
+    let context = one.scope(|| extract(&incoming));
+    let parent = Some("456".to_owned());
+    // It has no client of its own: that of the scope is in force.
+    let current = two.scope(|| context.in_scope(Context::current));
+    assert_eq!(current.span_context(), context.span_context());
+    let in_thread = || current.in_scope(said);
+    assert_eq!(
+        std::thread::scope(|scope| scope.spawn(in_thread).join().unwrap()),
+        parent
+    );
+    two.scope(|| {
+        assert_eq!(context.in_scope(said), parent);
+        context.in_scope(|| {
+            let hidden = one.scope(said);
+            assert_eq!(hidden, None, "a scope begins with nothing");
+            assert_eq!(Context::root().in_scope(said), None);
+            assert_eq!(said(), parent);
+            let span = Span::task("t").start();
+            let below = Context::from(&span).in_scope(said);
+            let id = span.context().unwrap().span_id().into_owned();
+            assert_eq!(below, Some(id));
+        });
+    });
+}
+
+#[test]
+fn a_session_that_is_set_late_is_in_the_headers_from_then_on() {
+    client().scope(|| {
+        let root = Span::workflow("w").start();
+        let _root = root.enter();
+        let session = || {
+            let mut out = Headers::new();
+            inject(&mut out).unwrap();
+            tag(&out, "llmobs_sid").map(str::to_owned)
+        };
+        assert_eq!(session(), None);
+        let below = Span::task("t").session_id("late").start();
+        let at = |span: &Span| Context::from(span).in_scope(session);
+        assert_eq!(at(&below).as_deref(), Some("late"));
+        assert_eq!(at(&root).as_deref(), Some("late"));
+        let other = Span::task("t").session_id("other").start();
+        assert_eq!(
+            at(&other).as_deref(),
+            Some("late"),
+            "the trace's, as in ddtrace"
+        );
+    });
 }
 
 #[test]

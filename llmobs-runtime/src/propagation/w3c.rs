@@ -7,6 +7,8 @@ pub(super) const LONGEST_MEMBER: usize = 256;
 const LONGEST_OTHERS: usize = 512;
 /// The most members of a header; ours is one.
 const MOST_MEMBERS: usize = 32;
+/// The most characters of a key, and of a value.
+const LONGEST_VALUE: usize = 256;
 /// A longer header says nothing.
 const LONGEST_HEADER: usize = 8_192;
 
@@ -96,11 +98,23 @@ pub(super) fn tracestate<'a>(headers: &[&'a str]) -> TraceState<'a> {
     state
 }
 
-/// Whether text is a member `key=value` that may be handed on: visible ASCII and spaces.
+/// Whether text is a member `key=value` as W3C has it: who finds another throws away the
+/// whole header. Of Datadog's, which is not handed on as it came, less is asked.
 fn legal(member: &str) -> bool {
     let plain = member.bytes().all(|b| matches!(b, b' '..=b'~'));
-    let pair = member.split_once('=');
-    plain && pair.is_some_and(|(key, value)| !key.is_empty() && !value.is_empty())
+    let Some((key, value)) = member.split_once('=') else {
+        return false;
+    };
+    let of_others = || is_key(key) && value.len() <= LONGEST_VALUE && !value.contains('=');
+    plain && !value.is_empty() && (key == "dd" || of_others())
+}
+
+fn is_key(key: &str) -> bool {
+    let first = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let plain = |b: u8| first(&b) || b"_-*/@".contains(&b);
+    key.len() <= LONGEST_VALUE
+        && key.as_bytes().first().is_some_and(first)
+        && key.bytes().all(plain)
 }
 
 /// Datadog's member in the making.

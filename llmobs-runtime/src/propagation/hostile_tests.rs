@@ -1,0 +1,574 @@
+//! Headers that nobody would send in good faith, by hand and at random.
+
+use std::collections::HashMap;
+
+use super::tests::{Headers, client, handed_on, headers, state, tag};
+use super::*;
+use crate::context::Context;
+use crate::span::Span;
+
+const HEX: &str = "6b029035000000005af1d0824f64ccff";
+
+fn injected(session: &str, carrier: &mut Headers) {
+    client().scope(|| {
+        let span = Span::task("t").session_id(session).start();
+        let _in = span.enter();
+        inject(carrier).unwrap();
+    });
+}
+
+fn w3c(tracestate: &str) -> Headers {
+    let traceparent = format!("00-{HEX}-00000000000001c8-01");
+    headers(&[("traceparent", &traceparent), ("tracestate", tracestate)])
+}
+
+#[test]
+fn what_a_carrier_holds_already_injects_no_header() {
+    let mut carrier = headers(&[(
+        "x-datadog-tags",
+        "_dd.p.a\r\nevil: 1=2,_dd.p.b c=3,_dd.p.é=4,_dd.p.good=5",
+    )]);
+    injected("s", &mut carrier);
+    let tags = &carrier["x-datadog-tags"];
+    assert!(!tags.contains("evil") && tags.is_ascii(), "{tags:?}");
+    assert!(!tags.contains("b c"), "{tags:?}");
+    assert_eq!(tag(&carrier, "good"), Some("5"));
+}
+
+#[test]
+fn nothing_that_a_request_says_takes_the_room_of_the_parent() {
+    let long = "x".repeat(240);
+    let longer = "4".repeat(400);
+    let tags = format!("_dd.p.dm=-{longer},_dd.p.llmobs_parent_id=456");
+    let incoming = headers(&[
+        ("x-datadog-trace-id", "5"),
+        ("x-datadog-parent-id", "6"),
+        ("x-datadog-origin", &long),
+        ("x-datadog-tags", &tags),
+    ]);
+    let of_state = w3c(&format!(
+        "dd=s:1;o:{long};t.dm:{longer};t.llmobs_parent_id:456"
+    ));
+    for incoming in [incoming, of_state] {
+        client().scope(|| {
+            let span = extract(&incoming).in_scope(|| Span::llm("l").session_id("s").start());
+            let mut out = Headers::new();
+            Context::from(&span).in_scope(|| inject(&mut out)).unwrap();
+            let id = span.context().unwrap().span_id().into_owned();
+            assert_eq!(tag(&out, "llmobs_parent_id"), Some(&*id));
+            assert_eq!(tag(&out, "llmobs_sid"), Some("s"));
+            assert_eq!(state(&out, "t.llmobs_parent_id"), Some(&*id));
+            assert_eq!(state(&out, "t.llmobs_sid"), Some("s"));
+        });
+    }
+}
+
+#[test]
+fn members_that_w3c_forbids_are_not_handed_on() {
+    let long = "v".repeat(257);
+    let out = handed_on(&w3c(&format!(
+        "FOO=1,a=b=c,a b=1,=1,k=,é=1,-k=1,long={long},1t@v=x y,ok=1,dd=s:1;t.x:1=2"
+    )));
+    assert!(
+        out["tracestate"].ends_with(",1t@v=x y,ok=1"),
+        "{}",
+        out["tracestate"]
+    );
+    assert_eq!(out["tracestate"].matches('=').count(), 3);
+    assert_eq!(state(&out, "t.x"), Some("1~2"));
+}
+
+#[test]
+fn a_value_that_ends_in_a_space_is_left_out() {
+    let mut out = Headers::new();
+    injected("s ", &mut out);
+    assert_eq!(
+        tag(&out, "llmobs_sid"),
+        None,
+        "a header loses the space on its way"
+    );
+    client().scope(|| {
+        let agent = Span::agent("a ".repeat(300)).start();
+        let _in = agent.enter();
+        let mut out = Headers::new();
+        inject(&mut out).unwrap();
+        assert!(!out["x-datadog-tags"].ends_with(' '));
+        assert!(tag(&out, "llmobs_pagent_name").is_some());
+    });
+}
+
+#[test]
+fn of_a_pair_that_comes_twice_the_last_counts() {
+    let out = handed_on(&headers(&[
+        ("x-datadog-trace-id", "5"),
+        ("x-datadog-parent-id", "6"),
+        (
+            "x-datadog-tags",
+            "_dd.p.llmobs_sid=one,_dd.p.u=1,_dd.p.llmobs_sid=two,_dd.p.u=2",
+        ),
+    ]));
+    assert_eq!(tag(&out, "llmobs_sid"), Some("two"));
+    assert_eq!(tag(&out, "u"), Some("2"));
+}
+
+#[test]
+fn an_upper_half_in_upper_case_is_none() {
+    let out = handed_on(&headers(&[
+        ("x-datadog-trace-id", "5"),
+        ("x-datadog-parent-id", "6"),
+        ("x-datadog-tags", "_dd.p.tid=6B02903500000000"),
+    ]));
+    assert_eq!(tag(&out, "tid"), None);
+}
+
+#[test]
+fn an_agent_without_a_parent_is_none() {
+    client().scope(|| {
+        let context = extract(&headers(&[
+            ("x-datadog-trace-id", "5"),
+            (
+                "x-datadog-tags",
+                "_dd.p.llmobs_parent_id=undefined,_dd.p.llmobs_pagent_span_id=7",
+            ),
+        ]));
+        assert_eq!(context.remote().unwrap().agent, None);
+    });
+}
+
+#[test]
+fn all_that_starts_below_a_parent_is_in_one_apm_trace() {
+    for trace in [HEX, "9"] {
+        let tags = format!("_dd.p.llmobs_parent_id=456,_dd.p.llmobs_trace_id={trace}");
+        let incoming = headers(&[("x-datadog-tags", &tags)]);
+        client().scope(|| {
+            let context = extract(&incoming);
+            let apm = || {
+                let span = context.in_scope(|| Span::llm("l").start());
+                let mut out = Headers::new();
+                Context::from(&span).in_scope(|| inject(&mut out)).unwrap();
+                out["traceparent"][..35].to_owned()
+            };
+            assert_eq!(apm(), apm());
+        });
+        let out = handed_on(&incoming);
+        assert_eq!(tag(&out, "llmobs_parent_id"), Some("456"));
+    }
+}
+
+#[test]
+fn an_origin_is_handed_on_in_both_forms() {
+    let datadog = headers(&[
+        ("x-datadog-trace-id", "5"),
+        ("x-datadog-parent-id", "6"),
+        ("x-datadog-origin", "synthetics"),
+    ]);
+    for incoming in [datadog, w3c("dd=o:synthetics")] {
+        let out = handed_on(&incoming);
+        assert_eq!(out["x-datadog-origin"], "synthetics");
+        assert_eq!(state(&out, "o"), Some("synthetics"));
+    }
+    let mut evil = w3c("dd=s:1");
+    evil.insert("x-datadog-trace-id".into(), "5".into());
+    evil.insert("x-datadog-parent-id".into(), "6".into());
+    evil.insert("x-datadog-origin".into(), "a\r\nevil: 1".into());
+    assert!(!handed_on(&evil).contains_key("x-datadog-origin"));
+}
+
+#[test]
+fn headers_in_several_cases_are_read_in_one_order() {
+    let traceparent = format!("00-{HEX}-00000000000001c8-01");
+    for _ in 0..20 {
+        let out = handed_on(&headers(&[
+            ("Traceparent", &traceparent),
+            ("TRACESTATE", "a=1"),
+            ("Tracestate", "b=2"),
+        ]));
+        assert!(out["tracestate"].ends_with(",a=1,b=2"), "{out:?}");
+    }
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn two_traceparents_that_disagree_tell_nothing() {
+    let mut map = http::HeaderMap::new();
+    for span in ["00000000000001c8", "00000000000001c9"] {
+        let value = format!("00-{HEX}-{span}-01").parse().unwrap();
+        map.append("traceparent", value);
+        let told = client().scope(|| extract(&map).remote().is_some());
+        assert_eq!(told, map.len() == 1);
+    }
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn a_header_map_that_is_full_survives() {
+    let mut map = http::HeaderMap::new();
+    let mut number = 0;
+    while map
+        .try_insert(
+            http::HeaderName::from_bytes(format!("x-{number}").as_bytes()).unwrap(),
+            http::HeaderValue::from_static("1"),
+        )
+        .is_ok()
+    {
+        number += 1;
+    }
+    client().scope(|| {
+        let _in = Span::llm("l").start().enter();
+        inject(&mut map).unwrap();
+    });
+}
+
+/// A user's carrier that panics at the call of this number.
+struct Panics(std::cell::Cell<u32>);
+
+impl Panics {
+    fn count(&self) {
+        self.0.set(self.0.get().wrapping_sub(1));
+        assert!(self.0.get() != 0, "a carrier of the test");
+    }
+}
+
+impl Extractor for Panics {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.count();
+        (name == header::TRACE_ID).then_some("5")
+    }
+}
+
+impl Injector for Panics {
+    fn set(&mut self, _: &'static str, _: String) {
+        self.count();
+    }
+}
+
+#[test]
+fn a_carrier_that_panics_is_survived() {
+    let client = client();
+    client.scope(|| {
+        for at in 1..=3 {
+            let context = extract(&Panics(at.into()));
+            assert!(context.remote().is_none());
+        }
+        let _in = Span::llm("l").start().enter();
+        for at in 1..=8 {
+            let injected = inject(&mut Panics(at.into()));
+            assert_eq!(injected, Err(InjectError::Carrier), "{at}");
+        }
+        assert_eq!(inject(&mut Panics(9.into())), Ok(()));
+    });
+    assert_eq!(client.stats().rejected, 8);
+}
+
+#[test]
+fn the_limits_are_met_to_the_character() {
+    for (name, limit, around) in [
+        ("tracestate", 256, ";t.llmobs_sid:".len()),
+        ("x-datadog-tags", 512, ",_dd.p.llmobs_sid=".len()),
+    ] {
+        let mut out = Headers::new();
+        injected("s", &mut out);
+        // Ids have more digits or fewer, so that lengths around the limit are tried.
+        let room = limit - out[name].len();
+        let mut met = false;
+        for length in room - 8..=room + 8 {
+            let mut out = Headers::new();
+            injected(&"s".repeat(length), &mut out);
+            let has = out[name].contains("llmobs_sid");
+            let whole = out[name].len() + if has { 0 } else { around + length };
+            assert_eq!(has, whole <= limit, "{name}, {length}: {whole}");
+            met |= out[name].len() == limit;
+            if has {
+                let told = client().scope(|| extract(&out).remote().unwrap().session.clone());
+                assert_eq!(told.map(|session| session.len()), Some(length));
+            }
+        }
+        assert!(met, "{name}: the limit itself was never met");
+    }
+    let tags = |length: usize| {
+        let tags = "_dd.p.llmobs_parent_id=456,_dd.p.pad=";
+        format!("{tags}{}", "x".repeat(length - tags.len()))
+    };
+    for (length, told) in [(511, true), (512, true), (513, false)] {
+        let incoming = headers(&[
+            ("x-datadog-trace-id", "5"),
+            ("x-datadog-tags", &tags(length)),
+        ]);
+        let parent = client().scope(|| extract(&incoming).span_context().is_some());
+        assert_eq!(parent, told, "{length}");
+    }
+}
+
+/// A text of anything, or of what means something in headers.
+fn noise(random: &mut fastrand::Rng) -> String {
+    const WORDS: &[&str] = &[
+        "_dd.p.",
+        "llmobs_parent_id",
+        "llmobs_trace_id",
+        "llmobs_ml_app",
+        "llmobs_sid",
+        "llmobs_sr",
+        "llmobs_sd",
+        "llmobs_pagent_span_id",
+        "llmobs_pagent_name",
+        "dm",
+        "tid",
+        "dd=",
+        "t.",
+        "s:",
+        "o:",
+        "p:",
+        ",",
+        ";",
+        "=",
+        ":",
+        "~",
+        "-",
+        " ",
+        "\t",
+        "\r\n",
+        "\0",
+        "é",
+        "💣",
+        "0",
+        "1",
+        "-1",
+        "00",
+        "ff",
+        "undefined",
+        "foo=1",
+        "a@b=c",
+        HEX,
+        "18446744073709551615",
+        "18446744073709551616",
+        "0.5",
+        "NaN",
+        "x",
+    ];
+    let mut text = String::new();
+    for _ in 0..random.usize(..20) {
+        match random.u8(..8) {
+            0 => text.push(random.char(..)),
+            1 => text.extend(std::iter::repeat_n(
+                random.alphanumeric(),
+                random.usize(..300),
+            )),
+            _ => text.push_str(WORDS[random.usize(..WORDS.len())]),
+        }
+    }
+    text
+}
+
+/// Headers that are valid but for some changes.
+fn mutated(random: &mut fastrand::Rng) -> Headers {
+    let pair = |key: &str, value: String| format!("_dd.p.{key}={value}");
+    let number = |random: &mut fastrand::Rng| match random.u8(..4) {
+        0 => random.u64(..).to_string(),
+        1 => random.u128(..).to_string(),
+        2 => format!("{:032x}", random.u128(..)),
+        _ => random.u8(..).to_string(),
+    };
+    let (upper, lower) = (random.u64(..), random.u64(..));
+    let mut tags = vec![
+        pair("tid", format!("{upper:016x}")),
+        pair("dm", format!("-{}", random.u8(..12))),
+        pair("llmobs_parent_id", random.u64(..).to_string()),
+        pair("llmobs_trace_id", number(random)),
+        pair("llmobs_sid", noise(random)),
+        pair("llmobs_ml_app", noise(random)),
+        pair("llmobs_sr", "0.25".into()),
+        pair("llmobs_sd", "1".into()),
+        pair("llmobs_pagent_span_id", number(random)),
+        pair("llmobs_pagent_name", noise(random)),
+        noise(random),
+    ];
+    random.shuffle(&mut tags);
+    tags.truncate(random.usize(..=tags.len()));
+    let state: Vec<String> = tags
+        .iter()
+        .map(|tag| tag.replacen("_dd.p.", "t.", 1).replacen('=', ":", 1))
+        .collect();
+    let trace = if random.bool() {
+        format!("{upper:016x}{lower:016x}")
+    } else {
+        format!("{:032x}", random.u128(..))
+    };
+    let span = random.u64(..);
+    let mut all = vec![
+        ("x-datadog-trace-id", lower.to_string()),
+        ("x-datadog-parent-id", span.to_string()),
+        ("X-Datadog-Sampling-Priority", random.i8(-3..4).to_string()),
+        ("x-datadog-origin", noise(random)),
+        ("x-datadog-tags", tags.join(",")),
+        (
+            "Traceparent",
+            format!("00-{trace}-{span:016x}-{:02x}", random.u8(..)),
+        ),
+        (
+            "tracestate",
+            format!(
+                "{},dd=s:{};{},{}",
+                noise(random),
+                random.i8(..),
+                state.join(";"),
+                noise(random)
+            ),
+        ),
+    ];
+    for (_, value) in &mut all {
+        match random.u8(..16) {
+            0 => *value = noise(random),
+            1 => value.push_str(&noise(random)),
+            2 => value.make_ascii_uppercase(),
+            3 => *value = value.chars().skip(random.usize(..4)).collect(),
+            4 => *value = value.chars().take(random.usize(..60)).collect(),
+            _ => {}
+        }
+    }
+    random.shuffle(&mut all);
+    all.truncate(random.usize(1..=all.len()));
+    let owned = |(key, value): (&str, String)| (key.to_owned(), value);
+    all.into_iter().map(owned).collect()
+}
+
+/// What a strict reader asks of what we write.
+fn assert_legal(out: &Headers, why: &str) {
+    let traceparent = w3c::traceparent(&out["traceparent"]).expect(why);
+    assert_eq!(traceparent.to_string(), out["traceparent"], "{why}");
+    let low = TraceLow(traceparent.trace).to_string();
+    assert_eq!(out["x-datadog-trace-id"], low, "{why}");
+    assert_eq!(
+        out["x-datadog-parent-id"],
+        traceparent.span.to_string(),
+        "{why}"
+    );
+    out["x-datadog-sampling-priority"].parse::<i8>().expect(why);
+
+    let plain = |text: &str| text.bytes().all(|b| matches!(b, b' '..=b'~'));
+    let members: Vec<&str> = out["tracestate"].split(',').collect();
+    assert!(members.len() <= 32 && members[0].len() <= 256, "{why}");
+    assert!(out["tracestate"].len() <= 256 + 512, "{why}");
+    let mut keys = Vec::new();
+    for member in members {
+        let (key, value) = member.split_once('=').expect(why);
+        assert!(!keys.contains(&key), "{why}");
+        keys.push(key);
+        let lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        assert!(lower(key.as_bytes()[0]), "{why}");
+        assert!(
+            key.bytes().all(|b| lower(b) || b"_-*/@".contains(&b)),
+            "{why}"
+        );
+        assert!(
+            plain(value) && !value.contains('=') && value.len() <= 256,
+            "{why}"
+        );
+        assert!(!value.is_empty() && !value.ends_with(' '), "{why}");
+    }
+    assert_eq!(keys[0], "dd", "{why}");
+
+    let tags = &out["x-datadog-tags"];
+    assert!(
+        tags.len() <= 512 && plain(tags) && tags.trim() == tags,
+        "{why}"
+    );
+    let mut keys = Vec::new();
+    for tag in tags.split(',') {
+        let (key, value) = tag.split_once('=').expect(why);
+        assert!(key.starts_with("_dd.p.") && !key.contains(' '), "{why}");
+        assert!(!value.is_empty() && !keys.contains(&key), "{why}");
+        keys.push(key);
+    }
+    assert!(keys.contains(&"_dd.p.llmobs_parent_id"), "{why}");
+    if let Some(origin) = out.get("x-datadog-origin") {
+        assert!(plain(origin) && origin.len() <= 256, "{why}");
+    }
+}
+
+/// The half of a trace id that Datadog's own header holds.
+struct TraceLow(u128);
+
+impl std::fmt::Display for TraceLow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0 & u128::from(u64::MAX))
+    }
+}
+
+fn nameless(headers: &Headers) -> Headers {
+    let without = |value: &String| {
+        let fields = value.split_inclusive([',', ';']);
+        let others = fields.filter(|field| !field.contains("llmobs_pagent_name"));
+        others.collect::<String>().replace([',', ';'], " ")
+    };
+    let all = headers.iter();
+    all.map(|(key, value)| (key.clone(), without(value).trim().to_owned()))
+        .collect()
+}
+
+/// `LLMOBS_TEST_SEED` is for another run than the usual one.
+#[test]
+fn no_headers_make_us_panic_or_write_what_is_illegal() {
+    let seed = std::env::var("LLMOBS_TEST_SEED");
+    let seed = seed.map_or(7, |seed| seed.parse().expect("a number"));
+    println!("LLMOBS_TEST_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let client = client();
+    let mut written = 0;
+    for round in 0..20_000 {
+        let incoming = if random.u8(..4) == 0 {
+            let names = [
+                "traceparent",
+                "tracestate",
+                "x-datadog-tags",
+                "x-datadog-trace-id",
+            ];
+            let mut all = HashMap::new();
+            for name in names {
+                all.insert(name.to_owned(), noise(&mut random));
+            }
+            all
+        } else {
+            mutated(&mut random)
+        };
+        let why = format!("seed {seed}, round {round}: {incoming:?}");
+        client.scope(|| {
+            let write = |context: &Context, mut out: Headers| {
+                let done = context.in_scope(|| inject(&mut out)).is_ok();
+                done.then_some(out)
+            };
+            let context = extract(&incoming);
+            // Below a span of ours, into a carrier that holds the very same headers.
+            let span = context.in_scope(|| Span::task("t").start());
+            let over = write(&Context::from(&span), incoming.clone()).expect(&why);
+            let over = over
+                .into_iter()
+                .map(|(key, value)| (key.to_lowercase(), value));
+            let mut over: Headers = over.collect();
+            // A stale one stays where there is none to replace it.
+            let stale = incoming.get("x-datadog-origin");
+            if over.get("x-datadog-origin") == stale {
+                over.remove("x-datadog-origin");
+            }
+            assert_legal(&over, &why);
+            let back = extract(&over);
+            assert_eq!(
+                back.span_context().map(|id| id.span_id().into_owned()),
+                span.context().map(|id| id.span_id().into_owned()),
+                "{why}"
+            );
+
+            let Some(once) = write(&context, Headers::new()) else {
+                return;
+            };
+            written += 1;
+            assert_legal(&once, &why);
+            let twice = write(&extract(&once), Headers::new()).expect(&why);
+            assert_legal(&twice, &why);
+            // The agent's name is the one thing that may be cut, and once it is it stays so.
+            let thrice = write(&extract(&twice), Headers::new()).expect(&why);
+            assert_eq!(twice, thrice, "{why}");
+            assert_eq!(nameless(&once), nameless(&twice), "{why}");
+        });
+    }
+    assert!(written > 5_000, "{written} of the rounds told a trace");
+}
