@@ -98,9 +98,11 @@ impl fmt::Debug for Processors {
 
 impl Drop for Processors {
     fn drop(&mut self) {
-        // What a closure holds is a user's, and its drop may panic.
-        let processors = std::mem::take(&mut self.0);
-        capture::panics(|| drop(processors));
+        // What a closure holds is a user's, and its drop may panic: each for itself, since a
+        // second panic while the first unwinds ends the process.
+        for processor in self.0.drain(..) {
+            capture::panics(|| drop(processor));
+        }
     }
 }
 
