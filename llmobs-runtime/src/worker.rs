@@ -12,7 +12,7 @@ pub(crate) mod queue;
 pub(crate) mod retry;
 
 use std::pin::pin;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{
@@ -40,6 +40,8 @@ const AT_ONCE: usize = 512;
 const AT_ONCE_PROCESSED: usize = 16;
 /// No wait is longer: adding `Duration::MAX` to an `Instant` panics.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// The worker answers at a deadline; it may be busy just then.
+const PATIENCE: Duration = Duration::from_millis(250);
 /// How long the rest may take when the last handle went without a shutdown.
 const ORPHAN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -88,7 +90,14 @@ impl Answer {
 pub(crate) struct Worker {
     queue: Sender,
     control: UnboundedSender<Control>,
+    closing: Closing,
+    /// Whether the application has processors, which may hold the worker up.
+    processes: bool,
 }
+
+/// When the shutdown has to be over, once there is one: the worker may be in the middle of a
+/// queue that slow processors take their time with.
+type Closing = Arc<OnceLock<Instant>>;
 
 /// A worker that has not been started.
 pub(crate) struct Start {
@@ -97,6 +106,7 @@ pub(crate) struct Start {
     /// For the lanes. Weak, so that the worker ends when its client is dropped.
     progress: WeakUnboundedSender<Control>,
     settings: Settings,
+    closing: Closing,
 }
 
 impl Worker {
@@ -109,13 +119,21 @@ impl Worker {
             settings.max_event_bytes().saturating_mul(destinations),
         );
         let (queue, events) = queue::channel(budget, control.clone());
+        let closing = Closing::default();
         let start = Start {
             receiver: events,
             control: receiver,
             progress: control.downgrade(),
             settings: settings.clone(),
+            closing: Arc::clone(&closing),
         };
-        (Self { queue, control }, start)
+        let worker = Self {
+            queue,
+            control,
+            closing,
+            processes: !settings.processors.is_empty(),
+        };
+        (worker, start)
     }
 
     pub(crate) fn enqueue(&self, client: &ClientInner, payload: Payload, weight: usize) {
@@ -130,9 +148,23 @@ impl Worker {
 
     pub(crate) async fn flush_async(&self, timeout: Duration) -> bool {
         let (sender, answer) = tokio::sync::oneshot::channel();
+        let timeout = timeout.min(LONGEST_WAIT);
+        let deadline = Instant::now() + timeout;
+        let (asked, waits) = if self.processes {
+            // The worker tells when the time is over, unless a processor holds it up.
+            let (told, worker_tells) = std::sync::mpsc::sync_channel(1);
+            let waits = move || {
+                let done = worker_tells.recv_timeout(timeout + PATIENCE);
+                // A caller that has gone needs no answer.
+                let _ = sender.send(done.unwrap_or(false));
+            };
+            (Answer::Blocking(told), Some(waits))
+        } else {
+            (Answer::Async(sender), None)
+        };
         let flush = Flush {
-            deadline: Instant::now() + timeout.min(LONGEST_WAIT),
-            answer: Answer::Async(sender),
+            deadline,
+            answer: asked,
         };
         if self.control.send(Control::Flush(flush)).is_err() {
             return true;
@@ -140,11 +172,18 @@ impl Worker {
         if report::in_background() {
             return false;
         }
+        if let Some(waits) = waits {
+            let thread = std::thread::Builder::new().name("llmobs-flush".to_owned());
+            // Without a thread `waits` is dropped, which answers.
+            drop(thread.spawn(waits));
+        }
         answer.await.unwrap_or(false)
     }
 
     /// The same as a flush, after which the worker is gone.
     pub(crate) fn shutdown(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout.min(LONGEST_WAIT);
+        self.closing.get_or_init(|| deadline);
         self.wait(timeout, Control::Shutdown)
     }
 
@@ -163,9 +202,13 @@ impl Worker {
             // A subscriber asks for it on the very thread that would have to do it.
             return false;
         }
-        // The worker answers at the deadline; it may be busy just then.
-        let patience = timeout + Duration::from_millis(250);
-        answer.recv_timeout(patience).unwrap_or(false)
+        answer.recv_timeout(timeout + PATIENCE).unwrap_or(false)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.closing.get_or_init(|| Instant::now() + ORPHAN_TIMEOUT);
     }
 }
 
@@ -229,6 +272,7 @@ struct Running {
     lanes: Lanes,
     anchor: Anchor,
     flushes: Vec<(Flush, Mark)>,
+    closing: Closing,
 }
 
 impl Running {
@@ -238,6 +282,7 @@ impl Running {
             mut control,
             progress,
             settings,
+            closing,
         } = start;
         let (exporters, early) = choose(&settings, &mut control).await;
         let lanes = Lanes::open(exporters, &settings, &progress);
@@ -253,6 +298,7 @@ impl Running {
             flushes: Vec::new(),
             processing: Processing::new(&settings),
             settings,
+            closing,
         };
         let mut early = early.into_iter();
         while let Some(message) = early.next() {
@@ -269,7 +315,9 @@ impl Running {
     /// Does what is asked; gives back a shutdown.
     async fn obey(&mut self, message: Control) -> Option<Flush> {
         match message {
-            Control::Wake => self.drain().await,
+            Control::Wake => {
+                self.drain().await;
+            }
             Control::Progress => {}
             Control::Flush(flush) => {
                 let mark = self.seal_everything().await;
@@ -286,7 +334,9 @@ impl Running {
             let message = tokio::time::timeout(timeout, control.recv()).await;
             self.receiver.rearm();
             match message {
-                Err(_) => self.drain().await,
+                Err(_) => {
+                    self.drain().await;
+                }
                 Ok(Some(message)) => {
                     if let Some(shutdown) = self.obey(message).await {
                         return self.finish(shutdown, control).await;
@@ -315,8 +365,9 @@ impl Running {
     }
 
     /// Takes what is in the queue by now and encodes it. What comes in the meantime is
-    /// left for the next time, or a caller that is faster than we are would keep us here.
-    async fn drain(&mut self) {
+    /// left for the next time, or a caller that is faster than we are would keep us here; so
+    /// is everything once the time of a shutdown is over. `false` in that case.
+    async fn drain(&mut self) -> bool {
         self.anchor.follow();
         let anchor = self.anchor;
         let at_once = match self.processing {
@@ -324,8 +375,12 @@ impl Running {
             None => AT_ONCE,
         };
         for taken in 1..=self.receiver.budget.events() {
+            let over = |deadline: &Instant| *deadline <= Instant::now();
+            if self.closing.get().is_some_and(over) {
+                return false;
+            }
             let Some(queued) = self.receiver.next() else {
-                return;
+                break;
             };
             let weight = queued.weight;
             if let Some(payload) = queued.take() {
@@ -335,6 +390,7 @@ impl Running {
                 tokio::task::yield_now().await;
             }
         }
+        true
     }
 
     fn take(&mut self, payload: Payload, weight: usize, anchor: &Anchor) {
@@ -391,13 +447,13 @@ impl Running {
 
     /// Hands everything that was enqueued until now to the lanes.
     async fn seal_everything(&mut self) -> Mark {
-        self.drain().await;
+        let all = self.drain().await;
         for gathering in &mut self.gatherings {
             if let Some(events) = gathering.seal() {
                 self.lanes.submit(gathering.kind(), &events);
             }
         }
-        self.lanes.mark()
+        if all { self.lanes.mark() } else { Mark::NEVER }
     }
 
     fn answer_flushes(&mut self) {
