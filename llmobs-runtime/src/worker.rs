@@ -7,7 +7,6 @@
 pub(crate) mod batch;
 mod encode;
 mod lane;
-mod process;
 pub(crate) mod queue;
 pub(crate) mod retry;
 
@@ -21,15 +20,17 @@ use tokio::sync::mpsc::{
 
 use batch::{Event, Gathering};
 use lane::{Lanes, Mark};
-use process::Processing;
 pub(crate) use queue::Payload;
 use queue::{Budget, Receiver, Sender};
 
 use crate::client::ClientInner;
 use crate::clock::Anchor;
 use crate::config::Settings;
+use crate::event::SpanEvent;
 use crate::export;
+use crate::processor::{Processed, Processing};
 use crate::report;
+use crate::span::SpanInner;
 use crate::stats::{DropReason, EventKind};
 
 /// How often the queue is looked at.
@@ -400,10 +401,7 @@ impl Running {
                 let limit = self.settings.event_size_bytes.min(largest);
                 let event = encode::span(&span, anchor);
                 let made_ms = event.start_ns.saturating_add(event.duration) / 1_000_000;
-                let event = match &self.processing {
-                    Some(processing) => processing.run(event, &span),
-                    None => Ok(event),
-                };
+                let event = self.processed(event, &span);
                 let json = event.and_then(|mut event| encode::span_json(&mut event, limit));
                 (EventKind::Span, made_ms, json)
             }
@@ -433,6 +431,21 @@ impl Running {
                 self.receiver.budget.release(1, weight);
                 self.lanes.dropped(kind, reason);
             }
+        }
+    }
+
+    /// What processors leave of an event.
+    fn processed(&self, event: SpanEvent, span: &SpanInner) -> Result<SpanEvent, DropReason> {
+        let Some(processing) = &self.processing else {
+            return Ok(event);
+        };
+        match processing.run(event, span.kind, encode::own_tags(span)) {
+            Processed::Kept(event) => Ok(event),
+            Processed::Stripped(event) => {
+                span.client.front.stripped();
+                Ok(event)
+            }
+            Processed::Dropped => Err(DropReason::Processor),
         }
     }
 
