@@ -37,8 +37,8 @@ use crate::stats::{DropReason, EventKind};
 const TICK: Duration = Duration::from_millis(100);
 /// How many events are encoded before requests in flight get their turn.
 const AT_ONCE: usize = 512;
-/// The same where processors take their time with each: requests must not time out meanwhile.
-const AT_ONCE_PROCESSED: usize = 16;
+/// How long that may take: processors take their time, and requests must not time out meanwhile.
+const TURN: Duration = Duration::from_millis(5);
 /// No wait is longer: adding `Duration::MAX` to an `Instant` panics.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// The worker answers at a deadline; it may be busy just then.
@@ -371,10 +371,7 @@ impl Running {
     async fn drain(&mut self) -> bool {
         self.anchor.follow();
         let anchor = self.anchor;
-        let at_once = match self.processing {
-            Some(_) => AT_ONCE_PROCESSED,
-            None => AT_ONCE,
-        };
+        let mut turn = Instant::now();
         for taken in 1..=self.receiver.budget.events() {
             let over = |deadline: &Instant| *deadline <= Instant::now();
             if self.closing.get().is_some_and(over) {
@@ -387,8 +384,10 @@ impl Running {
             if let Some(payload) = queued.take() {
                 self.take(payload, weight, &anchor);
             }
-            if taken % at_once == 0 {
+            if taken % AT_ONCE == 0 || turn.elapsed() >= TURN {
+                self.seal_aged();
                 tokio::task::yield_now().await;
+                turn = Instant::now();
             }
         }
         true

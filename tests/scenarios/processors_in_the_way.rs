@@ -68,6 +68,26 @@ fn what_slow_processors_have_not_seen_at_the_end_of_a_shutdown_is_lost_and_count
 }
 
 #[test]
+fn what_slow_processors_have_seen_until_the_end_of_a_shutdown_is_delivered() {
+    let intake = Intake::start();
+    let config = Config::new().agent_url(intake.url());
+    let config = config.flush_interval(Duration::from_millis(100));
+    let client = config.processor(|_| {
+        thread::sleep(Duration::from_millis(20));
+        Verdict::Keep
+    });
+    let client = client.build().unwrap();
+    make(&client, 500);
+    client.shutdown(Duration::from_secs(3)).unwrap_err();
+    let counts = client.stats().spans();
+    assert_settled(&counts);
+    assert!(
+        counts.delivered > 0 && !intake.spans().is_empty(),
+        "{counts:?}"
+    );
+}
+
+#[test]
 fn a_shutdown_ends_while_a_processor_hangs_and_says_how_much_is_lost() {
     let intake = Intake::start();
     let (client, release) = hanging(&intake);
