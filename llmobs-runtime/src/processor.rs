@@ -23,6 +23,8 @@ pub use span::{ProcessedIo, ProcessedSpan};
 
 /// What a processor decides about a span ([`Config::processor`](crate::Config::processor)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[must_use = "a span is sent unless the processor gives back that it is not"]
 pub enum Verdict {
     /// It is sent, as the processor leaves it.
     Keep,
