@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use llmobs::{
     Config, Destination, Evaluation, EvaluationsClient, Memory, PastSpan, ProcessedSpan,
-    RejectionCode, RowResult, SpanKind, SpansClient, TokenUsage, Verdict,
+    RejectionCode, RowResult, Span, SpanKind, SpansClient, TokenUsage, Verdict, is_enabled,
 };
 use llmobs_tests::{Intake, Reply, Request};
 use serde_json::{Value, json};
@@ -425,4 +425,28 @@ fn processors_see_spans_of_the_past_and_fail_closed() {
     assert_eq!(results[1].code(), Some(RejectionCode::Processor));
     let body = String::from_utf8_lossy(&intake.requests()[0].body).into_owned();
     assert!(body.contains("a *") && !body.contains("secret"), "{body}");
+}
+
+#[test]
+fn what_a_processor_does_on_the_callers_thread_makes_no_spans_there() {
+    let searching = |_: &mut ProcessedSpan| {
+        drop(Span::task("search").start());
+        match is_enabled() {
+            true => Verdict::Drop,
+            false => Verdict::Keep,
+        }
+    };
+    let to_memory = Destination::Memory(Memory::new());
+    let past = client(config().destination(to_memory).processor(searching));
+    let memory = Memory::new();
+    let running = config().destination(Destination::Memory(memory.clone()));
+    let running = running.build().unwrap();
+    running.scope(|| {
+        let import = Span::workflow("import").start();
+        let _in = import.enter();
+        assert_all_sent(&past.submit(numbered(3)));
+        assert!(is_enabled());
+    });
+    running.shutdown(Duration::from_secs(10)).unwrap();
+    assert_eq!(names(&memory.spans()), ["import"]);
 }

@@ -241,8 +241,8 @@ impl ClientInner {
     fn tell_dropped(&self) {
         for destination in self.stats().destinations {
             let reasons = destination.loss_reasons();
-            if !reasons.is_empty() {
-                let lost = destination.lost();
+            let lost = destination.lost() + destination.waiting();
+            if lost > 0 {
                 report::error(|| {
                     let name = destination.name;
                     let whose = self.settings.whose();
@@ -280,9 +280,14 @@ impl ClientInner {
         if done {
             return Ok(FlushReport { stats });
         }
+        let waiting = stats.waiting();
+        if waiting > 0 && !first {
+            // The first one may have more time.
+            return self.flushed(false);
+        }
         Err(FlushError::Undelivered {
-            dropped: stats.lost(),
-            destinations: stats.names(|destination| destination.lost() > 0),
+            dropped: stats.lost() + waiting,
+            destinations: stats.names(|one| one.lost() + one.waiting() > 0),
             report: Box::new(FlushReport { stats }),
         })
     }
@@ -349,12 +354,14 @@ impl LlmObs {
     }
 
     /// Takes nothing more, sends what waits, and ends the worker. What is not delivered
-    /// after `timeout` is dropped and counted. A further call waits for the end of the first
-    /// one, and no longer than its own `timeout`.
+    /// after `timeout` is dropped and counted; where a processor holds the worker up, as soon
+    /// as it is done. A further call waits for the end of the first one, and no longer than
+    /// its own `timeout`.
     ///
     /// # Errors
     ///
-    /// [`FlushError::Undelivered`] after `timeout`.
+    /// [`FlushError::Undelivered`] after `timeout`; [`FlushError::Timeout`] where the first
+    /// call is still at work.
     pub fn shutdown(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
         self.inner.shutdown(timeout)
     }

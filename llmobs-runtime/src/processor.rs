@@ -12,6 +12,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::capture;
+use crate::client::ClientInner;
+use crate::config::Settings;
+use crate::context::Context;
 use crate::event::SpanEvent;
 use crate::kind::SpanKind;
 use crate::report;
@@ -20,6 +23,8 @@ pub use span::{ProcessedIo, ProcessedSpan};
 
 /// What a processor decides about a span ([`Config::processor`](crate::Config::processor)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[must_use = "a span is sent unless the processor gives back that it is not"]
 pub enum Verdict {
     /// It is sent, as the processor leaves it.
     Keep,
@@ -41,6 +46,31 @@ pub(crate) enum Processed {
     Dropped,
 }
 
+/// Processors at work, on a thread of whomever.
+pub(crate) struct Processing {
+    processors: Processors,
+    /// In force while they run: it takes nothing, or a processor that makes spans would be
+    /// called for each of them, for ever.
+    nobody: Arc<ClientInner>,
+}
+
+impl Processing {
+    /// `None` where there is nothing to run.
+    pub(crate) fn new(settings: &Settings) -> Option<Self> {
+        let processors = settings.processors.clone();
+        (!processors.is_empty()).then(|| Self {
+            processors,
+            nobody: ClientInner::idle(settings.clone()),
+        })
+    }
+
+    /// What is to be sent of an event: [`Processors::run`].
+    pub(crate) fn run(&self, event: SpanEvent, kind: SpanKind, own_tags: Vec<String>) -> Processed {
+        let _idle = Context::of_client(Arc::clone(&self.nobody)).attach();
+        self.processors.run(event, kind, own_tags)
+    }
+}
+
 impl Processors {
     pub(crate) fn add(
         &mut self,
@@ -55,7 +85,7 @@ impl Processors {
 
     /// Hands an event to all of them. `own_tags` are those that it would have if nobody
     /// had given it any.
-    pub(crate) fn run(&self, event: SpanEvent, kind: SpanKind, own_tags: Vec<String>) -> Processed {
+    fn run(&self, event: SpanEvent, kind: SpanKind, own_tags: Vec<String>) -> Processed {
         let mut span = ProcessedSpan::new(event, kind, own_tags);
         for (index, processor) in self.0.iter().enumerate() {
             let mut verdict = Verdict::Drop;
@@ -98,9 +128,11 @@ impl fmt::Debug for Processors {
 
 impl Drop for Processors {
     fn drop(&mut self) {
-        // What a closure holds is a user's, and its drop may panic.
-        let processors = std::mem::take(&mut self.0);
-        capture::panics(|| drop(processors));
+        // What a closure holds is a user's, and its drop may panic: each for itself, since a
+        // second panic while the first unwinds ends the process.
+        for processor in self.0.drain(..) {
+            capture::panics(|| drop(processor));
+        }
     }
 }
 

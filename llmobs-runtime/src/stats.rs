@@ -220,9 +220,13 @@ impl DestinationStats {
         self.dropped() - self.dropped_for(DropReason::Processor)
     }
 
-    /// What was lost here in words: `15 queue full, 2 too large`; empty for nothing.
+    /// What a shutdown leaves lost here in words: `15 queue full, 2 too large`; empty for
+    /// nothing. What still waits then is so because the worker is held up, by a processor say.
     pub(crate) fn loss_reasons(&self) -> String {
-        let reasons = DropReason::ALL.map(|reason| (self.dropped_for(reason), reason));
+        let reasons = DropReason::ALL.map(|reason| match reason {
+            DropReason::Shutdown => (self.dropped_for(reason) + self.waiting(), reason),
+            _ => (self.dropped_for(reason), reason),
+        });
         let is_loss =
             |(count, reason): &&(u64, DropReason)| *count > 0 && *reason != DropReason::Processor;
         let words = reasons.iter().filter(is_loss);

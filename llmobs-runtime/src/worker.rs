@@ -7,12 +7,11 @@
 pub(crate) mod batch;
 mod encode;
 mod lane;
-mod process;
 pub(crate) mod queue;
 pub(crate) mod retry;
 
 use std::pin::pin;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{
@@ -21,25 +20,29 @@ use tokio::sync::mpsc::{
 
 use batch::{Event, Gathering};
 use lane::{Lanes, Mark};
-use process::Processing;
 pub(crate) use queue::Payload;
 use queue::{Budget, Receiver, Sender};
 
 use crate::client::ClientInner;
 use crate::clock::Anchor;
 use crate::config::Settings;
+use crate::event::SpanEvent;
 use crate::export;
+use crate::processor::{Processed, Processing};
 use crate::report;
+use crate::span::SpanInner;
 use crate::stats::{DropReason, EventKind};
 
 /// How often the queue is looked at.
 const TICK: Duration = Duration::from_millis(100);
 /// How many events are encoded before requests in flight get their turn.
 const AT_ONCE: usize = 512;
-/// The same where processors take their time with each: requests must not time out meanwhile.
-const AT_ONCE_PROCESSED: usize = 16;
+/// How long that may take: processors take their time, and requests must not time out meanwhile.
+const TURN: Duration = Duration::from_millis(5);
 /// No wait is longer: adding `Duration::MAX` to an `Instant` panics.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// The worker answers at a deadline; it may be busy just then.
+const PATIENCE: Duration = Duration::from_millis(250);
 /// How long the rest may take when the last handle went without a shutdown.
 const ORPHAN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -88,7 +91,14 @@ impl Answer {
 pub(crate) struct Worker {
     queue: Sender,
     control: UnboundedSender<Control>,
+    closing: Closing,
+    /// Whether the application has processors, which may hold the worker up.
+    processes: bool,
 }
+
+/// When the shutdown has to be over, once there is one: the worker may be in the middle of a
+/// queue that slow processors take their time with.
+type Closing = Arc<OnceLock<Instant>>;
 
 /// A worker that has not been started.
 pub(crate) struct Start {
@@ -97,6 +107,7 @@ pub(crate) struct Start {
     /// For the lanes. Weak, so that the worker ends when its client is dropped.
     progress: WeakUnboundedSender<Control>,
     settings: Settings,
+    closing: Closing,
 }
 
 impl Worker {
@@ -109,13 +120,21 @@ impl Worker {
             settings.max_event_bytes().saturating_mul(destinations),
         );
         let (queue, events) = queue::channel(budget, control.clone());
+        let closing = Closing::default();
         let start = Start {
             receiver: events,
             control: receiver,
             progress: control.downgrade(),
             settings: settings.clone(),
+            closing: Arc::clone(&closing),
         };
-        (Self { queue, control }, start)
+        let worker = Self {
+            queue,
+            control,
+            closing,
+            processes: !settings.processors.is_empty(),
+        };
+        (worker, start)
     }
 
     pub(crate) fn enqueue(&self, client: &ClientInner, payload: Payload, weight: usize) {
@@ -130,9 +149,23 @@ impl Worker {
 
     pub(crate) async fn flush_async(&self, timeout: Duration) -> bool {
         let (sender, answer) = tokio::sync::oneshot::channel();
+        let timeout = timeout.min(LONGEST_WAIT);
+        let deadline = Instant::now() + timeout;
+        let (asked, waits) = if self.processes {
+            // The worker tells when the time is over, unless a processor holds it up.
+            let (told, worker_tells) = std::sync::mpsc::sync_channel(1);
+            let waits = move || {
+                let done = worker_tells.recv_timeout(timeout + PATIENCE);
+                // A caller that has gone needs no answer.
+                let _ = sender.send(done.unwrap_or(false));
+            };
+            (Answer::Blocking(told), Some(waits))
+        } else {
+            (Answer::Async(sender), None)
+        };
         let flush = Flush {
-            deadline: Instant::now() + timeout.min(LONGEST_WAIT),
-            answer: Answer::Async(sender),
+            deadline,
+            answer: asked,
         };
         if self.control.send(Control::Flush(flush)).is_err() {
             return true;
@@ -140,11 +173,18 @@ impl Worker {
         if report::in_background() {
             return false;
         }
+        if let Some(waits) = waits {
+            let thread = std::thread::Builder::new().name("llmobs-flush".to_owned());
+            // Without a thread `waits` is dropped, which answers.
+            drop(thread.spawn(waits));
+        }
         answer.await.unwrap_or(false)
     }
 
     /// The same as a flush, after which the worker is gone.
     pub(crate) fn shutdown(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout.min(LONGEST_WAIT);
+        self.closing.get_or_init(|| deadline);
         self.wait(timeout, Control::Shutdown)
     }
 
@@ -163,9 +203,13 @@ impl Worker {
             // A subscriber asks for it on the very thread that would have to do it.
             return false;
         }
-        // The worker answers at the deadline; it may be busy just then.
-        let patience = timeout + Duration::from_millis(250);
-        answer.recv_timeout(patience).unwrap_or(false)
+        answer.recv_timeout(timeout + PATIENCE).unwrap_or(false)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.closing.get_or_init(|| Instant::now() + ORPHAN_TIMEOUT);
     }
 }
 
@@ -229,6 +273,7 @@ struct Running {
     lanes: Lanes,
     anchor: Anchor,
     flushes: Vec<(Flush, Mark)>,
+    closing: Closing,
 }
 
 impl Running {
@@ -238,6 +283,7 @@ impl Running {
             mut control,
             progress,
             settings,
+            closing,
         } = start;
         let (exporters, early) = choose(&settings, &mut control).await;
         let lanes = Lanes::open(exporters, &settings, &progress);
@@ -253,6 +299,7 @@ impl Running {
             flushes: Vec::new(),
             processing: Processing::new(&settings),
             settings,
+            closing,
         };
         let mut early = early.into_iter();
         while let Some(message) = early.next() {
@@ -269,7 +316,9 @@ impl Running {
     /// Does what is asked; gives back a shutdown.
     async fn obey(&mut self, message: Control) -> Option<Flush> {
         match message {
-            Control::Wake => self.drain().await,
+            Control::Wake => {
+                self.drain().await;
+            }
             Control::Progress => {}
             Control::Flush(flush) => {
                 let mark = self.seal_everything().await;
@@ -286,7 +335,9 @@ impl Running {
             let message = tokio::time::timeout(timeout, control.recv()).await;
             self.receiver.rearm();
             match message {
-                Err(_) => self.drain().await,
+                Err(_) => {
+                    self.drain().await;
+                }
                 Ok(Some(message)) => {
                     if let Some(shutdown) = self.obey(message).await {
                         return self.finish(shutdown, control).await;
@@ -315,26 +366,31 @@ impl Running {
     }
 
     /// Takes what is in the queue by now and encodes it. What comes in the meantime is
-    /// left for the next time, or a caller that is faster than we are would keep us here.
-    async fn drain(&mut self) {
+    /// left for the next time, or a caller that is faster than we are would keep us here; so
+    /// is everything once the time of a shutdown is over. `false` in that case.
+    async fn drain(&mut self) -> bool {
         self.anchor.follow();
         let anchor = self.anchor;
-        let at_once = match self.processing {
-            Some(_) => AT_ONCE_PROCESSED,
-            None => AT_ONCE,
-        };
+        let mut turn = Instant::now();
         for taken in 1..=self.receiver.budget.events() {
+            let over = |deadline: &Instant| *deadline <= Instant::now();
+            if self.closing.get().is_some_and(over) {
+                return false;
+            }
             let Some(queued) = self.receiver.next() else {
-                return;
+                break;
             };
             let weight = queued.weight;
             if let Some(payload) = queued.take() {
                 self.take(payload, weight, &anchor);
             }
-            if taken % at_once == 0 {
+            if taken % AT_ONCE == 0 || turn.elapsed() >= TURN {
+                self.seal_aged();
                 tokio::task::yield_now().await;
+                turn = Instant::now();
             }
         }
+        true
     }
 
     fn take(&mut self, payload: Payload, weight: usize, anchor: &Anchor) {
@@ -344,10 +400,7 @@ impl Running {
                 let limit = self.settings.event_size_bytes.min(largest);
                 let event = encode::span(&span, anchor);
                 let made_ms = event.start_ns.saturating_add(event.duration) / 1_000_000;
-                let event = match &self.processing {
-                    Some(processing) => processing.run(event, &span),
-                    None => Ok(event),
-                };
+                let event = self.processed(event, &span);
                 let json = event.and_then(|mut event| encode::span_json(&mut event, limit));
                 (EventKind::Span, made_ms, json)
             }
@@ -380,6 +433,21 @@ impl Running {
         }
     }
 
+    /// What processors leave of an event.
+    fn processed(&self, event: SpanEvent, span: &SpanInner) -> Result<SpanEvent, DropReason> {
+        let Some(processing) = &self.processing else {
+            return Ok(event);
+        };
+        match processing.run(event, span.kind, encode::own_tags(span)) {
+            Processed::Kept(event) => Ok(event),
+            Processed::Stripped(event) => {
+                span.client.front.stripped();
+                Ok(event)
+            }
+            Processed::Dropped => Err(DropReason::Processor),
+        }
+    }
+
     fn seal_aged(&mut self) {
         let age = self.settings.flush_interval;
         for gathering in &mut self.gatherings {
@@ -391,13 +459,13 @@ impl Running {
 
     /// Hands everything that was enqueued until now to the lanes.
     async fn seal_everything(&mut self) -> Mark {
-        self.drain().await;
+        let all = self.drain().await;
         for gathering in &mut self.gatherings {
             if let Some(events) = gathering.seal() {
                 self.lanes.submit(gathering.kind(), &events);
             }
         }
-        self.lanes.mark()
+        if all { self.lanes.mark() } else { Mark::NEVER }
     }
 
     fn answer_flushes(&mut self) {

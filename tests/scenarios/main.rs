@@ -14,6 +14,7 @@ mod global;
 mod inheritance;
 mod log;
 mod processors;
+mod processors_in_the_way;
 mod prompt_files;
 mod scopes;
 mod stream_output;

@@ -56,7 +56,10 @@ fn a_name_that_is_not_there_shows_what_is() {
     let none = testing::client().finished();
     let payload = catch_unwind(AssertUnwindSafe(|| none.span("ask").name())).unwrap_err();
     let message = payload.downcast_ref::<String>().unwrap();
-    assert_eq!(message, r#"no span "ask": no span has ended"#);
+    assert_eq!(
+        message,
+        r#"no span "ask": no span has ended that was started in the client's scope"#
+    );
 }
 
 #[test]
@@ -208,7 +211,7 @@ fn an_evaluation_says_which_there_are() {
         |all| {
             all.span("count").evaluation("rude");
         },
-        r#"tool span "count": no evaluation "rude": nothing was submitted here, in"#,
+        r#"tool span "count": no evaluation "rude": none was submitted here, in"#,
     );
 }
 

@@ -5,6 +5,8 @@
 //! and documents are what a `retrieval` gives. What it has no place for goes as JSON text
 //! where it belongs, so that nothing is missing.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -49,11 +51,13 @@ struct PublicMeta<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "lowercase")]
-enum PublicIo<'a> {
-    Value(String),
-    Messages(Vec<PublicMessage<'a>>),
-    Documents(&'a [Document]),
+struct PublicIo<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    messages: Vec<PublicMessage<'a>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    documents: &'a [Document],
 }
 
 #[derive(Serialize)]
@@ -121,19 +125,30 @@ fn metadata(meta: &Meta) -> Map<String, Value> {
     metadata
 }
 
+/// `None` where nothing is in it. Documents where none are taken are in the value; what a
+/// processor has set there stays before them.
 fn io(fields: &IoFields, takes_documents: bool) -> Option<PublicIo<'_>> {
-    if let Some(value) = &fields.value {
-        return Some(PublicIo::Value(value.clone()));
-    }
-    if let Some(messages) = fields.messages.as_deref().filter(|all| !all.is_empty()) {
-        return Some(PublicIo::Messages(messages.iter().map(message).collect()));
-    }
+    let mut io = PublicIo {
+        value: fields.value.as_deref().map(Cow::Borrowed),
+        messages: fields.messages.iter().flatten().map(message).collect(),
+        documents: &[],
+    };
     match &*fields.documents {
-        [] => None,
-        documents if takes_documents => Some(PublicIo::Documents(documents)),
-        [one] if *one == Document::new(&*one.text) => Some(PublicIo::Value(one.text.clone())),
-        documents => Some(PublicIo::Value(json_text(documents))),
+        documents if takes_documents => io.documents = documents,
+        [] => {}
+        [one] if io.value.is_none() && *one == Document::new(&*one.text) => {
+            io.value = Some(Cow::Borrowed(&one.text));
+        }
+        documents => {
+            let text = json_text(documents);
+            io.value = Some(match io.value {
+                Some(value) => Cow::Owned(format!("{value}\n{text}")),
+                None => Cow::Owned(text),
+            });
+        }
     }
+    let is_empty = io.value.is_none() && io.messages.is_empty() && io.documents.is_empty();
+    (!is_empty).then_some(io)
 }
 
 /// A message whose further parts follow its text.

@@ -1,6 +1,7 @@
 //! The client for finished spans of the past.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::past::{self, PastSpan};
@@ -10,7 +11,7 @@ use super::{RejectionCode, RowResult, public};
 use crate::config::{Config, ConfigError, Settings};
 use crate::event::SpanEvent;
 use crate::kind::SpanKind;
-use crate::processor::Processed;
+use crate::processor::{Processed, Processing};
 use crate::stats::EventKind;
 
 /// Sends finished spans that this process did not make, and gives a result for each of them,
@@ -53,6 +54,7 @@ use crate::stats::EventKind;
 #[derive(Clone)]
 pub struct SpansClient {
     settings: Settings,
+    processing: Option<Arc<Processing>>,
 }
 
 impl SpansClient {
@@ -78,7 +80,11 @@ impl SpansClient {
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         let settings = config.settings()?;
         warn_of(&settings);
-        Ok(Self { settings })
+        let processing = Processing::new(&settings).map(Arc::new);
+        Ok(Self {
+            settings,
+            processing,
+        })
     }
 
     /// Sends the spans and blocks until each has its result.
@@ -136,11 +142,10 @@ impl SpansClient {
         kind: SpanKind,
         ml_app: &str,
     ) -> Result<SpanEvent, Rejection> {
-        let processors = &self.settings.processors;
-        if processors.is_empty() {
+        let Some(processing) = &self.processing else {
             return Ok(event);
-        }
-        match processors.run(event, kind, past::own_tags(&self.settings, ml_app)) {
+        };
+        match processing.run(event, kind, past::own_tags(&self.settings, ml_app)) {
             Processed::Kept(event) | Processed::Stripped(event) => Ok(event),
             Processed::Dropped => {
                 let reason = "a processor dropped it".to_owned();

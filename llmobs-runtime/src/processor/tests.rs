@@ -439,12 +439,13 @@ fn the_drop_of_what_a_processor_holds_may_panic() {
             std::panic::resume_unwind(Box::new("as asked"));
         }
     }
-    let bomb = Bomb;
     let mut processors = Processors::default();
-    processors.add(move |_| {
-        let _ = &bomb;
-        Verdict::Keep
-    });
+    for bomb in [Bomb, Bomb] {
+        processors.add(move |_| {
+            let _ = &bomb;
+            Verdict::Keep
+        });
+    }
     drop(processors.clone());
     drop(processors);
 }

@@ -61,7 +61,9 @@ impl Finished {
         let named = self.spans_named(name);
         match named[..] {
             [span] => span,
-            [] if self.spans.is_empty() => panic!("no span {name:?}: no span has ended"),
+            [] if self.spans.is_empty() => {
+                panic!("no span {name:?}: no span has ended that was started in the client's scope")
+            }
             [] => panic!(
                 "no span {name:?} has ended, but there are\n\n{}",
                 self.tree()
@@ -131,9 +133,9 @@ pub(super) fn one<'a>(all: &[Submitted<'a>], label: &str) -> Result<Submitted<'a
     let labels: Vec<&str> = all.iter().map(Submitted::label).collect();
     match (found.next(), found.next()) {
         (Some(one), None) => Ok(*one),
-        (None, _) if all.is_empty() => Err(format!(
-            "no evaluation {label:?}: nothing was submitted here"
-        )),
+        (None, _) if all.is_empty() => {
+            Err(format!("no evaluation {label:?}: none was submitted here"))
+        }
         (None, _) => Err(format!("no evaluation {label:?} among {labels:?}")),
         (Some(_), Some(_)) => Err(format!("several evaluations {label:?} among {labels:?}")),
     }

@@ -36,9 +36,14 @@ struct Lane {
     task: JoinHandle<()>,
 }
 
-/// How far each lane has to come for a flush to be over.
+/// How far each lane has to come for a flush to be over; `None` is never.
 #[derive(Clone)]
-pub(super) struct Mark(Vec<u64>);
+pub(super) struct Mark(Option<Vec<u64>>);
+
+impl Mark {
+    /// Where not everything could be handed to the lanes.
+    pub(super) const NEVER: Self = Self(None);
+}
 
 impl Lanes {
     pub(super) fn open(
@@ -103,11 +108,12 @@ impl Lanes {
     }
 
     pub(super) fn mark(&self) -> Mark {
-        Mark(self.lanes.iter().map(|lane| lane.submitted).collect())
+        Mark(Some(self.lanes.iter().map(|lane| lane.submitted).collect()))
     }
 
     pub(super) fn reached(&self, mark: &Mark) -> bool {
-        let mut lanes = self.lanes.iter().zip(&mark.0);
+        let Some(mark) = &mark.0 else { return false };
+        let mut lanes = self.lanes.iter().zip(mark);
         lanes.all(|(lane, mark)| {
             // A lane that panicked has let go of everything, counted: nobody waits for it.
             lane.task.is_finished() || lane.settled.load(Ordering::Acquire) >= *mark

@@ -146,3 +146,29 @@ fn what_a_message_holds_beside_its_text_follows_it() {
     assert_eq!(message.as_object().unwrap().len(), 2, "content and role");
     assert!(calls("")["content"].as_str().unwrap().starts_with('{'));
 }
+
+/// Such as a processor leaves it.
+#[test]
+fn a_value_hides_neither_messages_nor_documents() {
+    let mut fields = IoFields {
+        value: Some("v".to_owned()),
+        messages: Some(vec![Message::user("hi")]),
+        documents: vec![Document::new("d")],
+        prompt: None,
+    };
+    let as_json = |io: Option<PublicIo<'_>>| serde_json::to_value(io).unwrap();
+    let messages = json!([{"content": "hi", "role": "user"}]);
+    assert_eq!(
+        as_json(io(&fields, true)),
+        json!({"value": "v", "messages": messages, "documents": [{"text": "d"}]})
+    );
+    assert_eq!(
+        as_json(io(&fields, false)),
+        json!({"value": "v\n[{\"text\":\"d\"}]", "messages": messages})
+    );
+    fields.value = None;
+    assert_eq!(
+        as_json(io(&fields, false)),
+        json!({"value": "d", "messages": messages})
+    );
+}
