@@ -283,12 +283,29 @@ fn mixed() -> impl Stream<Item = Value> {
 
 #[task(stream)]
 fn debug() -> impl Stream<Item = std::ops::RangeFull> {
-    stream::iter([..])
+    stream::iter([.., ..])
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Step {
+    Search,
+    Answer,
+}
+
+#[task(stream)]
+fn named_steps() -> impl Stream<Item = Step> {
+    stream::iter([Step::Search, Step::Answer])
+}
+
+#[llm(stream)]
+fn steps_of_a_model() -> impl Stream<Item = Step> {
+    named_steps()
 }
 
 #[task(stream)]
 fn unnamed() -> impl Stream<Item = Plain> {
-    stream::iter([Plain])
+    stream::iter([Plain, Plain])
 }
 
 #[task(stream)]
@@ -308,11 +325,19 @@ fn items_that_are_no_chunks_are_a_list() {
     let mixed = record_future(async { mixed().count().await }).1;
     assert_eq!(output_of(mixed), json!(["ab", 1, "c"]));
     let debug = record_future(async { debug().count().await }).1;
-    assert_eq!(output_of(debug), json!(".."));
+    assert_eq!(output_of(debug), json!(["..", ".."]));
+    let steps = record_future(async { named_steps().count().await }).1;
+    assert_eq!(output_of(steps), json!(["search", "answer"]));
     let unnamed = record_future(async { unnamed().count().await }).1;
-    assert_eq!(output_of(unnamed), json!("cases::streams::Plain"));
+    let name = "cases::streams::Plain";
+    assert_eq!(output_of(unnamed), json!([name, name]));
     let generic = record_future(async { generic(vec![1_u8]).count().await }).1;
-    assert_eq!(output_of(generic), json!("u8"));
+    assert_eq!(output_of(generic), json!(["u8"]));
+    // What a model says is text.
+    let steps = record_future(async { steps_of_a_model().count().await }).1;
+    let said = steps.iter().find(|span| span["name"] == "steps_of_a_model");
+    let messages = &said.unwrap()["meta"]["output"]["messages"];
+    assert_eq!(*messages, json!([{"content": "searchanswer", "role": ""}]));
 }
 
 #[derive(Debug, thiserror::Error)]
