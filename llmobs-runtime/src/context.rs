@@ -121,14 +121,14 @@ pub(crate) fn push(entry: Entry) -> Option<Token> {
 /// Undoes a `push`, in whatever order they are undone.
 pub(crate) fn pop(token: Token) -> Option<Entry> {
     with_stack(|stack| {
-        let last = stack.entries.len().checked_sub(1)?;
-        let at = if stack.entries[last].0 == token {
-            last
-        } else {
-            let mut entries = stack.entries.iter();
-            entries.rposition(|(other, _)| *other == token)?
+        let entry = match stack.entries.pop_if(|(last, _)| *last == token) {
+            Some((_, entry)) => entry,
+            None => {
+                let mut entries = stack.entries.iter();
+                let at = entries.rposition(|(other, _)| *other == token)?;
+                stack.entries.remove(at).1
+            }
         };
-        let (_, entry) = stack.entries.remove(at);
         stack.annotated -= usize::from(entry.is_annotated());
         Some(entry)
     })
