@@ -121,14 +121,12 @@ pub(crate) fn push(entry: Entry) -> Option<Token> {
 /// Undoes a `push`, in whatever order they are undone.
 pub(crate) fn pop(token: Token) -> Option<Entry> {
     with_stack(|stack| {
-        let entry = match stack.entries.pop_if(|(last, _)| *last == token) {
-            Some((_, entry)) => entry,
-            None => {
-                let mut entries = stack.entries.iter();
-                let at = entries.rposition(|(other, _)| *other == token)?;
-                stack.entries.remove(at).1
-            }
-        };
+        let last = stack.entries.pop_if(|(last, _)| *last == token);
+        let (_, entry) = last.or_else(|| {
+            let mut entries = stack.entries.iter();
+            let at = entries.rposition(|(other, _)| *other == token)?;
+            Some(stack.entries.remove(at))
+        })?;
         stack.annotated -= usize::from(entry.is_annotated());
         Some(entry)
     })

@@ -1,6 +1,8 @@
 //! Signatures of streams that are hard to wrap without a change of their types.
 
-use std::cell::Cell;
+#![allow(clippy::type_complexity, reason = "written out is what is tested")]
+
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt::Display;
 use std::marker::PhantomPinned;
@@ -26,7 +28,7 @@ where
     U: Send + 'a,
     F: Fn(&'a T) -> Result<U, BoxError> + Send + 'a,
 {
-    stream::iter(items).map(move |item| other(item))
+    stream::iter(items).map(other)
 }
 
 #[task(stream)]
@@ -314,7 +316,7 @@ fn a_stream_is_what_it_was_without_its_span() {
             value
         }
         drop(assert_send(opaque_items(1, || Cell::new(1))));
-        drop(assert_send(captures_nothing(&String::new())));
+        drop(assert_send(captures_nothing(&"a".to_owned())));
     });
     assert_eq!(spans.len(), 5);
 }
@@ -349,7 +351,10 @@ fn what_a_generic_stream_borrows_goes_on() {
     });
     let ok = |text: &str| Ok(text.to_owned());
     assert_eq!(given, [ok("1"), ok("2"), Err("end".to_owned())]);
-    assert_eq!(spans[0]["meta"]["error"]["message"], "alloc::string::String");
+    assert_eq!(
+        spans[0]["meta"]["error"]["message"],
+        "alloc::string::String"
+    );
     assert_eq!(spans[1]["meta"]["error"]["message"], "empty");
 }
 
@@ -458,4 +463,57 @@ fn items_of_no_traits_and_of_no_size_pass() {
             .len(),
         1
     );
+}
+
+type Log = RefCell<Vec<&'static str>>;
+
+/// Notes when it is dropped.
+struct Noisy<'a>(&'static str, &'a Log);
+
+impl Drop for Noisy<'_> {
+    fn drop(&mut self) {
+        self.1.borrow_mut().push(self.0);
+    }
+}
+
+mod bare {
+    use super::Noisy;
+
+    pub(super) fn noisy<'a>(a: Noisy<'a>, b: Noisy<'a>) -> impl Iterator<Item = usize> + use<'a> {
+        let _local = Noisy("local", a.1);
+        [a.0.len()].into_iter().map(move |length| {
+            let b = &b;
+            length + b.0.len()
+        })
+    }
+}
+
+mod spanned {
+    use super::{Noisy, task};
+
+    #[task(stream, skip(a, b))]
+    pub(super) fn noisy<'a>(a: Noisy<'a>, b: Noisy<'a>) -> impl Iterator<Item = usize> + use<'a> {
+        let _local = Noisy("local", a.1);
+        [a.0.len()].into_iter().map(move |length| {
+            let b = &b;
+            length + b.0.len()
+        })
+    }
+}
+
+#[test]
+fn case_46_what_the_stream_does_not_hold_is_dropped_with_the_call() {
+    fn order<I: Iterator<Item = usize>>(noisy: impl Fn(&'static Log) -> I) -> Vec<&'static str> {
+        let log: &Log = Box::leak(Box::default());
+        let mut items = noisy(log);
+        log.borrow_mut().push("returned");
+        assert_eq!(items.next(), Some(2));
+        drop(items);
+        log.take()
+    }
+    let expected = order(|log| bare::noisy(Noisy("a", log), Noisy("b", log)));
+    assert_eq!(expected, ["local", "a", "returned", "b"]);
+    let spanned = || order(|log| spanned::noisy(Noisy("a", log), Noisy("b", log)));
+    assert_eq!(record(spanned).0, expected);
+    assert_eq!(spanned(), expected, "disabled");
 }

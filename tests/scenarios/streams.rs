@@ -428,6 +428,42 @@ fn iterators_go_both_ways_and_clones_are_no_part_of_the_span() {
 }
 
 #[test]
+fn a_stream_that_dies_with_its_thread_or_its_reader_is_cancelled() {
+    thread_local! {
+        static KEPT: std::cell::RefCell<Vec<Box<dyn Stream<Item = &'static str> + Unpin>>> =
+            const { std::cell::RefCell::new(Vec::new()) };
+    }
+    let client = Client::start();
+    let handle = client.handle().clone();
+    std::thread::spawn(move || {
+        KEPT.with_borrow(Vec::len);
+        handle.scope(|| {
+            let span = Span::task("thread").start();
+            let mut stream = span.wrap_stream(working("inside", &["a", "b"]));
+            assert_eq!(poll(&mut stream), Poll::Ready(Some("a")));
+            KEPT.with_borrow_mut(|kept| kept.push(Box::new(stream)));
+        });
+    })
+    .join()
+    .unwrap();
+    client.run(|| {
+        let read = AssertUnwindSafe(|| {
+            let span = Span::task("reader").start();
+            let mut stream = span.wrap_stream(working("inside", &["a", "b"]));
+            assert_eq!(poll(&mut stream), Poll::Ready(Some("a")));
+            panic!("the reader's own");
+        });
+        assert!(catch_unwind(read).is_err());
+    });
+    let sent = client.sent();
+    for name in ["thread", "reader"] {
+        assert!(sent.is_cancelled(name), "{name}");
+        assert_eq!(sent.span(name)["status"], "ok", "{name}");
+        assert_eq!(sent.output(name), "a", "{name}");
+    }
+}
+
+#[test]
 fn items_that_are_skipped_are_not_made_one_by_one() {
     let numbers = || 0..u64::MAX;
     let skip_far = |mut items: Box<dyn DoubleEndedIterator<Item = u64>>| {
