@@ -316,7 +316,7 @@ fn a_stream_is_what_it_was_without_its_span() {
             value
         }
         drop(assert_send(opaque_items(1, || Cell::new(1))));
-        drop(assert_send(captures_nothing(&"a".to_owned())));
+        drop(assert_send(captures_nothing(&7.to_string())));
     });
     assert_eq!(spans.len(), 5);
 }
