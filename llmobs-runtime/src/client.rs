@@ -9,6 +9,7 @@ mod submit;
 
 use std::fmt;
 use std::future::Future;
+use std::panic::RefUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -45,6 +46,10 @@ pub(crate) struct ClientInner {
     ledgers: Mutex<Vec<Arc<Ledger>>>,
     worker: Worker,
 }
+
+/// A span, and with it each future and stream that has one, may pass an unwind: what is
+/// shared is locked, and processors and transports of users run behind guards of ours.
+impl RefUnwindSafe for ClientInner {}
 
 /// How many clients are open: with none, nothing is captured or even looked at.
 static OPEN_CLIENTS: AtomicUsize = AtomicUsize::new(0);

@@ -121,14 +121,12 @@ pub(crate) fn push(entry: Entry) -> Option<Token> {
 /// Undoes a `push`, in whatever order they are undone.
 pub(crate) fn pop(token: Token) -> Option<Entry> {
     with_stack(|stack| {
-        let last = stack.entries.len().checked_sub(1)?;
-        let at = if stack.entries[last].0 == token {
-            last
-        } else {
+        let last = stack.entries.pop_if(|(last, _)| *last == token);
+        let (_, entry) = last.or_else(|| {
             let mut entries = stack.entries.iter();
-            entries.rposition(|(other, _)| *other == token)?
-        };
-        let (_, entry) = stack.entries.remove(at);
+            let at = entries.rposition(|(other, _)| *other == token)?;
+            Some(stack.entries.remove(at))
+        })?;
         stack.annotated -= usize::from(entry.is_annotated());
         Some(entry)
     })

@@ -34,7 +34,8 @@ pub use wrapped::{Chunks, SpanIterator, SpanStream};
 /// attribute.
 ///
 /// In a stream that an attribute wraps, items without this are captured like any value
-/// (`Serialize`, else `Debug`, else the type's name), as a list.
+/// (`Serialize`, else `Debug`, else the type's name), as a list; for `llm`, what is a string
+/// then is text.
 ///
 /// A panic in it is swallowed: what the item said up to there stays.
 ///
@@ -228,7 +229,8 @@ impl Span {
     }
 
     /// An iterator that runs under this span and ends it: as
-    /// [`wrap_stream`](Self::wrap_stream), where a call of `next` is what a poll is.
+    /// [`wrap_stream`](Self::wrap_stream), where a call of `next` is what a poll is. Items that
+    /// `nth` or `skip` leave out are not in the output.
     ///
     /// ```
     /// # use llmobs_runtime as llmobs;

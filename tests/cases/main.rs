@@ -28,5 +28,6 @@ mod returns;
 mod sizes;
 mod spine;
 mod stacking;
+mod stream_signatures;
 mod streams;
 mod support;

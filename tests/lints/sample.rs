@@ -413,3 +413,50 @@ impl Named for Pair {
         format!("{}", self.left)
     }
 }
+
+#[llmobs::task(stream)]
+pub fn counted(to: u8) -> impl Iterator<Item = u8> + Clone {
+    0..to
+}
+
+#[llmobs::llm(stream, output = |item| by.max(item.len()))]
+pub fn words(text: &str, by: usize) -> Option<impl Iterator<Item = &str>> {
+    let mut words = text.split(' ');
+    let first = words.next()?;
+    if first.is_empty() {
+        return None;
+    }
+    Some(words.skip(by))
+}
+
+#[llmobs::task(stream)]
+pub fn unused_in_a_stream(a: u8, mut b: u8) -> Box<dyn Iterator<Item = u8>> {
+    let c = a;
+    std::fs::remove_file("");
+    return Box::new(std::iter::once(a));
+}
+
+#[llmobs::tool(stream)]
+pub async fn parsed(text: String) -> Result<impl Iterator<Item = Result<u8, String>>, String> {
+    if text.is_empty() {
+        return Err(text);
+    }
+    Ok(text.into_bytes().into_iter().map(Ok))
+}
+
+#[llmobs::tool(stream)]
+pub fn later<'a>(
+    text: &'a str,
+) -> Pin<Box<dyn Future<Output = Box<dyn Iterator<Item = char> + 'a>> + 'a>> {
+    Box::pin(async move { Box::new(text.chars()) as Box<dyn Iterator<Item = char> + 'a> })
+}
+
+#[llmobs::task(stream)]
+pub fn endless(pair: &Pair) -> impl Iterator<Item = &u8> {
+    std::iter::repeat(&pair.left)
+}
+
+#[llmobs::task(stream)]
+fn never_called_stream() -> impl Iterator<Item = u8> {
+    std::iter::empty()
+}

@@ -322,3 +322,29 @@ fn without_capture_nothing_is_kept_but_measures() {
         assert_eq!(span["meta"]["metadata"], metadata);
     }
 }
+
+#[test]
+fn an_item_may_use_llmobs_while_it_says_what_it_adds() {
+    struct Busy(Span);
+
+    impl Chunk for Busy {
+        fn add_to(&self, output: &mut StreamOutput) {
+            assert_eq!(llmobs::export_span(None), None);
+            drop(Span::task("at the item").start());
+            self.0
+                .annotate(Annotation::new().tag("seen", "yes"))
+                .unwrap();
+            output.text("a");
+            self.0.finish().unwrap();
+        }
+    }
+
+    let sent = Client::start().sent_by(|| {
+        let span = Span::workflow("busy").start();
+        let items = stream::iter([Busy(span.clone())]);
+        assert_eq!(block_on(span.wrap_stream(items).count()), 1);
+    });
+    assert_eq!(sent.spans.len(), 2);
+    assert_eq!(sent.parent_of("at the item"), None);
+    assert!(!sent.is_cancelled("busy"));
+}

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use futures::executor::block_on;
@@ -424,6 +425,94 @@ fn iterators_go_both_ways_and_clones_are_no_part_of_the_span() {
     assert_eq!(sent.output("reversed"), "dcba");
     assert_eq!(sent.output("both"), "adbc");
     assert!(!sent.is_cancelled("reversed") && !sent.is_cancelled("both"));
+}
+
+#[test]
+fn a_stream_that_dies_with_its_thread_or_its_reader_is_cancelled() {
+    thread_local! {
+        static KEPT: std::cell::RefCell<Vec<Box<dyn Stream<Item = &'static str> + Unpin>>> =
+            const { std::cell::RefCell::new(Vec::new()) };
+    }
+    let client = Client::start();
+    let handle = client.handle().clone();
+    std::thread::spawn(move || {
+        KEPT.with_borrow(Vec::len);
+        handle.scope(|| {
+            let span = Span::task("thread").start();
+            let mut stream = span.wrap_stream(working("inside", &["a", "b"]));
+            assert_eq!(poll(&mut stream), Poll::Ready(Some("a")));
+            KEPT.with_borrow_mut(|kept| kept.push(Box::new(stream)));
+        });
+    })
+    .join()
+    .unwrap();
+    client.run(|| {
+        let read = AssertUnwindSafe(|| {
+            let span = Span::task("reader").start();
+            let mut stream = span.wrap_stream(working("inside", &["a", "b"]));
+            assert_eq!(poll(&mut stream), Poll::Ready(Some("a")));
+            panic!("the reader's own");
+        });
+        assert!(catch_unwind(read).is_err());
+    });
+    let sent = client.sent();
+    for name in ["thread", "reader"] {
+        assert!(sent.is_cancelled(name), "{name}");
+        assert_eq!(sent.span(name)["status"], "ok", "{name}");
+        assert_eq!(sent.output(name), "a", "{name}");
+    }
+}
+
+#[test]
+fn items_that_are_skipped_are_not_made_one_by_one() {
+    let numbers = || 0..u64::MAX;
+    let skip_far = |mut items: Box<dyn DoubleEndedIterator<Item = u64>>| {
+        assert_eq!(items.nth(1 << 60), Some(1 << 60));
+        assert_eq!(items.nth_back(1 << 60), Some(u64::MAX - (1 << 60) - 1));
+    };
+    let wrapped = |span: Span| {
+        span.wrap_iterator_with(numbers(), |number, output| {
+            output.json(number);
+        })
+    };
+    skip_far(Box::new(wrapped(Span::task("idle").start())));
+    let sent = Client::start().sent_by(|| {
+        skip_far(Box::new(wrapped(Span::task("numbers").start())));
+    });
+    assert_eq!(
+        sent.output("numbers"),
+        &format!("[{},{}]", 1_u64 << 60, u64::MAX - (1 << 60) - 1)
+    );
+    assert!(sent.is_cancelled("numbers"));
+}
+
+#[test]
+fn a_hint_that_panics_is_asked_once() {
+    struct NoHint(u8, Arc<AtomicUsize>);
+
+    impl Iterator for NoHint {
+        type Item = char;
+
+        fn next(&mut self) -> Option<char> {
+            self.0 += 1;
+            (self.0 < 4).then_some('a')
+        }
+
+        fn size_hint(&self) -> (usize, Option<usize>) {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            panic!("not known")
+        }
+    }
+
+    let asked = Arc::new(AtomicUsize::new(0));
+    let sent = Client::start().sent_by(|| {
+        let items = Span::task("items")
+            .start()
+            .wrap_iterator(NoHint(0, Arc::clone(&asked)));
+        assert_eq!(items.fold(0, |count, _| count + 1), 3);
+    });
+    assert_eq!(sent.output("items"), "aaa");
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
 }
 
 #[test]

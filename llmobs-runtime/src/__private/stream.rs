@@ -75,7 +75,7 @@ pub fn takes_items(output: &StreamOutput) -> bool {
 
 /// Any other item.
 pub fn item(output: &mut StreamOutput, value: Value) {
-    output.element(value);
+    output.captured(value);
 }
 
 /// An item that is an error.

@@ -33,6 +33,8 @@ const UNPARSED: &str = "unparsed";
 #[derive(Debug)]
 pub struct StreamOutput {
     captures: bool,
+    /// Of a model that talks.
+    is_model: bool,
     room: Room,
     /// By the index of the choice.
     choices: BTreeMap<usize, Vec<Part>>,
@@ -47,8 +49,8 @@ pub struct StreamOutput {
 
 #[derive(Debug)]
 enum Part {
-    Open(OpenMessage),
-    Whole(Message),
+    Open(Box<OpenMessage>),
+    Whole(Box<Message>),
     Element(Value),
 }
 
@@ -68,9 +70,10 @@ struct OpenCall {
 }
 
 impl StreamOutput {
-    pub(super) fn new(captures: bool) -> Self {
+    pub(super) fn new(kind: SpanKind, captures: bool) -> Self {
         Self {
             captures,
+            is_model: kind == SpanKind::Llm,
             room: Room::new(),
             choices: BTreeMap::new(),
             choice: 0,
@@ -96,6 +99,9 @@ impl StreamOutput {
     /// one, change nothing; another one begins a new message. So a model's thoughts are a
     /// message of their own: `output.role("reasoning").text(thought)`.
     pub fn role(&mut self, role: &str) -> &mut Self {
+        if role.is_empty() {
+            return self;
+        }
         let (Some(message), room) = self.open_for(role) else {
             return self;
         };
@@ -120,7 +126,7 @@ impl StreamOutput {
     pub fn message(&mut self, message: Message) -> &mut Self {
         if self.captures {
             let message = self.room.take_message(message);
-            self.push(message.map(Part::Whole));
+            self.push(message.map(|message| Part::Whole(Box::new(message))));
         }
         self
     }
@@ -203,6 +209,17 @@ impl StreamOutput {
         }
     }
 
+    /// Adds an item that does not say itself what it adds: what a model says is text, and
+    /// all else is an element.
+    pub(crate) fn captured(&mut self, item: Value) {
+        if item.is_string() && !self.is_model {
+            let item = self.room.take(item);
+            self.push(item.map(Part::Element));
+        } else {
+            self.element(item);
+        }
+    }
+
     fn push(&mut self, part: Option<Part>) {
         match part {
             Some(part) => self.choices.entry(self.choice).or_default().push(part),
@@ -230,14 +247,14 @@ impl StreamOutput {
         };
         if !fits {
             let opened = self.room.take_node();
-            self.push(opened.then(|| Part::Open(OpenMessage::default())));
+            self.push(opened.then(|| Part::Open(Box::default())));
             if !opened {
                 return (None, &mut self.room);
             }
         }
         let parts = self.choices.get_mut(&self.choice);
         let message = parts.and_then(|parts| match parts.last_mut() {
-            Some(Part::Open(message)) => Some(message),
+            Some(Part::Open(message)) => Some(&mut **message),
             _ => None,
         });
         (message, &mut self.room)
@@ -269,7 +286,7 @@ fn content(kind: SpanKind, mut parts: Vec<Part>, rest_cut: bool) -> Option<Conte
     }
     let is_list = parts.iter().any(|part| matches!(part, Part::Element(_)));
     if rest_cut {
-        parts.push(Part::Whole(capture::rest_message()));
+        parts.push(Part::Whole(Box::new(capture::rest_message())));
     }
     let value = match parts.pop() {
         Some(Part::Open(only)) if parts.is_empty() && only.is_text() => {
@@ -290,9 +307,13 @@ fn content(kind: SpanKind, mut parts: Vec<Part>, rest_cut: bool) -> Option<Conte
     };
     let read = |value| Io(IoRepr::Read(value)).into_content(kind, Side::Output);
     // What looks like a message or a document and is none is its text at least.
-    let spare = value.clone();
+    let may_be_none = matches!(kind, SpanKind::Llm | SpanKind::Retrieval) && !value.is_string();
+    let spare = may_be_none.then(|| value.clone());
     read(value)
-        .or_else(|_| read(Value::String(capture::bound_text(spare.to_string()))))
+        .or_else(|error| {
+            let text = spare.ok_or(error)?.to_string();
+            read(Value::String(capture::bound_text(text)))
+        })
         .ok()
         .flatten()
 }
@@ -305,7 +326,7 @@ impl Part {
     fn into_message(self) -> Option<Message> {
         match self {
             Self::Open(message) => Some(message.finish()),
-            Self::Whole(message) => Some(message),
+            Self::Whole(message) => Some(*message),
             Self::Element(_) => None,
         }
     }
@@ -314,7 +335,7 @@ impl Part {
         match self {
             Self::Open(message) if message.is_text() => message.content.finish().into(),
             Self::Open(message) => json(&message.finish()),
-            Self::Whole(message) if message == capture::rest_message() => Room::REST.into(),
+            Self::Whole(message) if *message == capture::rest_message() => Room::REST.into(),
             Self::Whole(message) => json(&message),
             Self::Element(element) => element,
         }

@@ -28,6 +28,8 @@ struct Running {
     time_to_first: Option<f64>,
     /// By its size hint nothing is left of the inner stream.
     exhausted: bool,
+    /// The size hint panics: each time it would print that.
+    no_hint: bool,
 }
 
 impl Tracked {
@@ -36,9 +38,10 @@ impl Tracked {
         let running = span.inner().map(|inner| {
             let captures = captures && inner.client.settings.capture == Capture::Full;
             Box::new(Running {
-                output: StreamOutput::new(captures),
+                output: StreamOutput::new(inner.kind, captures),
                 time_to_first: None,
                 exhausted: false,
+                no_hint: false,
             })
         });
         Self { span, running }
@@ -91,9 +94,10 @@ impl Tracked {
 
     /// Notes how many items are left, as far as the inner stream tells.
     pub(super) fn left(&mut self, hint: impl FnOnce() -> (usize, Option<usize>)) {
-        if let Some(running) = &mut self.running {
+        if let Some(running) = self.running.as_mut().filter(|running| !running.no_hint) {
+            running.exhausted = false;
             let exhausted = &mut running.exhausted;
-            capture::panics(|| *exhausted = hint().1 == Some(0));
+            running.no_hint = capture::panics(|| *exhausted = hint().1 == Some(0));
         }
     }
 

@@ -155,6 +155,13 @@ impl<I: Iterator, C: Collect<I::Item>> Iterator for SpanIterator<I, C> {
         self.step(I::next)
     }
 
+    /// Items that are skipped are no part of the output: the inner iterator may know how
+    /// not to make them.
+    #[inline]
+    fn nth(&mut self, n: usize) -> Option<I::Item> {
+        self.step(|iterator| iterator.nth(n))
+    }
+
     fn size_hint(&self) -> (usize, Option<usize>) {
         self.iterator
             .as_ref()
@@ -167,6 +174,11 @@ impl<I: DoubleEndedIterator, C: Collect<I::Item>> DoubleEndedIterator for SpanIt
     #[inline]
     fn next_back(&mut self) -> Option<I::Item> {
         self.step(I::next_back)
+    }
+
+    #[inline]
+    fn nth_back(&mut self, n: usize) -> Option<I::Item> {
+        self.step(|iterator| iterator.nth_back(n))
     }
 }
 

@@ -12,7 +12,7 @@ fn messages(add: impl FnOnce(&mut StreamOutput)) -> Value {
 }
 
 fn content_of(kind: SpanKind, add: impl FnOnce(&mut StreamOutput)) -> Option<Content> {
-    let mut output = StreamOutput::new(true);
+    let mut output = StreamOutput::new(kind, true);
     add(&mut output);
     output.finish(kind).content
 }
@@ -59,6 +59,21 @@ fn another_role_or_a_whole_message_begins_the_next() {
             {"role": "", "content": "c"},
         ])
     );
+}
+
+#[test]
+fn who_says_nothing_begins_no_message() {
+    let told = messages(|output| {
+        output.role("").text("");
+    });
+    assert_eq!(told, Value::Null);
+    let told = messages(|output| {
+        output.message(Message::user("a"));
+        output.role("").text("").usage(TokenUsage::new().output(1));
+        output.begin_item();
+        output.choice(1).role("");
+    });
+    assert_eq!(told, json!([{"role": "user", "content": "a"}]));
 }
 
 #[test]
@@ -155,7 +170,7 @@ fn a_message_that_the_wire_does_not_allow_is_its_text() {
 
 #[test]
 fn elements_beyond_the_limit_are_left_out_and_marked() {
-    let mut output = StreamOutput::new(true);
+    let mut output = StreamOutput::new(SpanKind::Task, true);
     for number in 0..100_002 {
         output.element(json!(number));
     }
@@ -200,7 +215,7 @@ fn text_beyond_the_limit_is_counted_and_not_kept() {
 
 #[test]
 fn what_is_not_captured_is_not_kept() {
-    let mut output = StreamOutput::new(false);
+    let mut output = StreamOutput::new(SpanKind::Llm, false);
     output.role("assistant").text("a").json(&1);
     output.message(Message::user("b"));
     output.tool_call(0).name("f").arguments("{}");
@@ -216,7 +231,7 @@ fn what_is_not_captured_is_not_kept() {
 
 #[test]
 fn metadata_is_bounded_however_often_it_is_told() {
-    let mut output = StreamOutput::new(true);
+    let mut output = StreamOutput::new(SpanKind::Task, true);
     for number in 0..100_010 {
         output.metadata("same", "value");
         output.metadata(&format!("k{}", number % 2), number);
@@ -231,7 +246,7 @@ fn metadata_is_bounded_however_often_it_is_told() {
 
 #[test]
 fn the_first_error_counts() {
-    let mut output = StreamOutput::new(true);
+    let mut output = StreamOutput::new(SpanKind::Task, true);
     output.error(&std::io::Error::other("one"));
     output.error(&std::io::Error::other("two"));
     assert_eq!(output.finish(SpanKind::Task).error.unwrap().message, "one");
