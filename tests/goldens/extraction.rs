@@ -1,4 +1,4 @@
-//! What ddtrace 4.16.0 and we make of the headers in `data/extraction.json`: for each set of them, the span that starts
+//! What ddtrace 4.16.0 and we make of the headers in `headers.json`: for each set of them, the span that starts
 //! where they came in. Null is a trace that begins there.
 
 use std::collections::HashMap;
@@ -116,7 +116,7 @@ fn differences() -> Vec<(&'static [&'static str], Value)> {
 
 #[test]
 fn headers_are_read_as_python_reads_them() {
-    let cases: Vec<Value> = serde_json::from_str(include_str!("data/extraction.json")).unwrap();
+    let cases: Vec<Value> = serde_json::from_str(include_str!("headers.json")).unwrap();
     assert_eq!(cases.len(), 82);
     let differences = differences();
     let mut exempt = 0;

@@ -271,7 +271,8 @@ fn the_limits_are_met_to_the_character() {
         // Ids have more digits or fewer, so that lengths around the limit are tried.
         let room = limit - out[name].len();
         let mut met = false;
-        for length in room - 8..=room + 8 {
+        // And tried again, since it is chance which of them meet it.
+        for length in (room - 8..=room + 8).cycle().take(17 * 20) {
             let mut out = Headers::new();
             injected(&"s".repeat(length), &mut out);
             let has = out[name].contains("llmobs_sid");
