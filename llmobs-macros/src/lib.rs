@@ -56,7 +56,7 @@ macro_rules! attributes {
         /// | `tags(key = expr, "other.key" = expr)` | tags; a value is what its `Display` gives |
         /// | `metadata(key = expr)` | properties of the call, such as `temperature` |
         /// | `input = expr` | the input, in place of the arguments |
-        /// | `output = \|returned\| expr` | the output, by reference to the returned value, or to what is in its `Ok`; beside `stream`, what an item adds, by reference to the item |
+        /// | `output = \|returned\| expr` | the output, by reference to the returned value, or to what is in its `Ok`; beside `stream`, what an item adds, by reference to the item or to what is in its `Ok` |
         /// | `capture_input = bool`, `capture_output = bool` | whether arguments and returned value are captured |
         /// | `skip(a, b)` | arguments that are not captured |
         /// | `stream` | the function returns a stream or an iterator: the span stays open until that ends, and its items are the output |

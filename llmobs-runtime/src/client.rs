@@ -4,6 +4,7 @@
 //! costs one relaxed atomic load.
 
 mod guard;
+mod handle;
 mod owner;
 mod submit;
 
@@ -30,8 +31,8 @@ pub use submit::{submit_evaluation, submit_feedback};
 ///
 /// Most programs need none by name: [`Config::enable`] makes the global client, and the
 /// attributes and free functions use it. A client of its own, from [`Config::build`],
-/// serves a test or a tenant: within [`scope`](Self::scope) it takes the global one's place.
-#[derive(Clone)]
+/// serves a test or a tenant: within [`scope`](Self::scope) it takes the global one's place,
+/// and before the program ends it wants a [`shutdown`](Self::shutdown), or what waits is lost.
 pub struct LlmObs {
     inner: Arc<ClientInner>,
 }
@@ -44,6 +45,8 @@ pub(crate) struct ClientInner {
     global: bool,
     /// One for each destination, once the worker knows them.
     ledgers: Mutex<Vec<Arc<Ledger>>>,
+    /// How many handles there are: spans and the worker hold the client as well.
+    handles: AtomicUsize,
     worker: Worker,
 }
 
@@ -112,7 +115,7 @@ impl Config {
                 "llmobs is enabled already: this call changed nothing".to_owned()
             }),
         }
-        Ok(Guard::new(client.map(|inner| LlmObs { inner })))
+        Ok(Guard::new(client.map(LlmObs::of)))
     }
 
     /// Makes a client that is not the global one, for use with [`LlmObs::scope`]: one of
@@ -136,7 +139,7 @@ impl Config {
         } else {
             ClientInner::idle(settings)
         };
-        Ok(LlmObs { inner })
+        Ok(LlmObs::of(inner))
     }
 }
 
@@ -171,6 +174,7 @@ impl ClientInner {
             open: AtomicBool::new(true),
             global,
             ledgers: Mutex::default(),
+            handles: AtomicUsize::new(0),
             worker,
         });
         start.spawn(&client).map_err(|error| ConfigError::Worker {
@@ -189,6 +193,7 @@ impl ClientInner {
             open: AtomicBool::new(false),
             global: false,
             ledgers: Mutex::default(),
+            handles: AtomicUsize::new(0),
             worker,
         })
     }
@@ -507,7 +512,7 @@ pub fn flush(timeout: Duration) -> Result<FlushReport, FlushError> {
 /// As [`flush`].
 pub async fn flush_async(timeout: Duration) -> Result<FlushReport, FlushError> {
     match context::current_client() {
-        Some(inner) => LlmObs { inner }.flush_async(timeout).await,
+        Some(inner) => LlmObs::of(inner).flush_async(timeout).await,
         None => Ok(FlushReport { stats: stats() }),
     }
 }
@@ -519,7 +524,7 @@ pub async fn flush_async(timeout: Duration) -> Result<FlushReport, FlushError> {
 /// [`FlushError::Undelivered`] after `timeout`. Always `Ok` while llmobs is not enabled.
 pub fn shutdown(timeout: Duration) -> Result<FlushReport, FlushError> {
     match context::current_client() {
-        Some(inner) => LlmObs { inner }.shutdown(timeout),
+        Some(inner) => LlmObs::of(inner).shutdown(timeout),
         None => Ok(FlushReport { stats: stats() }),
     }
 }

@@ -28,7 +28,7 @@ pub use wrapped::{Chunks, SpanIterator, SpanStream};
 /// What an item of a stream adds to the span's output: implement it for the chunks of your
 /// model's client.
 ///
-/// Text, messages and JSON have it already; so have references to what has it, `Option`s
+/// Text, `(role, text)`, messages and JSON have it already; so have references to what has it, `Option`s
 /// and `Result`s of it. A type of another crate needs one of your own around it, or a
 /// closure: [`Span::wrap_stream_with`], and `output = |item| …` beside `stream` in an
 /// attribute.
@@ -101,6 +101,13 @@ impl Chunk for Cow<'_, str> {
 impl Chunk for char {
     fn add_to(&self, output: &mut StreamOutput) {
         output.text(self.encode_utf8(&mut [0; 4]));
+    }
+}
+
+/// Text of a role: what one role says in several items is one message.
+impl<R: AsRef<str>, C: AsRef<str>> Chunk for (R, C) {
+    fn add_to(&self, output: &mut StreamOutput) {
+        output.role(self.0.as_ref()).text(self.1.as_ref());
     }
 }
 

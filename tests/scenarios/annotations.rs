@@ -436,3 +436,30 @@ fn deep_schemas_become_text() {
         "{text}"
     );
 }
+
+#[test]
+fn an_empty_key_is_an_error_and_the_rest_is_applied() {
+    let sent = Client::start().sent_by(|| {
+        let span = Span::task("t").start();
+        let annotate = |annotation: Annotation| span.annotate(annotation.tag("kept", 1));
+        refused(
+            annotate(Annotation::new().metric("", 3)),
+            "a metric has an empty key (value 3)",
+        );
+        refused(
+            annotate(Annotation::new().tag("", "x")),
+            "a tag has an empty key (value \"x\")",
+        );
+        refused(
+            annotate(Annotation::new().metadata("", true)),
+            "an empty key (value true)",
+        );
+    });
+    let span = sent.span("t");
+    assert_eq!(sent.tag("t", "kept"), Some("1"));
+    assert_eq!(sent.tag("t", ""), None);
+    assert_eq!(
+        (&span["metrics"], &span["meta"]["metadata"]),
+        (&json!({}), &json!({}))
+    );
+}

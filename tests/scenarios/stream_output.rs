@@ -348,3 +348,27 @@ fn an_item_may_use_llmobs_while_it_says_what_it_adds() {
     assert_eq!(sent.parent_of("at the item"), None);
     assert!(!sent.is_cancelled("busy"));
 }
+
+#[test]
+fn pairs_in_a_stream_are_text_of_a_role() {
+    #[llmobs::llm(stream, output = |text: &&str| ("assistant", *text))]
+    fn told() -> impl Iterator<Item = &'static str> {
+        ["a", "b"].into_iter()
+    }
+    let sent = Client::start().sent_by(|| {
+        assert_eq!(told().count(), 2);
+        let items = [("reasoning", "hm"), ("assistant", "c"), ("assistant", "d")];
+        let items = Span::llm("wrapped")
+            .start()
+            .wrap_iterator(items.into_iter());
+        assert_eq!(items.count(), 3);
+    });
+    let output = |name: &str| sent.span(name)["meta"]["output"]["messages"].clone();
+    assert_eq!(
+        output("told"),
+        json!([{"role": "assistant", "content": "ab"}])
+    );
+    let both =
+        json!([{"role": "reasoning", "content": "hm"}, {"role": "assistant", "content": "cd"}]);
+    assert_eq!(output("wrapped"), both);
+}

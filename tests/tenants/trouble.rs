@@ -76,3 +76,17 @@ fn a_tenant_that_goes_leaves_the_others_alive() {
     span(&globex, "still");
     assert_eq!(globex.tree(), "task lives\ntask still\n");
 }
+
+#[test]
+fn a_tenant_that_goes_with_events_waiting_says_so() {
+    let Tenant { intake, client, .. } = Tenant::new("forgotten");
+    let second = client.clone();
+    client.scope(|| drop(Span::task("t").start()));
+    drop(client);
+    let told = "for ml_app \"forgotten\" went without `shutdown`, with 1 events waiting";
+    let said = || log::lines_with(told).len();
+    assert_eq!(said(), 0, "a handle is left");
+    drop(second);
+    assert_eq!(said(), 1);
+    intake.wait_for_spans(1, SOON);
+}

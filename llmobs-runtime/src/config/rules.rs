@@ -29,7 +29,13 @@ pub(super) fn parse(text: &str) -> (Vec<SamplingRule>, Vec<ConfigWarning>) {
     (rules, warnings)
 }
 
+/// A rule with a key that is none of ours is left out: without its tags, which may be what
+/// the key was meant for, it would fit every trace.
 fn rule(entry: &Value) -> Option<SamplingRule> {
+    let known = |key: &String| key == "tags" || key == "sample_rate";
+    if !entry.as_object()?.keys().all(known) {
+        return None;
+    }
     let rate = entry.get("sample_rate")?.as_f64()?;
     if !check::SAMPLE_RATE.accepts(rate) {
         return None;
@@ -55,7 +61,7 @@ mod tests {
         let (rules, warnings) = parse(
             r#"[{"tags":{"tier":"free*"},"sample_rate":0},{"sample_rate":0.5},
                 {"tags":{"a":1},"sample_rate":1},{"tags":{},"sample_rate":2},7,
-                {"tags":{"":"x"},"sample_rate":1}]"#,
+                {"tags":{"":"x"},"sample_rate":1},{"tag":{"tier":"x"},"sample_rate":0}]"#,
         );
         let expected = [
             SamplingRule::new(0.0).tag("tier", "free*"),
@@ -68,6 +74,7 @@ mod tests {
             r#"{"sample_rate":2,"tags":{}}"#,
             "7",
             r#"{"sample_rate":1,"tags":{"":"x"}}"#,
+            r#"{"sample_rate":0,"tag":{"tier":"x"}}"#,
         ];
         assert_eq!(told, wrong);
     }

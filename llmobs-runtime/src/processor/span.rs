@@ -310,7 +310,8 @@ impl ProcessedSpan {
     ///
     /// A text that is JSON, such as captured arguments and their `value`, is handed out string by
     /// string first, keys included, each as the program had it, without escapes; then as a
-    /// whole. So `change` may see the same words more than once.
+    /// whole. So `change` may see the same words more than once. It changes the text in place:
+    /// `|text| *text = text.replace("…", "***")`.
     pub fn redact(&mut self, mut change: impl FnMut(&mut String)) {
         let change = &mut change;
         texts::in_meta(&mut self.event.meta, change);

@@ -74,7 +74,19 @@ impl SpanInner {
         };
         let input = io(annotation.input, Side::Input);
         let output = io(annotation.output, Side::Output);
-        let metadata = capture::bound_map(annotation.metadata);
+        let mut metadata = capture::bound_map(annotation.metadata);
+        flaw.invalid(metadata.remove("").map(|value| {
+            let value = shortened(&value.to_string());
+            format!("a property of the metadata has an empty key (value {value})")
+        }));
+        let mut given = annotation.tags;
+        flaw.invalid(
+            given
+                .iter()
+                .find(|(key, _)| key.is_empty())
+                .map(|(_, value)| format!("a tag has an empty key (value {:?})", shortened(value))),
+        );
+        given.retain(|(key, _)| !key.is_empty());
         let checked = |(key, number)| match metric(key, number) {
             Ok(metric) => Some(metric),
             Err(error) => {
@@ -98,11 +110,8 @@ impl SpanInner {
         for (key, number) in metrics {
             tags::set(&mut data.metrics, key, number);
         }
-        let told_method = annotation
-            .tags
-            .iter()
-            .any(|(key, _)| key == tags::PROMPT_METHOD.0);
-        for (key, value) in annotation.tags {
+        let told_method = given.iter().any(|(key, _)| key == tags::PROMPT_METHOD.0);
+        for (key, value) in given {
             if key == tags::SESSION && !value.is_empty() {
                 data.session = Some(self.first_session(Arc::from(&*value)));
             }
@@ -208,6 +217,10 @@ impl SpanInner {
 }
 
 pub(crate) fn metric(key: String, number: Number) -> Result<(String, Number), AnnotateError> {
+    if key.is_empty() {
+        let reason = format!("a metric has an empty key (value {number})");
+        return Err(AnnotateError::InvalidValue { reason });
+    }
     if number.to_json().is_none() {
         let key = shortened(&key);
         let reason = format!("metric {key:?} must be finite, not {number}");

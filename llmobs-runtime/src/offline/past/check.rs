@@ -146,6 +146,7 @@ fn start(start: SystemTime, now: SystemTime) -> Result<u64, Rejection> {
     let start_ns = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
     match now.duration_since(start) {
         Ok(age) if age > OLDEST => {
+            let age = Duration::from_secs(age.as_secs());
             let reason = format!(
                 "it began {age:?} ago, at {start_ns} ns since 1970; Datadog takes spans of the \
                  last 24 hours"
