@@ -271,6 +271,11 @@ pub use llmobs_runtime::*;
 #[doc(hidden)]
 pub use llmobs_runtime::__private;
 
+// By name, so that the compiler can say which feature it wants.
+#[cfg(feature = "testing")]
+#[doc(inline)]
+pub use llmobs_runtime::testing;
+
 /// The extension traits, to be imported as a whole.
 pub mod prelude {
     pub use llmobs_runtime::FutureExt as _;
