@@ -267,3 +267,24 @@ fn what_a_model_is_told_may_be_pairs_of_role_and_content() {
         json!([message("", r#"[5,"no role"]"#)])
     );
 }
+
+#[test]
+fn an_expression_whose_panic_panics_again_when_it_is_dropped_harms_nobody() {
+    struct Payload;
+    impl Drop for Payload {
+        fn drop(&mut self) {
+            std::panic::panic_any("again");
+        }
+    }
+    fn fails() -> &'static str {
+        std::panic::resume_unwind(Box::new(Payload))
+    }
+    #[workflow(name = fails(), output = |_| fails())]
+    fn answer(question: &str) -> usize {
+        question.len()
+    }
+    let (length, spans) = record(|| answer("four"));
+    assert_eq!(length, 4);
+    assert_eq!(only(&spans)["name"], "answer");
+    assert_eq!(only(&spans)["status"], "ok");
+}

@@ -4,12 +4,12 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::fmt::Display;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::{Map, Value};
 
 use super::ladder::Failure;
 use crate::annotation::{Content, Io, Side, messages_from_json};
+use crate::capture;
 use crate::config::Capture;
 use crate::failure::SpanError;
 use crate::kind::SpanKind;
@@ -50,7 +50,9 @@ pub(super) fn panicked(span: &Span, payload: &(dyn Any + Send)) {
 
 /// Runs code of a user that telemetry calls: its panic is swallowed.
 pub(super) fn guarded<R>(run: impl FnOnce() -> R) -> Option<R> {
-    catch_unwind(AssertUnwindSafe(run)).ok()
+    let mut returned = None;
+    capture::panics(|| returned = Some(run()));
+    returned
 }
 
 /// Evaluates the expressions of an attribute. Where one panics, the rest is left out.
