@@ -122,9 +122,10 @@ fn keep(low: u64, rate: f64) -> bool {
     low.wrapping_mul(SAMPLING_FACTOR) <= threshold && rate > 0.0
 }
 
-/// A rate as it goes on the wire: at most six decimals, no zeros at the end.
+/// A rate as it goes on the wire: at most six decimals, no zeros at the end, and no sign,
+/// which `-0.0` has.
 pub(crate) fn rate_text(rate: f64) -> String {
-    let text = format!("{rate:.6}");
+    let text = format!("{:.6}", rate.abs());
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
@@ -147,6 +148,12 @@ mod tests {
             .filter(|_| keep(crate::id::random(), 0.2))
             .count();
         assert!((1_700..2_300).contains(&kept), "{kept} of 10000 at 0.2");
+    }
+
+    #[test]
+    fn a_rate_of_minus_zero_is_written_as_zero() {
+        let rates = [-0.0, 0.0, 1.0, 0.25, 0.123_456_7].map(rate_text);
+        assert_eq!(rates, ["0", "0", "1", "0.25", "0.123457"]);
     }
 
     #[test]

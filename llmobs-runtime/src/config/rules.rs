@@ -80,6 +80,41 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_rule_from_code_is_an_error_that_shows_it() {
+        let error = |rule| {
+            let config = crate::Config::new().sampling_rule(SamplingRule::new(1.0));
+            config
+                .sampling_rule(rule)
+                .settings()
+                .unwrap_err()
+                .to_string()
+        };
+        for rate in [1.5, -0.1, f64::NAN] {
+            let told = error(SamplingRule::new(rate));
+            assert!(
+                told.contains("sampling_rule") && told.contains(&format!("{rate:?}")),
+                "{told}"
+            );
+        }
+        let told = error(SamplingRule::new(1.0).tag("", "lost"));
+        assert!(
+            told.contains("sampling_rule") && told.contains("lost"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn rules_from_code_take_the_place_of_those_of_the_variable() {
+        let given = r#"[{"sample_rate":0.5}]"#;
+        let vars = |name: &str| (name == VARIABLE).then(|| given.into());
+        let config = crate::Config::from_vars(vars).unwrap();
+        let rules = |config: &crate::Config| config.settings().unwrap().sampling_rules;
+        assert_eq!(*rules(&config), [SamplingRule::new(0.5)]);
+        let code = SamplingRule::new(0.25).tag("a", "b");
+        assert_eq!(*rules(&config.sampling_rule(code.clone())), [code]);
+    }
+
+    #[test]
     fn what_is_no_list_gives_no_rules_and_a_warning() {
         for text in ["{}", "nonsense", r#"{"sample_rate":1}"#] {
             let (rules, warnings) = parse(text);

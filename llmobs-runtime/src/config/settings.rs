@@ -231,12 +231,10 @@ impl Config {
             .find_map(given)
             .unwrap_or_else(|| "unnamed-ml-app".to_owned());
 
-        // `-0.0` is in the range and would be written with its sign.
         let rate = check::SAMPLE_RATE.checked("sample_rate", self.sample_rate)?;
         let rate = rate
             .or(vars.sample_rate)
-            .unwrap_or(check::SAMPLE_RATE.default)
-            .abs();
+            .unwrap_or(check::SAMPLE_RATE.default);
 
         let enabled = self.enabled.or(vars.enabled).unwrap_or(true);
         let (site, site_name) = self.resolved_site()?;
