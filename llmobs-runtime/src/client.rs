@@ -254,10 +254,20 @@ impl ClientInner {
             let lost = destination.lost() + destination.waiting();
             if lost > 0 {
                 report::error(|| {
-                    let name = destination.name;
+                    let name = &destination.name;
                     let whose = self.settings.whose();
                     format!(
                         "{lost} events were not delivered to {name}{whose} and are lost: {reasons}"
+                    )
+                });
+            }
+            let spooled = destination.spooled();
+            if spooled > 0 {
+                report::info(|| {
+                    let (name, whose) = (&destination.name, self.settings.whose());
+                    format!(
+                        "{spooled} events for {name}{whose} stay in the spool, for the next process \
+                         that sends there"
                     )
                 });
             }
@@ -274,8 +284,8 @@ impl ClientInner {
             return Ok(FlushReport { stats });
         }
         Err(FlushError::Timeout {
-            waiting: stats.waiting(),
-            destinations: stats.names(|destination| destination.waiting() > 0),
+            waiting: stats.waiting() + stats.spooled(),
+            destinations: stats.names(|one| one.waiting() + one.spooled() > 0),
             report: Box::new(FlushReport { stats }),
         })
     }
@@ -294,6 +304,10 @@ impl ClientInner {
         if waiting > 0 && !first {
             // The first one may have more time.
             return self.flushed(false);
+        }
+        if stats.lost() + waiting == 0 {
+            // The rest is on disk, for the next process.
+            return Ok(FlushReport { stats });
         }
         Err(FlushError::Undelivered {
             dropped: stats.lost() + waiting,

@@ -23,7 +23,7 @@ mod active {
     use std::time::{Duration, Instant};
 
     use super::choose::{self, AgentWatch, without_agent};
-    use super::datadog::Datadog;
+    use super::datadog::{self, Datadog};
     use super::envelope::Envelope;
     use super::journal::Journal;
     use super::memory::Memory;
@@ -58,6 +58,11 @@ mod active {
     /// What holds an event that is ready to be sent.
     pub(crate) trait Encoded {
         fn line(&self) -> Line<'_>;
+
+        /// Whether it is too old to be sent to Datadog.
+        fn is_expired(&self) -> bool {
+            false
+        }
     }
 
     /// What one attempt came to.
@@ -107,6 +112,27 @@ mod active {
                 Self::Journal(journal) | Self::JournalMeanwhile(journal, _) => journal.name(),
                 Self::Memory(_) => "memory".to_owned(),
                 Self::Nowhere { .. } => "nowhere".to_owned(),
+            }
+        }
+
+        /// Whether events leave this machine's disk and memory.
+        pub(crate) fn is_remote(&self) -> bool {
+            matches!(self, Self::Datadog(_))
+        }
+
+        /// The name of the folder where what waits for this destination is kept: the same for
+        /// every process that sends to the same place with the same key, and telling nothing of
+        /// the key.
+        pub(crate) fn spool_folder(&self, settings: &Settings) -> Option<String> {
+            match self {
+                Self::Datadog(datadog) => Some(datadog.spool_folder(settings)),
+                // The Agent that may appear.
+                Self::JournalMeanwhile(..) => Some(datadog::spool_folder(
+                    "agent",
+                    &settings.agent.url.display(),
+                    "",
+                )),
+                Self::Journal(_) | Self::Memory(_) | Self::Nowhere { .. } => None,
             }
         }
 

@@ -23,6 +23,8 @@ mod config;
 #[cfg(feature = "enabled")]
 mod container;
 mod context;
+#[cfg(feature = "enabled")]
+mod disk;
 mod document;
 mod evaluation;
 mod event;

@@ -25,6 +25,7 @@ pub(crate) enum Kind {
     Headers,
     Carrier,
     Processor,
+    Spool,
 }
 
 /// Emits a warning, the first time for this kind. A thread that is being torn down leaves

@@ -64,10 +64,18 @@ pub enum DropReason {
     Nowhere,
     /// A processor of the application wanted it so ([`Config::processor`](crate::Config::processor)).
     Processor,
+    /// The spool was full, and this was the oldest in it
+    /// ([`Config::spool_max_bytes`](crate::Config::spool_max_bytes)).
+    SpoolFull,
+    /// It waited longer than anything may, 24 hours: Datadog takes no older spans
+    /// ([`Config::spool_max_age`](crate::Config::spool_max_age)).
+    Expired,
+    /// The spool could not be read again: the file was changed by somebody else.
+    Unreadable,
 }
 
 impl DropReason {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::QueueFull,
         Self::MemoryFull,
         Self::Shutdown,
@@ -77,6 +85,9 @@ impl DropReason {
         Self::Unanswered,
         Self::Nowhere,
         Self::Processor,
+        Self::SpoolFull,
+        Self::Expired,
+        Self::Unreadable,
     ];
 
     const fn as_str(self) -> &'static str {
@@ -90,6 +101,9 @@ impl DropReason {
             Self::Unanswered => "unanswered",
             Self::Nowhere => "nowhere to put them",
             Self::Processor => "dropped by a processor",
+            Self::SpoolFull => "past the size of the spool",
+            Self::Expired => "too old",
+            Self::Unreadable => "not readable in the spool any more",
         }
     }
 }
@@ -153,6 +167,14 @@ impl Stats {
             .sum()
     }
 
+    /// What waits on disk for any destination.
+    pub fn spooled(&self) -> u64 {
+        self.destinations
+            .iter()
+            .map(DestinationStats::spooled)
+            .sum()
+    }
+
     /// What was dropped at any destination and should have arrived.
     pub(crate) fn lost(&self) -> u64 {
         self.destinations.iter().map(DestinationStats::lost).sum()
@@ -204,6 +226,11 @@ impl DestinationStats {
         self.all().iter().map(|counts| counts.waiting).sum()
     }
 
+    /// What waits here on disk, of every kind.
+    pub fn spooled(&self) -> u64 {
+        self.all().iter().map(|counts| counts.spooled).sum()
+    }
+
     /// What was dropped here, of every kind and for whatever reason.
     pub fn dropped(&self) -> u64 {
         self.all().map(Counts::dropped_total).iter().sum()
@@ -235,24 +262,21 @@ impl DestinationStats {
     }
 }
 
-/// The fate of the events of one kind: `made = delivered + waiting + dropped`.
-///
-/// This version has no spool: [`recovered`](Self::recovered) and [`spooled`](Self::spooled)
-/// are 0.
+/// The fate of the events of one kind:
+/// `made + recovered = delivered + waiting + spooled + dropped`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
     /// Made by this process.
     pub made: u64,
-    /// Always 0: this version has no spool. With one: found on disk, left by an earlier
-    /// process.
+    /// Found in the spool, left there by an earlier client.
     pub recovered: u64,
     /// Acknowledged by the server, or written to the journal.
     pub delivered: u64,
-    /// Still on its way. A span counts from its end.
+    /// Still on its way, in memory. A span counts from its end.
     pub waiting: u64,
-    /// Always 0: this version has no spool. With one: on disk, to be sent by a later
-    /// process.
+    /// In the spool and not acknowledged yet: this process is trying, and a later one will
+    /// where it does not come to it ([`Config::spool`](crate::Config::spool)).
     pub spooled: u64,
     /// Given up, by reason; reasons that did not occur are left out.
     pub dropped: Vec<(DropReason, u64)>,
@@ -268,7 +292,10 @@ impl Counts {
 /// The counters of one kind of event at one place.
 #[derive(Debug, Default)]
 struct Tally {
+    recovered: AtomicU64,
     delivered: AtomicU64,
+    /// What is on disk now. Raised after `recovered`, lowered before `delivered` and `dropped`.
+    spooled: AtomicU64,
     dropped: [AtomicU64; DropReason::ALL.len()],
 }
 
@@ -348,7 +375,29 @@ impl Ledger {
     }
 
     pub(crate) fn dropped(&self, kind: EventKind, reason: DropReason) {
-        self.kinds[kind as usize].dropped[reason as usize].fetch_add(1, Ordering::Release);
+        self.dropped_many(kind, reason, 1);
+    }
+
+    pub(crate) fn dropped_many(&self, kind: EventKind, reason: DropReason, count: u64) {
+        self.kinds[kind as usize].dropped[reason as usize].fetch_add(count, Ordering::Release);
+    }
+
+    pub(crate) fn recovered(&self, kind: EventKind, count: u64) {
+        let tally = &self.kinds[kind as usize];
+        tally.recovered.fetch_add(count, Ordering::Release);
+        tally.spooled.fetch_add(count, Ordering::Release);
+    }
+
+    pub(crate) fn spooled(&self, kind: EventKind, count: u64) {
+        self.kinds[kind as usize]
+            .spooled
+            .fetch_add(count, Ordering::Release);
+    }
+
+    pub(crate) fn unspooled(&self, kind: EventKind, count: u64) {
+        self.kinds[kind as usize]
+            .spooled
+            .fetch_sub(count, Ordering::Release);
     }
 
     pub(crate) fn retried(&self) {
@@ -387,14 +436,16 @@ impl Ledger {
             })
             .filter(|(_, count)| *count > 0)
             .collect();
+        let spooled = tally.spooled.load(Ordering::Acquire);
+        let recovered = tally.recovered.load(Ordering::Acquire);
         let made = front.made[kind as usize].load(Ordering::Relaxed);
-        let settled = delivered + dropped.iter().map(|(_, count)| count).sum::<u64>();
+        let settled = delivered + spooled + dropped.iter().map(|(_, count)| count).sum::<u64>();
         Counts {
             made,
-            recovered: 0,
+            recovered,
             delivered,
-            waiting: made.saturating_sub(settled),
-            spooled: 0,
+            waiting: (made + recovered).saturating_sub(settled),
+            spooled,
             dropped,
         }
     }

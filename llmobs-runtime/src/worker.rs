@@ -7,8 +7,10 @@
 pub(crate) mod batch;
 mod encode;
 mod lane;
+mod line;
 pub(crate) mod queue;
 pub(crate) mod retry;
+mod spool;
 
 use std::pin::pin;
 use std::sync::{Arc, OnceLock, Weak};
@@ -35,6 +37,10 @@ use crate::stats::{DropReason, EventKind};
 
 /// How often the queue is looked at.
 const TICK: Duration = Duration::from_millis(100);
+/// With a spool, what was finished is on disk within this and a look at the queue or two.
+const SPOOL_INTERVAL: Duration = Duration::from_millis(300);
+/// How often what is too old is looked for in the spool.
+const EXPIRE: Duration = Duration::from_secs(30);
 /// How many events are encoded before requests in flight get their turn.
 const AT_ONCE: usize = 512;
 /// How long that may take: processors take their time, and requests must not time out meanwhile.
@@ -274,6 +280,9 @@ struct Running {
     anchor: Anchor,
     flushes: Vec<(Flush, Mark)>,
     closing: Closing,
+    /// When the queue is looked at next, whatever happens until then.
+    next_look: Instant,
+    next_expiry: Instant,
 }
 
 impl Running {
@@ -300,6 +309,8 @@ impl Running {
             processing: Processing::new(&settings),
             settings,
             closing,
+            next_look: Instant::now() + TICK,
+            next_expiry: Instant::now() + EXPIRE,
         };
         let mut early = early.into_iter();
         while let Some(message) = early.next() {
@@ -335,9 +346,7 @@ impl Running {
             let message = tokio::time::timeout(timeout, control.recv()).await;
             self.receiver.rearm();
             match message {
-                Err(_) => {
-                    self.drain().await;
-                }
+                Err(_) => {}
                 Ok(Some(message)) => {
                     if let Some(shutdown) = self.obey(message).await {
                         return self.finish(shutdown, control).await;
@@ -352,8 +361,16 @@ impl Running {
                     return self.finish(flush, control).await;
                 }
             }
+            // Lanes that report often do not keep the queue waiting.
+            if self.next_look <= Instant::now() {
+                self.drain().await;
+            }
             self.seal_aged();
             self.answer_flushes();
+            if self.next_expiry <= Instant::now() {
+                self.next_expiry = Instant::now() + EXPIRE;
+                self.lanes.expire();
+            }
         }
     }
 
@@ -361,6 +378,7 @@ impl Running {
         let now = Instant::now();
         let deadlines = self.flushes.iter().map(|(flush, _)| flush.deadline);
         deadlines
+            .chain([self.next_look])
             .map(|deadline| deadline.saturating_duration_since(now))
             .fold(TICK, Duration::min)
     }
@@ -369,6 +387,7 @@ impl Running {
     /// left for the next time, or a caller that is faster than we are would keep us here; so
     /// is everything once the time of a shutdown is over. `false` in that case.
     async fn drain(&mut self) -> bool {
+        self.next_look = Instant::now() + TICK;
         self.anchor.follow();
         let anchor = self.anchor;
         let mut turn = Instant::now();
@@ -449,7 +468,12 @@ impl Running {
     }
 
     fn seal_aged(&mut self) {
-        let age = self.settings.flush_interval;
+        let interval = self.settings.flush_interval;
+        let age = if self.settings.spool {
+            interval.min(SPOOL_INTERVAL)
+        } else {
+            interval
+        };
         for gathering in &mut self.gatherings {
             if let Some(events) = gathering.seal_aged(age) {
                 self.lanes.submit(gathering.kind(), &events);
@@ -482,6 +506,7 @@ impl Running {
     /// meantime waits as well.
     async fn finish(&mut self, shutdown: Flush, control: &mut UnboundedReceiver<Control>) {
         let mark = self.seal_everything().await;
+        self.next_look = shutdown.deadline;
         while !self.lanes.reached(&mark) {
             let left = shutdown.deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {

@@ -78,6 +78,21 @@ pub(super) const MAX_BYTES: Rule<usize> = Rule {
     high: usize::MAX,
 };
 
+pub(super) const SPOOL_MAX_BYTES: Rule<u64> = Rule {
+    allowed: "a number of bytes, at least 65536",
+    default: 1024 * 1024 * 1024,
+    low: 65_536,
+    high: u64::MAX,
+};
+
+// Datadog takes no spans that are older than a day.
+pub(super) const SPOOL_MAX_AGE: Rule<Duration> = Rule {
+    allowed: "a time from 1 second to 24 hours",
+    default: Duration::from_secs(24 * 60 * 60),
+    low: Duration::from_secs(1),
+    high: Duration::from_secs(24 * 60 * 60),
+};
+
 // An upper bound, because adding `Duration::MAX` to an `Instant` panics.
 const INTERVAL: &str = "a time from 1 millisecond to 1 hour";
 const SHORTEST: Duration = Duration::from_millis(1);

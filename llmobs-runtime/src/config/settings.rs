@@ -155,6 +155,8 @@ pub(crate) struct Settings {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) dir: PathBuf,
     pub(crate) spool: bool,
+    pub(crate) spool_max_bytes: u64,
+    pub(crate) spool_max_age: Duration,
     pub(crate) payload_size_bytes: usize,
     pub(crate) event_size_bytes: usize,
     pub(crate) timeout: Duration,
@@ -254,6 +256,9 @@ impl Config {
             check::FLUSH_INTERVAL.checked("flush_interval", self.flush_interval)?;
         let max_events = check::MAX_EVENTS.checked("max_events", self.max_events)?;
         let max_bytes = check::MAX_BYTES.checked("max_bytes", self.max_bytes)?;
+        let spool_max_bytes =
+            check::SPOOL_MAX_BYTES.checked("spool_max_bytes", self.spool_max_bytes)?;
+        let spool_max_age = check::SPOOL_MAX_AGE.checked("spool_max_age", self.spool_max_age)?;
 
         Ok(Settings {
             enabled,
@@ -284,6 +289,8 @@ impl Config {
             headers: self.resolved_headers()?,
             dir: self.resolved_dir()?,
             spool: self.spool.or(vars.spool).unwrap_or(false),
+            spool_max_bytes: spool_max_bytes.unwrap_or(check::SPOOL_MAX_BYTES.default),
+            spool_max_age: spool_max_age.unwrap_or(check::SPOOL_MAX_AGE.default),
             payload_size_bytes: payload
                 .or(vars.payload_size_bytes)
                 .unwrap_or(check::PAYLOAD_SIZE.default),

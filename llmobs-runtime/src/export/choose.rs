@@ -24,12 +24,6 @@ pub(crate) async fn choose(settings: &Settings) -> Vec<Exporter> {
             .map(|destination| open(destination, settings))
             .collect()
     };
-    if settings.spool {
-        report::warn(|| {
-            "LLMOBS_SPOOL is set, but this version has no spool yet: what waits stays in memory"
-                .to_owned()
-        });
-    }
     report::info(|| {
         let names: Vec<String> = exporters.iter().map(Exporter::name).collect();
         let capture = match settings.capture {

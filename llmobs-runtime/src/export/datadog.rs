@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, ClientBuilder, StatusCode};
+use ring::digest;
 use serde_json::Value;
 
 use super::envelope::{Envelope, Holds};
@@ -177,6 +178,16 @@ impl Datadog {
         }
     }
 
+    pub(super) fn spool_folder(&self, settings: &Settings) -> String {
+        match &self.door {
+            Door::Agent { shown, .. } => spool_folder("agent", shown, ""),
+            Door::Intake { site, .. } => {
+                let key = settings.api_key.as_ref().map_or("", |key| key.expose());
+                spool_folder(&format!("intake-{site}"), &self.name(), key)
+            }
+        }
+    }
+
     /// Whether the Agent has the proxy; an error where nobody answers.
     pub(super) async fn offers_proxy(&mut self) -> Result<bool, String> {
         let Door::Agent { base, known, .. } = &mut self.door else {
@@ -318,6 +329,15 @@ impl Datadog {
             _ => Outcome::Refused { reason },
         }
     }
+}
+
+/// `prefix` and half of a SHA-256 over where events go and with which key.
+pub(super) fn spool_folder(prefix: &str, place: &str, key: &str) -> String {
+    let hash = digest::digest(&digest::SHA256, format!("{place}\n{key}").as_bytes());
+    let hash = hash.as_ref().iter().take(16);
+    hash.fold(format!("{prefix}-"), |name, byte| {
+        name + &format!("{byte:02x}")
+    })
 }
 
 impl Origin {

@@ -1,16 +1,15 @@
-//! The journal: events as lines in files, kept for the viewer.
-//!
-//! A line is `{"v":1,"kind":…,"made_ms":…,"event":{…}}`. A segment has one writer, which
-//! holds its lock; nothing of this process reads it.
+//! The journal: events as lines in files, kept for the viewer. Nothing of this process reads
+//! it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::{Line, Outcome};
-use crate::clock;
+use crate::disk::segment::Segment;
+use crate::disk::{self, Listed, record};
 use crate::stats::EventKind;
 
 /// A segment is closed when it passes this size.
@@ -23,33 +22,19 @@ const OLDEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 #[derive(Clone)]
 pub(crate) struct Journal {
     dir: PathBuf,
-    writer: Arc<Mutex<Writer>>,
-}
-
-struct Writer {
-    dir: PathBuf,
-    started_ms: u64,
-    next: u32,
-    segment: Option<(File, u64)>,
+    segment: Arc<Mutex<Option<Segment>>>,
 }
 
 impl Journal {
     /// Makes the folder and the first segment in it.
     pub(super) fn open(root: &Path) -> io::Result<Self> {
         let dir = root.join("journal");
-        private_dir(root)?;
-        ignore(root)?;
-        private_dir(&dir)?;
-        let mut writer = Writer {
-            dir: dir.clone(),
-            started_ms: clock::unix_ms(),
-            next: 0,
-            segment: None,
-        };
-        writer.rotate()?;
+        disk::root(root)?;
+        disk::private_dir(&dir)?;
+        let segment = begin(&dir)?;
         Ok(Self {
             dir,
-            writer: Arc::new(Mutex::new(writer)),
+            segment: Arc::new(Mutex::new(Some(segment))),
         })
     }
 
@@ -58,8 +43,7 @@ impl Journal {
     }
 
     pub(super) fn export(&self, kind: EventKind, events: &[Line<'_>]) -> Outcome {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        match writer.append(kind, events) {
+        match self.append(kind, events) {
             Ok(()) => Outcome::Delivered,
             Err(error) => Outcome::Retry {
                 after: None,
@@ -67,120 +51,48 @@ impl Journal {
             },
         }
     }
-}
 
-impl Writer {
-    fn append(&mut self, kind: EventKind, events: &[Line<'_>]) -> io::Result<()> {
+    fn append(&self, kind: EventKind, events: &[Line<'_>]) -> io::Result<()> {
         let mut lines = Vec::new();
         for event in events {
-            line(&mut lines, kind, event);
+            record::write(&mut lines, kind, event.made_ms, event.json);
         }
-        if self
-            .segment
-            .as_ref()
-            .is_none_or(|(_, size)| *size >= SEGMENT_BYTES)
-        {
-            self.rotate()?;
-        }
-        let Some((file, size)) = &mut self.segment else {
-            return Err(io::Error::other("no segment is open"));
+        let mut current = self.segment.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = current.take_if(|one| one.len() < SEGMENT_BYTES && !one.is_torn());
+        let segment = match open {
+            Some(segment) => segment,
+            None => begin(&self.dir)?,
         };
-        if let Err(error) = file.write_all(&lines) {
-            // A torn line at the end: cut it off, or let the next attempt begin a new segment.
-            if file.set_len(*size).is_err() {
-                self.segment = None;
-            }
-            return Err(error);
-        }
-        *size += lines.len() as u64;
-        Ok(())
-    }
-
-    fn rotate(&mut self) -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        options.append(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = loop {
-            let name = format!(
-                "{}-{}-{}.jsonl",
-                std::process::id(),
-                self.started_ms,
-                self.next
-            );
-            self.next += 1;
-            match options.open(self.dir.join(name)) {
-                // Another client of this process began in the same millisecond.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                opened => break opened?,
-            }
-        };
-        file.lock()?;
-        self.segment = Some((file, 0));
-        prune(&self.dir)
+        let written = segment.append(&lines);
+        *current = Some(segment);
+        written.map(drop)
     }
 }
 
-fn line(lines: &mut Vec<u8>, kind: EventKind, event: &Line<'_>) {
-    let head = format!(
-        r#"{{"v":1,"kind":"{}","made_ms":{},"event":"#,
-        kind.as_str(),
-        event.made_ms
-    );
-    lines.extend(head.as_bytes());
-    lines.extend(event.json);
-    lines.extend(b"}\n");
-}
-
-fn private_dir(path: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
-}
-
-/// Keeps the folder out of version control.
-fn ignore(root: &Path) -> io::Result<()> {
-    match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(root.join(".gitignore"))
-    {
-        Ok(mut file) => file.write_all(b"*\n"),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
-    }
+fn begin(dir: &Path) -> io::Result<Segment> {
+    let segment = Segment::create(dir, None)?;
+    prune(dir)?;
+    Ok(segment)
 }
 
 /// Removes the oldest segments past the caps. One that is being written is locked and stays.
 fn prune(dir: &Path) -> io::Result<()> {
-    let mut segments: Vec<(SystemTime, u64, PathBuf)> = fs::read_dir(dir)?
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let path = entry.path();
-            let metadata = entry.metadata().ok()?;
-            let is_segment = path
-                .extension()
-                .is_some_and(|extension| extension == "jsonl");
-            (is_segment && metadata.is_file()).then_some((
-                metadata.modified().ok()?,
-                metadata.len(),
-                path,
-            ))
-        })
-        .collect();
-    segments.sort();
-    let mut total: u64 = segments.iter().map(|(_, size, _)| size).sum();
+    let segments = disk::list(dir)?;
+    let mut total: u64 = segments.iter().map(|segment| segment.bytes).sum();
     let now = SystemTime::now();
-    for (modified, size, path) in segments {
+    for Listed {
+        path,
+        bytes,
+        modified,
+    } in segments
+    {
         let old = now.duration_since(modified).is_ok_and(|age| age > OLDEST);
         if !old && total <= MOST_BYTES {
             break;
         }
         let unlocked = File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
         if unlocked && fs::remove_file(&path).is_ok() {
-            total -= size;
+            total -= bytes;
         }
     }
     Ok(())

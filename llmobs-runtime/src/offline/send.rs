@@ -207,6 +207,10 @@ fn result(fate: &Fate) -> RowResult {
         Fate::OutOfTries(reason) => RowResult::Retriable {
             reason: reason.clone(),
         },
+        Fate::Expired => RowResult::Rejected {
+            code: RejectionCode::TooOld,
+            reason: "it is older than 24 hours".to_owned(),
+        },
     }
 }
 

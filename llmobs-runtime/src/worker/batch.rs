@@ -1,11 +1,13 @@
 //! Encoded events, and the batches that they travel in.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::lane::Account;
 use super::queue::Budget;
 use super::retry::Fate;
+use super::spool::Place;
+use crate::clock;
 use crate::export::{Encoded, Line};
 use crate::stats::{DropReason, EventKind};
 
@@ -59,7 +61,11 @@ impl Drop for Event {
 pub(crate) struct Pending {
     pub(crate) event: Arc<Event>,
     account: Arc<Account>,
+    /// It is on disk as well, and counts as spooled until it is settled.
+    spooled: bool,
     settled: bool,
+    /// Where its line in the spool ends; 0 for one that has none.
+    end: u64,
 }
 
 impl Pending {
@@ -69,30 +75,62 @@ impl Pending {
             account.ledger.dropped(event.kind, reason);
             return None;
         }
-        Some(Self {
+        Some(Self::reserved(event, account, false, 0))
+    }
+
+    /// One that is on disk, and was counted as that; room is taken whether there is some or not.
+    pub(super) fn spooled(event: Arc<Event>, account: &Arc<Account>, end: u64) -> Self {
+        account.budget.take(event.cost());
+        Self::reserved(event, account, true, end)
+    }
+
+    fn reserved(event: Arc<Event>, account: &Arc<Account>, spooled: bool, end: u64) -> Self {
+        Self {
             event,
             account: Arc::clone(account),
+            spooled,
             settled: false,
-        })
+            end,
+        }
+    }
+
+    pub(super) fn end(&self) -> u64 {
+        self.end
     }
 
     pub(super) fn settle(mut self, fate: &Fate) {
-        self.settled = true;
-        let (ledger, kind) = (&self.account.ledger, self.event.kind);
         match fate {
-            Fate::Delivered => ledger.delivered(kind, 1),
-            Fate::Refused(_) => ledger.dropped(kind, DropReason::Refused),
-            Fate::Unanswered(_) => ledger.dropped(kind, DropReason::Unanswered),
+            Fate::Delivered => {
+                self.settled();
+                self.account.ledger.delivered(self.event.kind, 1);
+            }
+            Fate::Refused(_) => self.give_up(DropReason::Refused),
+            Fate::Unanswered(_) => self.give_up(DropReason::Unanswered),
             // A worker tries without end, unless there is nothing to try.
-            Fate::OutOfTries(_) => ledger.dropped(kind, DropReason::Nowhere),
+            Fate::OutOfTries(_) => self.give_up(DropReason::Nowhere),
+            Fate::Expired => self.give_up(DropReason::Expired),
         }
+    }
+
+    fn settled(&mut self) {
+        self.settled = true;
+        if self.spooled {
+            self.account.ledger.unspooled(self.event.kind, 1);
+        }
+    }
+
+    /// Counts it as dropped.
+    pub(super) fn give_up(mut self, reason: DropReason) {
+        self.settled();
+        self.account.ledger.dropped(self.event.kind, reason);
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
         self.account.budget.release(1, self.event.cost());
-        if !self.settled {
+        // What is on disk is for a later process.
+        if !self.settled && !self.spooled {
             let ledger = &self.account.ledger;
             ledger.dropped(self.event.kind, DropReason::Shutdown);
         }
@@ -113,14 +151,33 @@ impl Encoded for Pending {
     fn line(&self) -> Line<'_> {
         self.event.line()
     }
+
+    fn is_expired(&self) -> bool {
+        // What other events tell as their time is not always when they were made.
+        let age = Duration::from_millis(clock::unix_ms().saturating_sub(self.event.made_ms));
+        self.event.kind == EventKind::Span && age > self.account.max_age
+    }
 }
 
-/// Events of one kind that go out in one request.
-pub(crate) struct Batch {
-    pub(crate) kind: EventKind,
-    pub(crate) events: Vec<Pending>,
-    /// Its place in the order of its lane, for flushes.
+/// Events of one kind, made one after the other.
+pub(super) struct Batch {
+    pub(super) kind: EventKind,
+    pub(super) held: Held,
+    /// Where it is on disk.
+    pub(super) place: Option<Place>,
+    /// When it was formed, or its segment was last written.
+    pub(super) formed: SystemTime,
+    /// Its place in the order of its lane, for flushes; 0 for what an earlier process left.
     pub(super) number: u64,
+    /// It goes out after this many batches of spans.
+    pub(super) after: u64,
+}
+
+/// Where the events of a batch are.
+pub(super) enum Held {
+    Memory(Vec<Pending>),
+    /// On disk only, so many.
+    Disk(usize),
 }
 
 /// Gathers the events of one kind until a request is full or old enough.

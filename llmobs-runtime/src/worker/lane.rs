@@ -2,24 +2,28 @@
 //! up no other.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use tokio::sync::mpsc::{
-    UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel,
-};
+use tokio::sync::mpsc::WeakUnboundedSender;
 use tokio::task::JoinHandle;
 
-use super::batch::{Batch, Event, Pending};
+use super::batch::{Batch, Event, Gathering, Held, Pending};
+use super::line::Line;
 use super::queue::Budget;
+use super::spool::{Place, Spool};
 use super::{Control, retry};
 use crate::config::Settings;
-use crate::export::Exporter;
+use crate::disk::record;
+use crate::export::{self, Exporter};
+use crate::report;
 use crate::stats::{DropReason, EventKind, Ledger};
 
 /// What waits for one destination, and what became of the rest.
 pub(crate) struct Account {
     pub(crate) ledger: Arc<Ledger>,
     pub(super) budget: Budget,
+    /// Spans that ended longer ago are not sent: Datadog takes none from before that.
+    pub(super) max_age: Duration,
 }
 
 pub(super) struct Lanes {
@@ -29,10 +33,9 @@ pub(super) struct Lanes {
 
 struct Lane {
     kinds: &'static [EventKind],
-    account: Arc<Account>,
-    batches: UnboundedSender<Batch>,
-    submitted: u64,
-    settled: Arc<AtomicU64>,
+    line: Arc<Line>,
+    /// The line of spans, which what is in this one goes out after.
+    spans: Option<Arc<Line>>,
     task: JoinHandle<()>,
 }
 
@@ -57,10 +60,20 @@ impl Lanes {
             let account = Arc::new(Account {
                 ledger: Arc::new(Ledger::new(exporter.name())),
                 budget: Budget::new(settings.max_events, settings.max_event_bytes()),
+                max_age: settings.spool_max_age,
             });
+            let folder = exporter.spool_folder(settings).filter(|_| settings.spool);
+            let mut spans = None;
             for kinds in exporter.lanes() {
-                let (batches, receiver) = unbounded_channel();
-                let settled = Arc::new(AtomicU64::new(0));
+                let spool = folder
+                    .as_ref()
+                    .map(|name| Spool::new(name, kinds, settings));
+                let line = Arc::new(Line::new(
+                    Arc::clone(&account),
+                    spool,
+                    exporter.is_remote(),
+                    progress.clone(),
+                ));
                 let task = Task {
                     delivery: retry::Delivery::new(
                         exporter.clone(),
@@ -68,16 +81,18 @@ impl Lanes {
                         Arc::clone(&account.ledger),
                         retry::Patience::Endless,
                     ),
-                    batches: receiver,
-                    settled: Arc::clone(&settled),
-                    progress: progress.clone(),
+                    line: Arc::clone(&line),
+                    spans: spans.clone(),
+                    account: Arc::clone(&account),
+                    most_bytes: settings.payload_size_bytes,
                 };
+                if folder.is_some() {
+                    spans.get_or_insert_with(|| Arc::clone(&line));
+                }
                 lanes.push(Lane {
                     kinds,
-                    account: Arc::clone(&account),
-                    batches,
-                    submitted: 0,
-                    settled,
+                    spans: task.spans.clone(),
+                    line,
                     task: tokio::spawn(task.run()),
                 });
             }
@@ -95,7 +110,8 @@ impl Lanes {
     pub(super) fn submit(&mut self, kind: EventKind, events: &[Arc<Event>]) {
         for lane in &mut self.lanes {
             if lane.kinds.contains(&kind) {
-                lane.submit(kind, events);
+                let after = lane.spans.as_ref().map_or(0, |spans| spans.submitted());
+                lane.line.submit(kind, events, after);
             }
         }
     }
@@ -107,68 +123,126 @@ impl Lanes {
         }
     }
 
+    /// Gives up what has waited on disk for longer than it may.
+    pub(super) fn expire(&self) {
+        for lane in &self.lanes {
+            lane.line.expire();
+        }
+    }
+
     pub(super) fn mark(&self) -> Mark {
-        Mark(Some(self.lanes.iter().map(|lane| lane.submitted).collect()))
+        Mark(Some(
+            self.lanes
+                .iter()
+                .map(|lane| lane.line.submitted())
+                .collect(),
+        ))
     }
 
     pub(super) fn reached(&self, mark: &Mark) -> bool {
         let Some(mark) = &mark.0 else { return false };
         let mut lanes = self.lanes.iter().zip(mark);
-        lanes.all(|(lane, mark)| {
-            // A lane that panicked has let go of everything, counted: nobody waits for it.
-            lane.task.is_finished() || lane.settled.load(Ordering::Acquire) >= *mark
-        })
+        lanes.all(|(lane, mark)| lane.line.reached(*mark))
     }
 
-    /// Ends every lane where it stands; what it holds counts as dropped.
+    /// Ends every lane where it stands. What it holds stays on disk where there is a spool,
+    /// and counts as dropped otherwise.
     pub(super) async fn close(&mut self) {
-        for lane in self.lanes.drain(..) {
+        for lane in &self.lanes {
             lane.task.abort();
-            drop(lane.batches);
-            // An aborted task has let go of its batches once this returns.
+        }
+        for lane in self.lanes.drain(..) {
+            // An aborted task has let go of its batch once this returns.
             let _ = lane.task.await;
         }
-    }
-}
-
-impl Lane {
-    fn submit(&mut self, kind: EventKind, events: &[Arc<Event>]) {
-        let pending = |event: &Arc<Event>| Pending::new(Arc::clone(event), &self.account);
-        let events: Vec<Pending> = events.iter().filter_map(pending).collect();
-        if events.is_empty() {
-            return;
-        }
-        self.submitted += 1;
-        let batch = Batch {
-            kind,
-            events,
-            number: self.submitted,
-        };
-        // A lane that has ended gives the batch back; dropping it counts its events.
-        let _ = self.batches.send(batch);
     }
 }
 
 /// What a lane does.
 struct Task {
     delivery: retry::Delivery,
-    batches: UnboundedReceiver<Batch>,
-    settled: Arc<AtomicU64>,
-    progress: WeakUnboundedSender<Control>,
+    line: Arc<Line>,
+    spans: Option<Arc<Line>>,
+    account: Arc<Account>,
+    most_bytes: usize,
 }
 
 impl Task {
     async fn run(mut self) {
-        while let Some(batch) = self.batches.recv().await {
-            let number = batch.number;
-            self.delivery
-                .deliver(batch.kind, batch.events, Pending::settle)
-                .await;
-            self.settled.store(number, Ordering::Release);
-            if let Some(control) = self.progress.upgrade() {
-                let _ = control.send(Control::Progress);
+        loop {
+            let batch = self.line.next().await;
+            if let Some(spans) = &self.spans {
+                spans.passed(batch.after).await;
+            }
+            self.deliver(batch).await;
+            self.line.done(self.delivery.is_remote());
+        }
+    }
+
+    async fn deliver(&mut self, batch: Batch) {
+        let Batch {
+            kind, held, place, ..
+        } = batch;
+        match (held, &place) {
+            (Held::Memory(events), _) => {
+                self.delivery.deliver(kind, events, Pending::settle).await;
+            }
+            (Held::Disk(count), Some(place)) => {
+                for events in self.recall(kind, count, place) {
+                    let end = events.last().map_or(0, Pending::end);
+                    self.delivery.deliver(kind, events, Pending::settle).await;
+                    place.settled_to(end);
+                }
+            }
+            (Held::Disk(_), None) => {}
+        }
+        if let Some(place) = place {
+            place.settled();
+        }
+    }
+
+    /// Reads events from the disk, in as many requests as they need. What cannot be read any
+    /// more is counted as dropped.
+    fn recall(&self, kind: EventKind, count: usize, place: &Place) -> Vec<Vec<Pending>> {
+        let bytes = place.read().unwrap_or_default();
+        // They do not stand in the front queue.
+        let budget = Arc::new(Budget::new(usize::MAX, usize::MAX));
+        let mut gathering = Gathering::new(kind, export::frame(kind), self.most_bytes);
+        let (mut parts, mut end, mut read) = (Vec::new(), place.range.start, 0);
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            end += line.len() as u64;
+            let record = line.strip_suffix(b"\n").and_then(record::read);
+            let Some(record) = record.filter(|record| record.kind == kind && read < count) else {
+                continue;
+            };
+            read += 1;
+            let json = record.json.as_bytes().to_vec();
+            let event = Event::new(kind, json, record.made_ms, Arc::clone(&budget), 0);
+            let pending = Pending::spooled(event, &self.account, end);
+            if record.json.len() > gathering.largest_event() {
+                // Requests were larger when it was written.
+                pending.give_up(DropReason::TooLarge);
+            } else {
+                parts.extend(gathering.add(pending));
             }
         }
+        parts.extend(gathering.seal());
+        if read < count {
+            let missing = (count - read) as u64;
+            self.account.ledger.unspooled(kind, missing);
+            self.account
+                .ledger
+                .dropped_many(kind, DropReason::Unreadable, missing);
+            report::error(|| format!("{missing} events of the spool cannot be read any more"));
+        }
+        parts
+    }
+}
+
+/// However a lane ends: nobody waits for it.
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.line.close();
     }
 }
 
@@ -183,7 +257,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         runtime.unwrap().block_on(async {
             let settings = Config::new().settings().unwrap();
-            let (control, _receiver) = unbounded_channel();
+            let (control, _receiver) = tokio::sync::mpsc::unbounded_channel();
             let exporter = Exporter::Memory(Memory::new());
             let mut lanes = Lanes::open(vec![exporter], &settings, &control.downgrade());
             lanes.lanes[0].task.abort();

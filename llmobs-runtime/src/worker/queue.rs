@@ -94,6 +94,18 @@ impl Budget {
         Ok(events * 2 >= self.max_events || bytes * 2 >= self.max_bytes)
     }
 
+    /// Takes room for one event that there is already, in any case.
+    pub(super) fn take(&self, weight: usize) {
+        self.events.fetch_add(1, Ordering::AcqRel);
+        self.bytes.fetch_add(weight, Ordering::AcqRel);
+    }
+
+    /// Whether a quarter of a limit is taken.
+    pub(super) fn is_quarter_full(&self) -> bool {
+        self.events() >= self.max_events / 4
+            || self.bytes.load(Ordering::Acquire) >= self.max_bytes / 4
+    }
+
     /// How many events wait anywhere.
     pub(super) fn events(&self) -> usize {
         self.events.load(Ordering::Acquire)

@@ -41,6 +41,8 @@ pub(crate) enum Fate {
     Unanswered(String),
     /// It did not get through while patience lasted.
     OutOfTries(String),
+    /// It is older than its destination takes.
+    Expired,
 }
 
 /// One lane's way to its destination.
@@ -87,7 +89,13 @@ impl Delivery {
     ) {
         // The next part stands last.
         let mut parts = vec![Part::new(events)];
-        while let Some(part) = parts.pop() {
+        while let Some(mut part) = parts.pop() {
+            for event in self.expired(&mut part) {
+                settle(event, &Fate::Expired);
+            }
+            if part.events.is_empty() {
+                continue;
+            }
             match self.attempt(kind, part).await {
                 Step::Settled(events, fate) => {
                     for event in events {
@@ -98,6 +106,20 @@ impl Delivery {
                 Step::Divided(first, second) => parts.extend([second, first]),
             }
         }
+    }
+
+    pub(crate) fn is_remote(&self) -> bool {
+        self.exporter.is_remote()
+    }
+
+    /// What has become too old for its destination while it waited.
+    fn expired<E: Encoded>(&self, part: &mut Part<E>) -> Vec<E> {
+        if !self.exporter.is_remote() {
+            return Vec::new();
+        }
+        part.events
+            .extract_if(.., |event| event.is_expired())
+            .collect()
     }
 
     async fn attempt<E: Encoded>(&mut self, kind: EventKind, mut part: Part<E>) -> Step<E> {

@@ -1,0 +1,69 @@
+//! Files of our own: events as lines, in segments. The journal and the spool are folders of
+//! them.
+//!
+//! A line is `{"v":1,"kind":…,"made_ms":…,"event":{…}}`. A segment has one writer, which
+//! holds its lock for as long as it is open; one whose lock can be had belongs to a process
+//! that is gone.
+
+pub(crate) mod record;
+pub(crate) mod segment;
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Makes the folder of everything that llmobs keeps on disk.
+pub(crate) fn root(path: &Path) -> io::Result<()> {
+    private_dir(path)?;
+    ignore(path)
+}
+
+/// Makes a folder for its owner alone, with what leads to it.
+pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Keeps the folder out of version control.
+fn ignore(root: &Path) -> io::Result<()> {
+    match OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(root.join(".gitignore"))
+    {
+        Ok(mut file) => file.write_all(b"*\n"),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// A segment in a folder, as the folder tells of it.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
+    pub(crate) modified: std::time::SystemTime,
+}
+
+/// The segments of a folder, the oldest first. What is no file, a link to one among it, is none.
+pub(crate) fn list(dir: &Path) -> io::Result<Vec<Listed>> {
+    let listed = |entry: io::Result<fs::DirEntry>| {
+        let entry = entry.ok()?;
+        let path = entry.path();
+        let metadata = entry.metadata().ok()?;
+        let is_segment = path
+            .extension()
+            .is_some_and(|extension| extension == segment::EXTENSION);
+        (is_segment && metadata.is_file()).then_some(Listed {
+            bytes: metadata.len(),
+            modified: metadata.modified().ok()?,
+            path,
+        })
+    };
+    let mut segments: Vec<Listed> = fs::read_dir(dir)?.filter_map(listed).collect();
+    segments.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
+    Ok(segments)
+}

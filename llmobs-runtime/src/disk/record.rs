@@ -1,0 +1,87 @@
+//! One event as a line of a segment.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::stats::EventKind;
+
+/// The version of the format, the first thing in each line.
+const VERSION: u64 = 1;
+
+/// A line that was read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record<'a> {
+    pub(crate) kind: EventKind,
+    pub(crate) made_ms: u64,
+    /// The event's JSON, as it was written.
+    pub(crate) json: &'a str,
+}
+
+/// Appends an event as a line.
+pub(crate) fn write(lines: &mut Vec<u8>, kind: EventKind, made_ms: u64, json: &[u8]) {
+    let head = format!(
+        r#"{{"v":{VERSION},"kind":"{}","made_ms":{made_ms},"event":"#,
+        kind.as_str()
+    );
+    lines.extend(head.as_bytes());
+    lines.extend(json);
+    lines.extend(b"}\n");
+}
+
+/// Reads a line; `None` for what no version of llmobs that we know has written.
+pub(crate) fn read(line: &[u8]) -> Option<Record<'_>> {
+    #[derive(Deserialize)]
+    struct Stored<'a> {
+        v: u64,
+        kind: &'a str,
+        made_ms: u64,
+        #[serde(borrow)]
+        event: &'a RawValue,
+    }
+    let stored: Stored<'_> = serde_json::from_slice(line).ok()?;
+    let kind = EventKind::ALL
+        .into_iter()
+        .find(|kind| kind.as_str() == stored.kind)?;
+    let json = stored.event.get();
+    (stored.v == VERSION && json.starts_with('{')).then_some(Record {
+        kind,
+        made_ms: stored.made_ms,
+        json,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_as_it_was_written() {
+        let json = r#"{"name":"\u0000é😀","n":[1.50,{}]}"#;
+        let mut line = Vec::new();
+        write(&mut line, EventKind::Evaluation, 17, json.as_bytes());
+        assert_eq!(line.pop(), Some(b'\n'));
+        let record = read(&line).unwrap();
+        assert_eq!(record.kind, EventKind::Evaluation);
+        assert_eq!((record.made_ms, record.json), (17, json));
+    }
+
+    #[test]
+    fn what_is_no_line_is_none() {
+        for line in [
+            "",
+            "{}",
+            "nonsense",
+            r#"{"v":1,"kind":"span","made_ms":1,"event":{"a":1}"#,
+            r#"{"v":1,"kind":"span","made_ms":1,"event":[1]}"#,
+            r#"{"v":1,"kind":"spam","made_ms":1,"event":{}}"#,
+            r#"{"v":2,"kind":"span","made_ms":1,"event":{}}"#,
+            r#"{"v":1,"kind":"span","made_ms":-1,"event":{}}"#,
+            r#"{"v":1,"kind":"span","made_ms":1,"event":{}}{}"#,
+        ] {
+            assert!(read(line.as_bytes()).is_none(), "{line}");
+        }
+        assert!(
+            read(b"{\"v\":1,\"kind\":\"span\",\"made_ms\":1,\"event\":{\"a\":\"\xff\"}}").is_none()
+        );
+    }
+}

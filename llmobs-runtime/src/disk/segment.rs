@@ -1,0 +1,355 @@
+//! A segment: a file that one writer appends to, and holds the lock of.
+//!
+//! `<segment>.ack` beside it says how far its events have been settled: the last complete
+//! line of it, in bytes of the segment.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::record::{self, Record};
+use crate::clock;
+
+/// How the name of a segment ends.
+pub(crate) const EXTENSION: &str = "jsonl";
+/// A longer line was not written by us: events have 5 MB at most.
+const LONGEST_LINE: u64 = 8 * 1024 * 1024;
+
+/// An open segment. Its lock goes with it.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    path: PathBuf,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: File,
+    len: u64,
+    /// A part of a line stands at its end and could not be taken back.
+    torn: bool,
+    ack: Option<File>,
+    acked: u64,
+}
+
+/// What a reader of a segment finds, line by line.
+pub(crate) enum Found<'a> {
+    Record(Record<'a>),
+    /// No line of ours.
+    Foreign,
+    /// Its writer was interrupted.
+    Torn,
+}
+
+/// `<process>-<start in ms>-<n>`, never twice.
+fn name() -> String {
+    static START: OnceLock<u64> = OnceLock::new();
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let start = START.get_or_init(clock::unix_ms);
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{start}-{next}", std::process::id())
+}
+
+impl Segment {
+    /// A new one in `dir`; `label` stands at the end of its name.
+    pub(crate) fn create(dir: &Path, label: Option<&str>) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        loop {
+            let label = label.map_or_else(String::new, |label| format!("-{label}"));
+            let path = dir.join(format!("{}{label}.{EXTENSION}", name()));
+            let file = match options.open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                opened => opened?,
+            };
+            // Another process may take it for one that was left behind, until the lock is ours.
+            match file.try_lock() {
+                Ok(()) if path.exists() => return Ok(Self::new(path, file, 0, 0)),
+                Ok(()) | Err(fs::TryLockError::WouldBlock) => {}
+                Err(fs::TryLockError::Error(error)) => {
+                    drop(fs::remove_file(&path));
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Takes over the segment of a writer that is gone; `None` where there is still one, or
+    /// another has been faster.
+    pub(crate) fn adopt(path: &Path) -> io::Result<Option<Self>> {
+        let file = OpenOptions::new().read(true).append(true).open(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Ok(None),
+            Err(fs::TryLockError::Error(error)) => return Err(error),
+        }
+        // Names are never used twice: one that is gone was delivered in the meantime.
+        if !path.exists() {
+            return Ok(None);
+        }
+        let len = file.metadata()?.len();
+        let acked = acked(path).min(len);
+        Ok(Some(Self::new(path.to_owned(), file, len, acked)))
+    }
+
+    fn new(path: PathBuf, file: File, len: u64, acked: u64) -> Self {
+        let open = Open {
+            file,
+            len,
+            torn: false,
+            ack: None,
+            acked,
+        };
+        Self {
+            path,
+            open: Mutex::new(open),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.open().len
+    }
+
+    /// How far its events have been settled.
+    pub(crate) fn acked(&self) -> u64 {
+        self.open().acked
+    }
+
+    /// Appends whole lines, all of them or none, and says where they stand.
+    ///
+    /// # Errors
+    ///
+    /// As the file system says: a full disk, say. Where a part of a line could not be taken
+    /// back, the segment [is torn](Self::is_torn) and takes no more.
+    pub(crate) fn append(&self, lines: &[u8]) -> io::Result<Range<u64>> {
+        let mut open = self.open();
+        let from = open.len;
+        if open.torn {
+            return Err(io::Error::other("a line of it is torn"));
+        }
+        if let Err(error) = open.file.write_all(lines) {
+            open.torn = open.file.set_len(from).is_err();
+            return Err(error);
+        }
+        open.len += lines.len() as u64;
+        Ok(from..open.len)
+    }
+
+    pub(crate) fn is_torn(&self) -> bool {
+        self.open().torn
+    }
+
+    /// Reads a part again.
+    pub(crate) fn read(&self, range: Range<u64>) -> io::Result<Vec<u8>> {
+        let mut open = self.open();
+        open.file.seek(SeekFrom::Start(range.start))?;
+        let mut bytes = Vec::new();
+        (&open.file)
+            .take(range.end.saturating_sub(range.start))
+            .read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Goes through what is not settled yet, line by line, each with where it stands.
+    pub(crate) fn scan(&self, mut each: impl FnMut(Found<'_>, Range<u64>)) -> io::Result<()> {
+        let mut open = self.open();
+        let mut at = open.acked;
+        open.file.seek(SeekFrom::Start(at))?;
+        let mut reader = BufReader::with_capacity(64 * 1024, &open.file);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let read = (&mut reader)
+                .take(LONGEST_LINE)
+                .read_until(b'\n', &mut line)?;
+            if read == 0 {
+                return Ok(());
+            }
+            let mut end = at + read as u64;
+            let found = if line.pop_if(|last| *last == b'\n').is_some() {
+                record::read(&line).map_or(Found::Foreign, Found::Record)
+            } else if read as u64 == LONGEST_LINE {
+                end += reader.skip_until(b'\n')? as u64;
+                Found::Foreign
+            } else {
+                Found::Torn
+            };
+            each(found, at..end);
+            at = end;
+        }
+    }
+
+    /// Remembers that everything before `to` is settled. Where that cannot be written, a later
+    /// process delivers it again.
+    pub(crate) fn ack(&self, to: u64) {
+        let mut open = self.open();
+        if to <= open.acked {
+            return;
+        }
+        open.acked = to;
+        if open.ack.is_none() {
+            let mut options = OpenOptions::new();
+            options.append(true).create(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            open.ack = options.open(ack_path(&self.path)).ok();
+        }
+        if let Some(ack) = &mut open.ack {
+            drop(ack.write_all(format!("{to}\n").as_bytes()));
+        }
+    }
+
+    /// Removes it from the disk.
+    pub(crate) fn remove(&self) {
+        drop(fs::remove_file(&self.path));
+        drop(fs::remove_file(ack_path(&self.path)));
+    }
+
+    /// Puts it out of the way of readers, under a name that says why.
+    pub(crate) fn set_aside(&self) {
+        drop(fs::rename(&self.path, self.path.with_extension("corrupt")));
+        drop(fs::remove_file(ack_path(&self.path)));
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn ack_path(segment: &Path) -> PathBuf {
+    let mut path = segment.as_os_str().to_owned();
+    path.push(".ack");
+    path.into()
+}
+
+/// The last complete line of the file beside a segment.
+fn acked(segment: &Path) -> u64 {
+    let Ok(mut file) = File::open(ack_path(segment)) else {
+        return 0;
+    };
+    // A line has 21 bytes at most; those before the last one do not matter.
+    let from = file.metadata().map_or(0, |metadata| metadata.len());
+    let mut end = Vec::new();
+    let read = file
+        .seek(SeekFrom::Start(from.saturating_sub(64)))
+        .and_then(|_| file.take(64).read_to_end(&mut end));
+    let Ok(_) = read else { return 0 };
+    let text = String::from_utf8_lossy(&end);
+    let complete = text.rfind('\n').map_or("", |end| &text[..end]);
+    complete
+        .rsplit('\n')
+        .next()
+        .and_then(|line| line.parse().ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::EventKind;
+
+    fn folder() -> PathBuf {
+        let path = std::env::temp_dir().join(format!("llmobs-segment-{}", name()));
+        super::super::private_dir(&path).unwrap();
+        path
+    }
+
+    fn line(name: &str) -> Vec<u8> {
+        let mut line = Vec::new();
+        record::write(
+            &mut line,
+            EventKind::Span,
+            1,
+            format!(r#"{{"name":"{name}"}}"#).as_bytes(),
+        );
+        line
+    }
+
+    fn found(segment: &Segment) -> Vec<String> {
+        let mut all = Vec::new();
+        let each = |found: Found<'_>, _| {
+            all.push(match found {
+                Found::Record(record) => record.json.to_owned(),
+                Found::Foreign => "foreign".to_owned(),
+                Found::Torn => "torn".to_owned(),
+            });
+        };
+        segment.scan(each).unwrap();
+        all
+    }
+
+    #[test]
+    fn a_segment_is_adopted_once_its_writer_is_gone_from_where_it_was_acknowledged() {
+        let dir = folder();
+        let segment = Segment::create(&dir, Some("spans")).unwrap();
+        let first = segment.append(&line("a")).unwrap();
+        let second = segment.append(&line("b")).unwrap();
+        assert_eq!(first.end, second.start);
+        segment.ack(first.end);
+        let path = segment.path().to_owned();
+        assert!(Segment::adopt(&path).unwrap().is_none(), "it has a writer");
+        drop(segment);
+        let adopted = Segment::adopt(&path).unwrap().unwrap();
+        assert_eq!(found(&adopted), [r#"{"name":"b"}"#]);
+        assert_eq!(adopted.read(second).unwrap(), line("b"));
+        adopted.remove();
+        assert!(Segment::adopt(&path).is_err());
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn lines_that_are_not_ours_are_skipped_one_by_one() {
+        let dir = folder();
+        let segment = Segment::create(&dir, None).unwrap();
+        segment.append(&line("a")).unwrap();
+        segment.append(b"nonsense\n\n").unwrap();
+        let long = vec![b'x'; usize::try_from(LONGEST_LINE).unwrap() + 17];
+        segment.append(&long).unwrap();
+        segment.append(b"\n").unwrap();
+        segment.append(&line("b")).unwrap();
+        segment.append(br#"{"v":1,"kind":"sp"#).unwrap();
+        let expected = [
+            r#"{"name":"a"}"#,
+            "foreign",
+            "foreign",
+            "foreign",
+            r#"{"name":"b"}"#,
+            "torn",
+        ];
+        assert_eq!(found(&segment), expected);
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn an_acknowledgement_that_was_torn_counts_as_the_one_before() {
+        let dir = folder();
+        let segment = Segment::create(&dir, None).unwrap();
+        let first = segment.append(&line("a")).unwrap();
+        segment.append(&line("b")).unwrap();
+        segment.ack(first.end);
+        let path = segment.path().to_owned();
+        let mut ack = OpenOptions::new()
+            .append(true)
+            .open(ack_path(&path))
+            .unwrap();
+        ack.write_all(b"9").unwrap();
+        drop(segment);
+        let adopted = Segment::adopt(&path).unwrap().unwrap();
+        assert_eq!(adopted.acked(), first.end);
+        for nonsense in ["", "\n", "x\n", "-1\n", "99999999999999999999999\n"] {
+            fs::write(ack_path(&path), nonsense).unwrap();
+            assert_eq!(acked(&path), 0, "{nonsense:?}");
+        }
+        fs::remove_dir_all(dir).unwrap();
+    }
+}

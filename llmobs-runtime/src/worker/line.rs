@@ -1,0 +1,351 @@
+//! The batches that wait in a lane, in memory or on disk, in order.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{Notify, mpsc::WeakUnboundedSender};
+
+use super::Control;
+use super::batch::{Batch, Event, Held, Pending};
+use super::lane::Account;
+use super::spool::{self, Kept, Spool};
+use crate::report;
+use crate::stats::{DropReason, EventKind};
+
+pub(super) struct Line {
+    inner: Mutex<Inner>,
+    account: Arc<Account>,
+    /// A batch has come.
+    news: Notify,
+    /// One has been settled.
+    moved: Notify,
+    progress: WeakUnboundedSender<Control>,
+}
+
+struct Inner {
+    queue: VecDeque<Batch>,
+    current: Option<Current>,
+    submitted: u64,
+    spool: Option<Spool>,
+    /// The destination is one that what waits is kept on disk for.
+    spools: bool,
+    /// There may be more that earlier processes have left.
+    behind: bool,
+    /// Nobody takes batches out any more.
+    closed: bool,
+}
+
+/// The batch that is being delivered.
+struct Current {
+    number: u64,
+    segment: Option<Arc<Kept>>,
+}
+
+impl Line {
+    pub(super) fn new(
+        account: Arc<Account>,
+        spool: Option<Spool>,
+        spools: bool,
+        progress: WeakUnboundedSender<Control>,
+    ) -> Self {
+        let inner = Inner {
+            queue: VecDeque::new(),
+            current: None,
+            submitted: 0,
+            behind: spool.is_some() && spools,
+            spools,
+            spool,
+            closed: false,
+        };
+        Self {
+            inner: Mutex::new(inner),
+            account,
+            news: Notify::new(),
+            moved: Notify::new(),
+            progress,
+        }
+    }
+
+    /// Adds a batch, on disk first. It goes out after `after` batches of the line of spans.
+    pub(super) fn submit(&self, kind: EventKind, events: &[Arc<Event>], after: u64) {
+        let mut inner = self.lock();
+        let spool = if inner.spools {
+            inner.spool.as_mut()
+        } else {
+            None
+        };
+        let written = spool.and_then(|spool| spool.write(kind, events));
+        let (held, place, began) = match written {
+            None => {
+                let pending = |event: &Arc<Event>| Pending::new(Arc::clone(event), &self.account);
+                let events: Vec<Pending> = events.iter().filter_map(pending).collect();
+                if events.is_empty() {
+                    return;
+                }
+                (Held::Memory(events), None, false)
+            }
+            Some(written) => {
+                self.account.ledger.spooled(kind, events.len() as u64);
+                // What is on disk needs no memory; a little of it spares reading it again.
+                let held = if self.account.budget.is_quarter_full() {
+                    Held::Disk(events.len())
+                } else {
+                    let pending = |(event, end): (&Arc<Event>, u64)| {
+                        Pending::spooled(Arc::clone(event), &self.account, end)
+                    };
+                    let events = events.iter().zip(written.ends);
+                    Held::Memory(events.map(pending).collect())
+                };
+                (held, Some(written.place), written.began)
+            }
+        };
+        inner.submitted += 1;
+        let batch = Batch {
+            kind,
+            held,
+            place,
+            formed: SystemTime::now(),
+            number: inner.submitted,
+            after,
+        };
+        if inner.closed {
+            // What is in memory counts itself as dropped, what is on disk is for a later process.
+            return;
+        }
+        let most = inner.spool.as_ref().map_or(0, Spool::most_request_bytes);
+        match inner.queue.back_mut() {
+            Some(last) if last.may_grow_by(&batch, most) => last.grow_by(&batch),
+            _ => inner.queue.push_back(batch),
+        }
+        if began {
+            self.make_room(&mut inner);
+        }
+        drop(inner);
+        self.news.notify_one();
+    }
+
+    pub(super) fn submitted(&self) -> u64 {
+        self.lock().submitted
+    }
+
+    /// Whether every batch up to this number is settled, and what earlier processes left.
+    pub(super) fn reached(&self, mark: u64) -> bool {
+        let inner = self.lock();
+        inner.closed || inner.oldest() > mark
+    }
+
+    /// Waits until that is so.
+    pub(super) async fn passed(&self, mark: u64) {
+        loop {
+            let moved = self.moved.notified();
+            if self.reached(mark) {
+                return;
+            }
+            moved.await;
+        }
+    }
+
+    /// The next batch; what earlier processes left comes first.
+    pub(super) async fn next(&self) -> Batch {
+        loop {
+            let (batch, spools) = {
+                let mut inner = self.lock();
+                (self.take(&mut inner), inner.spools && inner.spool.is_some())
+            };
+            if let Some(batch) = batch {
+                return batch;
+            }
+            self.tell();
+            if spools {
+                // Another process may have ended in the meantime.
+                drop(tokio::time::timeout(spool::LOOK_AGAIN, self.news.notified()).await);
+            } else {
+                self.news.notified().await;
+            }
+        }
+    }
+
+    fn take(&self, inner: &mut Inner) -> Option<Batch> {
+        if inner.spools && inner.is_next_our_own() {
+            inner.behind |= inner.spool.as_ref().is_some_and(Spool::is_time_to_look);
+            inner.behind = inner.behind && self.adopt(inner);
+        }
+        self.give_up_expired(inner);
+        let batch = inner.queue.pop_front()?;
+        inner.current = Some(Current {
+            number: batch.number,
+            segment: batch.place.as_ref().map(|place| Arc::clone(&place.segment)),
+        });
+        Some(batch)
+    }
+
+    /// The batch that was taken is settled; `spools` says whether the destination is one that
+    /// what waits is kept on disk for.
+    pub(super) fn done(&self, spools: bool) {
+        let mut inner = self.lock();
+        inner.current = None;
+        inner.spools = spools;
+        drop(inner);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        self.moved.notify_waiters();
+        if let Some(control) = self.progress.upgrade() {
+            let _ = control.send(Control::Progress);
+        }
+    }
+
+    /// Nobody takes batches out any more: nobody waits for it.
+    pub(super) fn close(&self) {
+        let mut inner = self.lock();
+        inner.closed = true;
+        let rest = std::mem::take(&mut inner.queue);
+        drop(inner);
+        drop(rest);
+        self.tell();
+    }
+
+    /// Puts the oldest segment that an earlier process left in front. `false` where there is
+    /// none.
+    fn adopt(&self, inner: &mut Inner) -> bool {
+        let Some(spool) = &mut inner.spool else {
+            return false;
+        };
+        let Some(batches) = spool.adopt() else {
+            return false;
+        };
+        let mut recovered = 0;
+        for batch in batches.into_iter().rev() {
+            self.account.ledger.recovered(batch.kind, batch.len());
+            recovered += batch.len();
+            inner.queue.push_front(batch);
+        }
+        report::info(|| {
+            let dir = spool.dir().display();
+            format!("{recovered} events that an earlier process left in {dir} are sent now")
+        });
+        true
+    }
+
+    /// Keeps the spool within its size: the oldest segments go first, save for those that are
+    /// being written or sent.
+    fn make_room(&self, inner: &mut Inner) {
+        let mut excess = inner.spool.as_ref().map_or(0, Spool::excess);
+        while excess > 0 {
+            if inner.is_next_our_own() && self.adopt(inner) {
+                continue;
+            }
+            let Some(oldest) = inner
+                .queue
+                .iter()
+                .find_map(|batch| inner.idle_segment(batch))
+            else {
+                return;
+            };
+            excess = excess.saturating_sub(oldest.bytes());
+            let is_in_it = |batch: &Batch| {
+                let place = batch.place.as_ref();
+                place.is_some_and(|place| Arc::ptr_eq(&place.segment, &oldest))
+            };
+            let all = std::mem::take(&mut inner.queue);
+            let (gone, kept): (VecDeque<_>, VecDeque<_>) = all.into_iter().partition(is_in_it);
+            inner.queue = kept;
+            self.give_up(gone.into(), DropReason::SpoolFull);
+        }
+    }
+
+    /// Gives up what has waited in the spool for longer than it may.
+    pub(super) fn expire(&self) {
+        self.give_up_expired(&mut self.lock());
+    }
+
+    fn give_up_expired(&self, inner: &mut Inner) {
+        let Some(max_age) = inner.spool.as_ref().map(|spool| spool.max_age) else {
+            return;
+        };
+        let is_old = |batch: &Batch| {
+            let age = SystemTime::now().duration_since(batch.formed);
+            age.unwrap_or(Duration::ZERO) > max_age && !inner.is_busy(batch)
+        };
+        let old = inner
+            .queue
+            .iter()
+            .take_while(|batch| batch.place.is_some() && is_old(batch));
+        let count = old.count();
+        let gone: Vec<Batch> = inner.queue.drain(..count).collect();
+        self.give_up(gone, DropReason::Expired);
+    }
+
+    fn give_up(&self, batches: Vec<Batch>, reason: DropReason) {
+        let count: u64 = batches.iter().map(Batch::len).sum();
+        if count == 0 {
+            return;
+        }
+        for batch in batches {
+            match batch.held {
+                Held::Memory(events) => {
+                    for event in events {
+                        event.give_up(reason);
+                    }
+                }
+                Held::Disk(count) => {
+                    let ledger = &self.account.ledger;
+                    ledger.unspooled(batch.kind, count as u64);
+                    ledger.dropped_many(batch.kind, reason, count as u64);
+                }
+            }
+            if let Some(place) = batch.place {
+                place.settled();
+            }
+        }
+        report::once(report::Kind::Spool, || {
+            format!("the oldest events of the spool are dropped, and counted: {count} {reason}")
+        });
+        self.tell();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Whether nothing that an earlier process left stands in front.
+    fn is_next_our_own(&self) -> bool {
+        self.queue.front().is_none_or(|first| first.number > 0)
+    }
+
+    /// Whether the batch shares its segment with the one that is being sent, which is older.
+    fn is_busy(&self, batch: &Batch) -> bool {
+        let sent = self
+            .current
+            .as_ref()
+            .and_then(|current| current.segment.as_ref());
+        let place = batch.place.as_ref();
+        place
+            .zip(sent)
+            .is_some_and(|(place, sent)| Arc::ptr_eq(&place.segment, sent))
+    }
+
+    /// The segment of the batch, unless it is being written or sent.
+    fn idle_segment(&self, batch: &Batch) -> Option<Arc<Kept>> {
+        let segment = &batch.place.as_ref()?.segment;
+        let is_written = self
+            .spool
+            .as_ref()
+            .is_some_and(|spool| spool.is_writing(segment));
+        (!is_written && !self.is_busy(batch)).then(|| Arc::clone(segment))
+    }
+
+    /// The number of the oldest batch that is not settled.
+    fn oldest(&self) -> u64 {
+        if self.behind {
+            return 0;
+        }
+        let current = self.current.as_ref().map(|current| current.number);
+        let first = self.queue.front().map(|batch| batch.number);
+        current.or(first).unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,159 @@
+//! What is in the folder and is not ours, or not whole, is skipped, and harms nothing.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use llmobs::DropReason;
+use llmobs_tests::Intake;
+use llmobs_tests::intake::Reply;
+
+use crate::{Folder, SOON, assert_adds_up, client, make_spans, names};
+
+/// A spool with the spans `a` and `b` in it, and the intake that would not take them.
+fn left(folder: &Folder) -> (Intake, PathBuf) {
+    let intake = Intake::start();
+    intake.script(|_| Reply::status(503));
+    let first = client(folder, intake.url());
+    make_spans(&first, &["a", "b"]);
+    first.shutdown(Duration::from_millis(500)).unwrap();
+    intake.script(|_| Reply::default());
+    let segment = folder.files().into_iter().find(|path| is_segment(path));
+    (intake, segment.unwrap())
+}
+
+fn is_segment(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "jsonl")
+}
+
+fn append(path: &Path, bytes: &[u8]) {
+    let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+#[track_caller]
+fn assert_next_sends(folder: &Folder, intake: &Intake, expected: &[&str]) {
+    let report = client(folder, intake.url()).shutdown(SOON).unwrap();
+    assert_adds_up(&report.stats);
+    assert_eq!(names(&intake.accepted_spans()), expected);
+    assert_eq!(report.stats.spans().recovered, expected.len() as u64);
+}
+
+#[test]
+fn a_line_that_was_torn_is_skipped() {
+    let folder = Folder::new();
+    let (intake, segment) = left(&folder);
+    append(&segment, br#"{"v":1,"kind":"span","made_ms":1764"#);
+    assert_next_sends(&folder, &intake, &["a", "b"]);
+    assert!(folder.files().is_empty(), "nobody will ever read the rest");
+}
+
+#[test]
+fn lines_that_are_not_ours_are_skipped_and_set_aside() {
+    let folder = Folder::new();
+    let (intake, segment) = left(&folder);
+    let text = fs::read(&segment).unwrap();
+    let mut mixed = b"\x00\xff not json\n[]\n{\"v\":9}\n".to_vec();
+    mixed.extend(&text);
+    mixed.extend(b"\n\nthe end\n");
+    fs::write(&segment, mixed).unwrap();
+    assert_next_sends(&folder, &intake, &["a", "b"]);
+    let left: Vec<_> = folder.files();
+    assert_eq!(left, [segment.with_extension("corrupt")]);
+}
+
+#[test]
+fn a_segment_of_which_nothing_can_be_read_is_set_aside() {
+    let folder = Folder::new();
+    let (intake, segment) = left(&folder);
+    fs::write(&segment, vec![0_u8; 100_000]).unwrap();
+    assert_next_sends(&folder, &intake, &[]);
+    fs::write(&segment, "nonsense\n".repeat(1_000)).unwrap();
+    assert_next_sends(&folder, &intake, &[]);
+    assert_eq!(folder.files(), [segment.with_extension("corrupt")]);
+}
+
+#[test]
+fn other_files_stay_as_they_are() {
+    let folder = Folder::new();
+    let (intake, segment) = left(&folder);
+    let dir = folder.destination();
+    fs::write(dir.join("notes.jsonl"), "{}\n").unwrap();
+    fs::write(dir.join("1-2-3-other.jsonl"), "{}\n").unwrap();
+    fs::write(dir.join("README"), "x").unwrap();
+    fs::create_dir(dir.join("1-2-4-spans.jsonl")).unwrap();
+    #[cfg(unix)]
+    {
+        let secret = folder.0.join("elsewhere.jsonl");
+        fs::write(&secret, fs::read(&segment).unwrap()).unwrap();
+        std::os::unix::fs::symlink(&secret, dir.join("1-2-5-spans.jsonl")).unwrap();
+    }
+    assert_next_sends(&folder, &intake, &["a", "b"]);
+    let left: Vec<String> = folder
+        .files()
+        .iter()
+        .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    assert!(left.contains(&"notes.jsonl".to_owned()), "{left:?}");
+    assert!(left.contains(&"1-2-3-other.jsonl".to_owned()), "{left:?}");
+    assert!(left.contains(&"README".to_owned()), "{left:?}");
+    assert!(left.contains(&"1-2-4-spans.jsonl".to_owned()), "{left:?}");
+    #[cfg(unix)]
+    assert!(folder.0.join("elsewhere.jsonl").exists());
+}
+
+#[test]
+fn what_was_acknowledged_before_the_process_ended_is_not_sent_again() {
+    let folder = Folder::new();
+    let (intake, segment) = left(&folder);
+    let text = fs::read_to_string(&segment).unwrap();
+    let first = text.find('\n').unwrap() + 1;
+    let ack = format!("{}.ack", segment.display());
+    fs::write(ack, format!("{first}\n")).unwrap();
+    assert_next_sends(&folder, &intake, &["b"]);
+    assert!(folder.files().is_empty());
+}
+
+#[test]
+fn a_segment_that_somebody_cuts_while_it_waits_is_counted() {
+    let folder = Folder::new();
+    let (intake, segment) = left(&folder);
+    let earlier = fs::read(&segment).unwrap();
+    fs::write(&segment, earlier.repeat(600)).unwrap();
+    // While the first of two requests is being tried, the segment is cut.
+    intake.replies([Reply::status(429).header("Retry-After", "1")]);
+    let tries = intake.requests().len();
+    let second = client(&folder, intake.url());
+    intake.wait_for(|requests| requests.len() > tries, SOON);
+    let file = fs::OpenOptions::new().write(true).open(&segment).unwrap();
+    file.set_len(10).unwrap();
+    let report = second.shutdown(SOON).unwrap();
+    assert_adds_up(&report.stats);
+    let spans = report.stats.spans();
+    let unreadable: u64 = spans
+        .dropped
+        .iter()
+        .filter(|(reason, _)| *reason == DropReason::Unreadable)
+        .map(|(_, count)| count)
+        .sum();
+    assert_eq!(
+        (spans.recovered, spans.delivered, unreadable),
+        (1_200, 1_000, 200)
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_segment_that_cannot_be_opened_does_not_stop_the_others() {
+    let folder = Folder::new();
+    let (intake, segment) = left(&folder);
+    let long = segment.with_file_name("0-0-0-spans.jsonl");
+    // A pipe: opening it would wait for its other end for ever.
+    let status = std::process::Command::new("mkfifo").arg(&long).status();
+    if !status.is_ok_and(|status| status.success()) {
+        return;
+    }
+    assert_next_sends(&folder, &intake, &["a", "b"]);
+}

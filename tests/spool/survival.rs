@@ -1,0 +1,189 @@
+//! What is on disk outlives the client and the process.
+
+use std::time::Duration;
+
+use llmobs::{Config, Destination, DropReason, FlushError};
+use llmobs_tests::Intake;
+use llmobs_tests::intake::Reply;
+
+use crate::{
+    Folder, NOWHERE, SOON, assert_adds_up, client, config, make_evaluated, make_spans, names,
+    sent_since,
+};
+
+#[test]
+fn what_the_intake_did_not_take_is_sent_by_the_next_client() {
+    let folder = Folder::new();
+    let intake = Intake::start();
+    intake.script(|_| Reply::status(503));
+    let first = client(&folder, intake.url());
+    for name in ["a", "b", "c"] {
+        make_evaluated(&first, name);
+    }
+    let report = first.shutdown(Duration::from_millis(800)).unwrap();
+    assert_adds_up(&report.stats);
+    assert_eq!(report.stats.spans().spooled, 3);
+    assert_eq!(report.stats.evaluations().spooled, 3);
+
+    let before = intake.requests().len();
+    intake.script(|_| Reply::default());
+    let second = client(&folder, intake.url());
+    make_spans(&second, &["d"]);
+    let report = second.shutdown(SOON).unwrap();
+    assert_adds_up(&report.stats);
+    let (spans, evaluations) = (report.stats.spans(), report.stats.evaluations());
+    assert_eq!((spans.made, spans.recovered, spans.delivered), (1, 3, 4));
+    assert_eq!((evaluations.made, evaluations.recovered), (0, 3));
+    assert_eq!(evaluations.delivered, 3);
+
+    let arrived = sent_since(&intake, before);
+    assert_eq!(names(&arrived), ["a", "b", "c", "d"], "the oldest first");
+    assert!(folder.files().is_empty(), "{:?}", folder.files());
+}
+
+#[test]
+fn a_shutdown_with_an_intake_that_hangs_is_over_in_time_and_loses_nothing() {
+    let folder = Folder::new();
+    let intake = Intake::start();
+    intake.script(|_| Reply::hang());
+    let client = client(&folder, intake.url());
+    make_spans(&client, &["a", "b"]);
+    let error = client.flush(Duration::from_millis(300)).unwrap_err();
+    let FlushError::Timeout { waiting, .. } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(waiting, 2, "on disk, and still to be sent");
+    let report = client.shutdown(Duration::from_millis(300)).unwrap();
+    assert_adds_up(&report.stats);
+    assert_eq!(report.stats.spans().spooled, 2);
+    assert_eq!(report.stats.spooled(), 2);
+}
+
+#[test]
+fn what_does_not_fit_into_memory_waits_on_disk() {
+    let folder = Folder::new();
+    let intake = Intake::start();
+    intake.script(|_| Reply::status(503));
+    let client = config(&folder, intake.url())
+        .max_events(64)
+        .build()
+        .unwrap();
+    let all: Vec<String> = (0..500).map(|n| format!("span {n}")).collect();
+    for some in all.chunks(20) {
+        make_spans(&client, some);
+        drop(client.flush(Duration::from_millis(10)));
+    }
+    let stats = client.stats();
+    assert_eq!(stats.spans().spooled, 500, "{stats:?}");
+    let before = intake.requests().len();
+    intake.script(|_| Reply::default());
+    let report = client.shutdown(SOON).unwrap();
+    assert_eq!(report.stats.spans().delivered, 500);
+    let arrived = sent_since(&intake, before);
+    assert_eq!(names(&arrived), all, "in order");
+    assert!(folder.files().is_empty());
+}
+
+#[test]
+fn a_batch_of_which_one_part_was_refused_is_not_sent_again() {
+    let folder = Folder::new();
+    let intake = Intake::start();
+    intake.script(|request| {
+        let poison = request.spans().any(|span| span["name"] == "poison");
+        Reply::status(if poison { 400 } else { 202 })
+    });
+    let first = client(&folder, intake.url());
+    make_spans(&first, &["a", "poison", "b"]);
+    let report = first.shutdown(SOON).unwrap();
+    assert_adds_up(&report.stats);
+    assert_eq!(report.stats.spans().delivered, 2);
+    assert_eq!(report.stats.spans().dropped, [(DropReason::Refused, 1)]);
+    assert!(folder.files().is_empty());
+}
+
+#[test]
+fn where_nobody_listens_everything_stays_on_disk() {
+    let folder = Folder::new();
+    let client = client(&folder, NOWHERE);
+    make_evaluated(&client, "early");
+    let report = client.shutdown(Duration::from_millis(600)).unwrap();
+    assert_adds_up(&report.stats);
+    assert_eq!(report.stats.spooled(), 2);
+    assert_eq!(folder.files().len(), 2, "one of spans, one of evaluations");
+}
+
+#[test]
+fn the_journal_and_memory_need_no_spool() {
+    let folder = Folder::new();
+    let client = Config::new()
+        .dir(&folder.0)
+        .spool(true)
+        .destination(Destination::Journal)
+        .build()
+        .unwrap();
+    make_spans(&client, &["a"]);
+    let report = client.shutdown(SOON).unwrap();
+    assert_eq!(report.stats.spans().delivered, 1);
+    assert!(!folder.0.join("spool").exists());
+}
+
+#[test]
+fn two_clients_share_the_folder_and_one_sends_what_the_other_left() {
+    let folder = Folder::new();
+    let intake = Intake::start();
+    intake.script(|_| Reply::status(503));
+    let (one, other) = (client(&folder, intake.url()), client(&folder, intake.url()));
+    make_spans(&one, &["of one"]);
+    make_spans(&other, &["of the other"]);
+    let report = one.shutdown(Duration::from_millis(600)).unwrap();
+    assert_eq!(report.stats.spans().spooled, 1);
+    assert_eq!(
+        report.stats.spans().recovered,
+        0,
+        "the other's has a writer"
+    );
+    intake.script(|_| Reply::default());
+    // It looks for what was left every ten seconds.
+    intake.wait_for(
+        |requests| {
+            let accepted = requests.iter().filter(|request| request.was_accepted());
+            accepted.map(|request| request.spans().len()).sum::<usize>() >= 2
+        },
+        SOON,
+    );
+    let report = other.shutdown(SOON).unwrap();
+    assert_adds_up(&report.stats);
+    let spans = report.stats.spans();
+    assert_eq!((spans.made, spans.recovered, spans.delivered), (1, 1, 2));
+    assert!(folder.files().is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_cannot_be_written_costs_nothing_but_the_disk() {
+    let folder = Folder::new();
+    std::fs::write(folder.0.join("spool"), "a file in the folder's place").unwrap();
+    let intake = Intake::start();
+    let client = client(&folder, intake.url());
+    make_spans(&client, &["a"]);
+    let report = client.shutdown(SOON).unwrap();
+    assert_eq!(report.stats.spans().delivered, 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn files_are_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = Folder::new();
+    let intake = Intake::start();
+    intake.script(|_| Reply::status(503));
+    let client = client(&folder, intake.url());
+    make_spans(&client, &["a"]);
+    client.shutdown(Duration::from_millis(600)).unwrap();
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&folder.0.join("spool")), 0o700);
+    assert_eq!(mode(&folder.destination()), 0o700);
+    for file in folder.files() {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+}
