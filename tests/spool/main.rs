@@ -3,6 +3,7 @@
 mod caps;
 mod foreign;
 mod order;
+mod process;
 mod survival;
 
 use std::path::PathBuf;

@@ -206,6 +206,11 @@ impl Intake {
         self.shared.script().queue.extend(replies);
     }
 
+    /// Forgets what has arrived, for one that runs for long and counts by its script.
+    pub fn forget(&self) {
+        self.shared.log().requests.clear();
+    }
+
     /// Every request so far but `GET /info`, in order of arrival.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.log().requests.clone()
