@@ -20,26 +20,30 @@ pub(crate) fn run(options: &Options) {
     let times: u32 = options.get("--times", 20);
     let rate: u32 = options.get("--rate", 2_000);
     let seed = options.get("--seed", fastrand::u64(..1_000_000));
-    println!("kills: {times} times, {rate} spans/s, --seed {seed}");
+    println!("kills: {times} times two processes, {rate} spans/s each, --seed {seed}");
     let dir = std::env::temp_dir().join(format!("llmobs-kills-{}", std::process::id()));
     let world = World::new(seed, true);
     let mut rng = Rng::with_seed(seed);
 
     let mut runs = Vec::new();
-    for run in 0..times {
-        let (child, out) = start(&world, &dir, run, rate);
-        let life = Duration::from_millis(rng.u64(1_200..3_000));
-        let run = killed(run, child, out, life);
-        println!(
-            "run {}: {} spans made, {} of them safe",
-            run.number, run.made, run.safe
-        );
+    for round in 0..times {
+        // Two at a time share the folder.
+        let both = [round * 2, round * 2 + 1].map(|run| {
+            let (child, out) = start(&world, &dir, run, rate);
+            let life = Duration::from_millis(rng.u64(1_200..3_000));
+            std::thread::spawn(move || killed(run, child, out, life))
+        });
+        for run in both {
+            let run = run.join().expect("the process was started and killed");
+            let Run { number, made, safe } = run;
+            println!("process {number}: {made} spans made, {safe} of them safe");
+            runs.push(run);
+        }
         world.intake.forget();
-        runs.push(run);
     }
 
     world.recover();
-    let (mut child, mut out) = start(&world, &dir, times, 0);
+    let (mut child, mut out) = start(&world, &dir, times * 2, 0);
     let mut last = String::new();
     out.read_line(&mut last)
         .expect("the last process tells its counts");

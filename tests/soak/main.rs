@@ -6,8 +6,8 @@
 //! ```
 //!
 //! `faults`: two clients, one with a spool and one without, make spans and evaluations while
-//! their intakes fail at random; then the intakes are healthy. `kills`: a process with a spool
-//! makes them, is killed, and is started again; the last one only sends what was left.
+//! their intakes fail at random; then the intakes are healthy. `kills`: two processes that share a
+//! spool make them and are killed, again and again; the last one only sends what was left.
 //! Afterwards every event has arrived at least once, or is in the spool, or is counted; what
 //! arrived twice was counted as a possible duplicate, unless its process was killed. Anything else ends
 //! this program with a panic. The same seed plays the same faults.
