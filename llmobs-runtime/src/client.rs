@@ -544,7 +544,7 @@ pub fn shutdown(timeout: Duration) -> Result<FlushReport, FlushError> {
 }
 
 /// What became of everything that the client in force here was given: of every kind, at
-/// every destination, `made = delivered + waiting + dropped`. After the shutdown of the
+/// every destination, `made + recovered = delivered + waiting + spooled + dropped`. After the shutdown of the
 /// global client these are its last counts; without a client they are all zero.
 pub fn stats() -> Stats {
     let client = context::current_client().or_else(|| global().1);
