@@ -35,6 +35,8 @@ mod link;
 mod message;
 mod number;
 mod offline;
+#[cfg(feature = "enabled")]
+mod private_files;
 mod processor;
 mod prompt;
 pub mod propagation;

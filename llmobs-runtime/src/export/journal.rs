@@ -3,7 +3,7 @@
 //! A line is `{"v":1,"kind":…,"made_ms":…,"event":{…}}`. A segment has one writer, which
 //! holds its lock; nothing of this process reads it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{Line, Outcome};
 use crate::clock;
+use crate::private_files::{self, PrivateDir};
 use crate::stats::EventKind;
 
 /// A segment is closed when it passes this size.
@@ -27,7 +28,7 @@ pub(crate) struct Journal {
 }
 
 struct Writer {
-    dir: PathBuf,
+    dir: PrivateDir,
     started_ms: u64,
     next: u32,
     segment: Option<(File, u64)>,
@@ -37,11 +38,10 @@ impl Journal {
     /// Makes the folder and the first segment in it.
     pub(super) fn open(root: &Path) -> io::Result<Self> {
         let dir = root.join("journal");
-        private_dir(root)?;
+        private_files::make_root(root)?;
         ignore(root)?;
-        private_dir(&dir)?;
         let mut writer = Writer {
-            dir: dir.clone(),
+            dir: PrivateDir::make(&dir)?,
             started_ms: clock::unix_ms(),
             next: 0,
             segment: None,
@@ -97,10 +97,6 @@ impl Writer {
     }
 
     fn rotate(&mut self) -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        options.append(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = loop {
             let name = format!(
                 "{}-{}-{}.jsonl",
@@ -109,7 +105,7 @@ impl Writer {
                 self.next
             );
             self.next += 1;
-            match options.open(self.dir.join(name)) {
+            match self.dir.create(name) {
                 // Another client of this process began in the same millisecond.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 opened => break opened?,
@@ -132,21 +128,9 @@ fn line(lines: &mut Vec<u8>, kind: EventKind, event: &Line<'_>) {
     lines.extend(b"}\n");
 }
 
-fn private_dir(path: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
-}
-
 /// Keeps the folder out of version control.
 fn ignore(root: &Path) -> io::Result<()> {
-    match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(root.join(".gitignore"))
-    {
+    match private_files::create(&root.join(".gitignore")) {
         Ok(mut file) => file.write_all(b"*\n"),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
@@ -154,8 +138,8 @@ fn ignore(root: &Path) -> io::Result<()> {
 }
 
 /// Removes the oldest segments past the caps. One that is being written is locked and stays.
-fn prune(dir: &Path) -> io::Result<()> {
-    let mut segments: Vec<(SystemTime, u64, PathBuf)> = fs::read_dir(dir)?
+fn prune(dir: &PrivateDir) -> io::Result<()> {
+    let mut segments: Vec<(SystemTime, u64, PathBuf)> = fs::read_dir(dir.path())?
         .filter_map(|entry| {
             let entry = entry.ok()?;
             let path = entry.path();
@@ -178,7 +162,11 @@ fn prune(dir: &Path) -> io::Result<()> {
         if !old && total <= MOST_BYTES {
             break;
         }
-        let unlocked = File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
+        let Some(name) = path.file_name() else {
+            continue;
+        };
+        let opened = dir.open(name, OpenOptions::new().read(true));
+        let unlocked = opened.is_ok_and(|file| file.try_lock().is_ok());
         if unlocked && fs::remove_file(&path).is_ok() {
             total -= size;
         }
