@@ -60,11 +60,7 @@ impl PrivateDir {
     }
 
     /// A file that is there, opened as `how` says; not a link, a pipe or a device.
-    pub(crate) fn open(
-        &self,
-        name: impl AsRef<OsStr>,
-        how: &mut OpenOptions,
-    ) -> io::Result<File> {
+    pub(crate) fn open(&self, name: impl AsRef<OsStr>, how: &mut OpenOptions) -> io::Result<File> {
         let path = self.path.join(name.as_ref());
         // A pipe without a writer would be waited for.
         no_links(how, NONBLOCK);
@@ -114,9 +110,7 @@ fn make(path: &Path) -> io::Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(path)
-        .map_err(|error| explained(path, error))
+    builder.create(path).map_err(|error| explained(path, error))
 }
 
 fn directory(path: &Path) -> io::Result<Metadata> {

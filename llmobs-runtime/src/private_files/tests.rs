@@ -176,7 +176,11 @@ fn a_folder_of_another_user_is_refused() {
     let dir = PrivateDir::make(&path).unwrap();
     if std::os::unix::fs::chown(&path, Some(12_345), None).is_err() {
         // `/` is another's for whoever is not root, and open to others.
-        refused_with(PrivateDir::make(Path::new("/")), Path::new("/"), "cannot be closed");
+        refused_with(
+            PrivateDir::make(Path::new("/")),
+            Path::new("/"),
+            "cannot be closed",
+        );
         return;
     }
     refused_with(dir.create("file"), &path, "belongs to user 12345");
