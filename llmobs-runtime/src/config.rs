@@ -4,6 +4,7 @@
 //! What the code says wins over the environment. Nothing here does I/O: an address is read, not
 //! tried.
 
+mod certificate;
 mod check;
 mod env;
 mod error;
@@ -19,6 +20,8 @@ use std::time::Duration;
 use crate::export::memory::Memory;
 use crate::processor::{ProcessedSpan, Processors, Verdict};
 use crate::sampling::SamplingRule;
+#[cfg_attr(not(feature = "enabled"), allow(unused_imports))]
+pub(crate) use certificate::Certificate;
 use env::Vars;
 pub use error::{ConfigError, ConfigWarning};
 pub(crate) use settings::{AgentAddress, Origin, Settings};
@@ -28,8 +31,8 @@ use settings::{ApiKey, Header};
 ///
 /// Everything has a default, so that an empty `Config` works. A setter wins over the variable of
 /// the same meaning; calling it again replaces its value, except for [`tag`](Config::tag),
-/// [`header`](Config::header), [`destination`](Config::destination) and
-/// [`processor`](Config::processor), which collect. Setters
+/// [`header`](Config::header), [`ca_certificate_pem`](Config::ca_certificate_pem),
+/// [`destination`](Config::destination) and [`processor`](Config::processor), which collect. Setters
 /// cannot fail: a value that is not allowed is an error when llmobs is enabled. When llmobs is
 /// disabled ([`enabled`](Config::enabled)) the values are checked all the same and nothing comes of
 /// them.
@@ -84,6 +87,7 @@ pub struct Config {
     event_size_bytes: Option<usize>,
     tracing_spans: Option<bool>,
     headers: Vec<Header>,
+    ca_certificates: Vec<Result<Vec<Certificate>, ConfigError>>,
     timeout: Option<Duration>,
     flush_interval: Option<Duration>,
     max_events: Option<usize>,
@@ -481,6 +485,37 @@ impl Config {
     /// shown.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Config {
         self.headers.push(Header::new(name, value));
+        self
+    }
+
+    /// Adds certificates of authorities that are trusted beside the system's, for a relay, a proxy or
+    /// an Agent with a certificate of a company's own: PEM text, of one or of several.
+    ///
+    /// They count for every `https` destination, and for the clients of past evaluations and spans.
+    /// A server is always verified, by the system's certificates and these: its chain, its name and
+    /// its dates; there is no way to turn that off. TLS is 1.2 or 1.3. Android takes no further
+    /// certificates: there, delivery by `https` with this set goes to the journal.
+    ///
+    /// There is no variable for it (Datadog has none). On Linux `SSL_CERT_FILE` and `SSL_CERT_DIR`
+    /// name what takes the place of the system's certificates, as for OpenSSL and so for Python.
+    ///
+    /// It is an error when llmobs is enabled if the text is longer than 1,048,576 bytes, has no
+    /// certificate, or has one that cannot be read; the error says which one, and shows nothing of
+    /// the text. Other sections, such as keys, are passed over. Without the feature `enabled` the text
+    /// is not looked at. Default: none.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use llmobs_runtime as llmobs;
+    /// use llmobs::Config;
+    ///
+    /// let config = Config::from_env()?.ca_certificate_pem(std::fs::read("company-ca.pem")?);
+    /// # drop(config);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn ca_certificate_pem(mut self, pem: impl AsRef<[u8]>) -> Config {
+        self.ca_certificates.push(certificate::parse(pem.as_ref()));
         self
     }
 

@@ -5,35 +5,30 @@
 //! holds its lock for as long as it is open; one whose lock can be had belongs to a process
 //! that is gone.
 
+pub(crate) mod private;
 pub(crate) mod record;
 pub(crate) mod segment;
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Makes the folder of everything that llmobs keeps on disk.
-pub(crate) fn root(path: &Path) -> io::Result<()> {
-    private_dir(path)?;
-    ignore(path)
-}
+use private::PrivateDir;
 
-/// Makes a folder for its owner alone, with what leads to it.
-pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+/// Makes the folder `name` in the one of everything that llmobs keeps on disk.
+pub(crate) fn folder(root: &Path, name: impl AsRef<Path>) -> io::Result<PrivateDir> {
+    private::make_root(root)?;
+    ignore(root)?;
+    let name = name.as_ref();
+    if let Some(above) = name.parent().filter(|above| *above != Path::new("")) {
+        PrivateDir::make(&root.join(above))?;
+    }
+    PrivateDir::make(&root.join(name))
 }
 
 /// Keeps the folder out of version control.
 fn ignore(root: &Path) -> io::Result<()> {
-    match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(root.join(".gitignore"))
-    {
+    match private::create(&root.join(".gitignore")) {
         Ok(mut file) => file.write_all(b"*\n"),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),

@@ -10,6 +10,10 @@ mod envelope;
 #[cfg(feature = "enabled")]
 mod journal;
 pub(crate) mod memory;
+#[cfg(feature = "enabled")]
+mod secrets;
+#[cfg(feature = "enabled")]
+mod tls;
 
 #[cfg(feature = "enabled")]
 pub(crate) use active::{Encoded, Exporter, Line, Outcome, PublicLine, frame};

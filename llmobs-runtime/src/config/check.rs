@@ -112,6 +112,11 @@ pub(super) const FLUSH_INTERVAL: Rule<Duration> = Rule {
     high: LONGEST,
 };
 
+/// A variable without a form of its own. The wire has no limit for most of them, but each stands on
+/// every span.
+pub(super) const TEXT: &str = "at most 32768 bytes of text";
+pub(super) const LONGEST_TEXT: usize = 32_768;
+
 pub(super) const BOOLEAN: &str = "true, false, 1 or 0";
 
 pub(super) fn boolean(text: &str) -> Option<bool> {
@@ -188,7 +193,7 @@ pub(super) const ORIGIN: &str = "http://host[:port][/path], https://host[:port][
 
 /// Where requests go: the URL with its scheme in lower case and without its last slashes.
 pub(super) fn origin(name: &'static str, text: &str) -> Result<Origin, ConfigError> {
-    parse_origin(text).ok_or_else(|| ConfigError::invalid(name, &without_credentials(text), ORIGIN))
+    parse_origin(text).ok_or_else(|| ConfigError::invalid(name, &without_secrets(text), ORIGIN))
 }
 
 fn parse_origin(text: &str) -> Option<Origin> {
@@ -248,11 +253,36 @@ fn is_host_name(text: &str, alphanumeric: impl Fn(u8) -> bool) -> bool {
     text.len() <= 253 && text.split('.').all(label)
 }
 
+/// What was meant to be a URL, as an error shows it: without what may be a password or a token,
+/// however malformed it is. That is all before the last `@`, and all behind a `?` or a `#`.
+pub(super) fn without_secrets(text: &str) -> String {
+    let scheme = text.find("://").map_or("", |at| &text[..at + 3]);
+    let (scheme, rest) = match text.rfind('@') {
+        Some(at) if text[..at].contains([':', '/']) => {
+            let scheme = if scheme.len() <= at { scheme } else { "" };
+            (scheme, &text[at + 1..])
+        }
+        _ => ("", text),
+    };
+    match rest.find(['?', '#']) {
+        Some(at) => format!("{scheme}{}{HIDDEN}", &rest[..=at]),
+        None => format!("{scheme}{rest}"),
+    }
+}
+
 /// A URL without user and password; `git@host:path` keeps its user, which is no secret.
 pub(super) fn without_credentials(url: &str) -> String {
     let start = url.find("://").map_or(0, |at| at + 3);
     let (scheme, rest) = url.split_at(start);
-    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    // Behind a colon that no port follows stands a password, which goes on up to the `@`.
+    let is_password = |after: &str| !after.bytes().all(|byte| byte.is_ascii_digit());
+    let ends_early = start > 0
+        && !rest[..end].contains('@')
+        && rest[..end]
+            .split_once(':')
+            .is_some_and(|(_, after)| is_password(after));
+    let authority = if ends_early { rest } else { &rest[..end] };
     match authority.rfind('@') {
         Some(at) if start > 0 || authority[..at].contains(':') => {
             format!("{scheme}{}", &rest[at + 1..])

@@ -49,10 +49,10 @@ impl Vars {
         };
         Ok(Vars {
             enabled: reader.boolean("DD_LLMOBS_ENABLED")?,
-            ml_app: reader.text("DD_LLMOBS_ML_APP")?,
-            service: reader.text("DD_SERVICE")?,
-            env: reader.text("DD_ENV")?,
-            version: reader.text("DD_VERSION")?,
+            ml_app: reader.free_text("DD_LLMOBS_ML_APP")?,
+            service: reader.free_text("DD_SERVICE")?,
+            env: reader.free_text("DD_ENV")?,
+            version: reader.free_text("DD_VERSION")?,
             tags: reader.tags()?,
             git: reader.git()?,
             api_key: reader.api_key()?,
@@ -104,15 +104,29 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
         let value = (self.lookup)(name).map(OsString::into_string).transpose();
         value
             .map(|text| text.filter(|text| !text.is_empty()))
-            .map_err(|raw| ConfigError::NotUtf8 {
-                name,
-                value: if HOLDS_SECRETS.contains(&name) {
-                    check::HIDDEN.to_owned()
+            .map_err(|raw| {
+                if HOLDS_SECRETS.contains(&name) {
+                    ConfigError::not_utf8(name, check::HIDDEN)
                 } else {
-                    shown(&raw)
-                },
-                allowed: "UTF-8 text",
+                    ConfigError::not_utf8(name, &shown(&raw))
+                }
             })
+    }
+
+    /// A text that may be anything but endless: one that is too long counts as unset, with a
+    /// warning.
+    fn free_text(&mut self, name: &'static str) -> Result<Option<String>, ConfigError> {
+        let text = self.text(name)?;
+        if let Some(long) = text
+            .as_ref()
+            .filter(|text| text.len() > check::LONGEST_TEXT)
+        {
+            let shown = check::without_secrets(long);
+            self.warnings
+                .push(ConfigWarning::new(name, &shown, check::TEXT, "nothing"));
+            return Ok(None);
+        }
+        Ok(text)
     }
 
     fn parsed<T>(
@@ -126,7 +140,7 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
         };
         parse(&text)
             .map(Some)
-            .ok_or_else(|| ConfigError::invalid(name, &text, allowed))
+            .ok_or_else(|| ConfigError::invalid(name, &check::without_secrets(&text), allowed))
     }
 
     fn boolean(&self, name: &'static str) -> Result<Option<bool>, ConfigError> {
@@ -165,7 +179,7 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
     }
 
     fn sampling_rules(&mut self) -> Result<Vec<SamplingRule>, ConfigError> {
-        let text = self.text(rules::VARIABLE)?.unwrap_or_default();
+        let text = self.free_text(rules::VARIABLE)?.unwrap_or_default();
         let (rules, warnings) = rules::parse(&text);
         self.warnings.extend(warnings);
         Ok(rules)
@@ -173,7 +187,7 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
 
     /// `DD_TAGS`: pairs `k:v`, separated by commas if there is one, else by white space.
     fn tags(&mut self) -> Result<Vec<(String, String)>, ConfigError> {
-        let Some(text) = self.text("DD_TAGS")? else {
+        let Some(text) = self.free_text("DD_TAGS")? else {
             return Ok(Vec::new());
         };
         let entries: Vec<&str> = if text.contains(',') {
@@ -205,11 +219,11 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
         Ok(tags)
     }
 
-    fn git(&self) -> Result<Vec<(String, String)>, ConfigError> {
+    fn git(&mut self) -> Result<Vec<(String, String)>, ConfigError> {
         let repository = self
-            .text("DD_GIT_REPOSITORY_URL")?
+            .free_text("DD_GIT_REPOSITORY_URL")?
             .map(|url| check::without_credentials(&url));
-        let commit = self.text("DD_GIT_COMMIT_SHA")?;
+        let commit = self.free_text("DD_GIT_COMMIT_SHA")?;
         if self.boolean("DD_TRACE_GIT_METADATA_ENABLED")? == Some(false) {
             return Ok(Vec::new());
         }
@@ -262,5 +276,5 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
 const HOLDS_SECRETS: [&str; 2] = ["DD_API_KEY", "_DD_TRACE_WRITER_ADDITIONAL_HEADERS"];
 
 fn shown(raw: &OsStr) -> String {
-    check::without_credentials(&raw.to_string_lossy())
+    check::without_secrets(&raw.to_string_lossy())
 }

@@ -50,6 +50,16 @@ pub enum ConfigError {
         /// Which sites can be sent to.
         allowed: &'static str,
     },
+    /// A text of certificates cannot be used.
+    #[error("{name} {reason}; it must be {allowed}")]
+    Certificate {
+        /// The setter `ca_certificate_pem`.
+        name: &'static str,
+        /// What is wrong with it, such as which certificate of several; never a part of the text.
+        reason: String,
+        /// What it may be set to.
+        allowed: &'static str,
+    },
     /// The system gave no thread for the worker.
     #[error("the worker's thread could not be started: {reason}")]
     Worker {
@@ -66,6 +76,14 @@ impl fmt::Debug for ConfigError {
 }
 
 impl ConfigError {
+    pub(super) fn not_utf8(name: &'static str, value: &str) -> ConfigError {
+        ConfigError::NotUtf8 {
+            name,
+            value: shortened(value),
+            allowed: "UTF-8 text",
+        }
+    }
+
     pub(super) fn invalid(name: &'static str, value: &str, allowed: &'static str) -> ConfigError {
         let value = shortened(value);
         ConfigError::Invalid {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Capture, Config, ConfigError, ConfigWarning, Destination, check};
+use super::{Capture, Certificate, Config, ConfigError, ConfigWarning, Destination, check};
 use crate::processor::Processors;
 use crate::sampling::{SamplingRule, rate_text};
 
@@ -153,6 +153,7 @@ pub(crate) struct Settings {
     pub(crate) api_key: Option<ApiKey>,
     pub(crate) override_origin: Option<Origin>,
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) ca_certificates: Vec<Certificate>,
     pub(crate) dir: PathBuf,
     pub(crate) spool: bool,
     pub(crate) spool_max_bytes: u64,
@@ -287,6 +288,7 @@ impl Config {
                 .transpose()?
                 .or_else(|| vars.override_origin.clone()),
             headers: self.resolved_headers()?,
+            ca_certificates: self.resolved_certificates()?,
             dir: self.resolved_dir()?,
             spool: self.spool.or(vars.spool).unwrap_or(false),
             spool_max_bytes: spool_max_bytes.unwrap_or(check::SPOOL_MAX_BYTES.default),
@@ -350,9 +352,9 @@ impl Config {
 
     fn resolved_site(&self) -> Result<(String, &'static str), ConfigError> {
         let site = match &self.site {
-            Some(site) => {
-                check::site(site).ok_or_else(|| ConfigError::invalid("site", site, check::SITE))?
-            }
+            Some(site) => check::site(site).ok_or_else(|| {
+                ConfigError::invalid("site", &check::without_secrets(site), check::SITE)
+            })?,
             None => self
                 .vars
                 .site
@@ -444,6 +446,14 @@ impl Config {
             ));
         }
         Ok(headers)
+    }
+
+    fn resolved_certificates(&self) -> Result<Vec<Certificate>, ConfigError> {
+        let mut certificates = Vec::new();
+        for text in &self.ca_certificates {
+            certificates.extend(text.clone()?);
+        }
+        Ok(certificates)
     }
 
     fn resolved_dir(&self) -> Result<PathBuf, ConfigError> {

@@ -1,3 +1,4 @@
+mod limits;
 mod values;
 mod where_it_goes;
 
@@ -20,12 +21,16 @@ fn settings(vars: &[(&str, &str)]) -> Settings {
 /// Asserts that each value is refused, with the name, the value and what is allowed.
 fn refused(name: &str, values: &[&str], allowed: &str) {
     for value in values {
-        let error = read(&[(name, value)]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!("{name} is {value:?}; it must be {allowed}")
-        );
+        refused_as(name, value, value, allowed);
     }
+}
+
+fn refused_as(name: &str, value: &str, shown: &str, allowed: &str) {
+    let error = read(&[(name, value)]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("{name} is {shown:?}; it must be {allowed}")
+    );
 }
 
 /// Asserts that each value gives one warning, and the settings that there would be without it.

@@ -3,6 +3,7 @@
 //! `<segment>.ack` beside it says how far its events have been settled: the last complete
 //! line of it, in bytes of the segment.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use super::private::PrivateDir;
 use super::record::{self, Record};
 use crate::clock;
 
@@ -21,6 +23,7 @@ const LONGEST_LINE: u64 = 8 * 1024 * 1024;
 /// An open segment. Its lock goes with it.
 #[derive(Debug)]
 pub(crate) struct Segment {
+    dir: PrivateDir,
     path: PathBuf,
     open: Mutex<Open>,
 }
@@ -55,21 +58,18 @@ fn name() -> String {
 
 impl Segment {
     /// A new one in `dir`; `label` stands at the end of its name.
-    pub(crate) fn create(dir: &Path, label: Option<&str>) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.read(true).append(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    pub(crate) fn create(dir: &PrivateDir, label: Option<&str>) -> io::Result<Self> {
         loop {
             let label = label.map_or_else(String::new, |label| format!("-{label}"));
-            let path = dir.join(format!("{}{label}.{EXTENSION}", name()));
-            let file = match options.open(&path) {
+            let name = format!("{}{label}.{EXTENSION}", name());
+            let path = dir.path().join(&name);
+            let file = match dir.create(&name) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 opened => opened?,
             };
             // Another process may take it for one that was left behind, until the lock is ours.
             match file.try_lock() {
-                Ok(()) if path.exists() => return Ok(Self::new(path, file, 0, 0)),
+                Ok(()) if path.exists() => return Ok(Self::new(dir, path, file, 0, 0)),
                 Ok(()) | Err(fs::TryLockError::WouldBlock) => {}
                 Err(fs::TryLockError::Error(error)) => {
                     drop(fs::remove_file(&path));
@@ -81,8 +81,9 @@ impl Segment {
 
     /// Takes over the segment of a writer that is gone; `None` where there is still one, or
     /// another has been faster.
-    pub(crate) fn adopt(path: &Path) -> io::Result<Option<Self>> {
-        let file = OpenOptions::new().read(true).append(true).open(path)?;
+    pub(crate) fn adopt(dir: &PrivateDir, path: &Path) -> io::Result<Option<Self>> {
+        let name = path.file_name().unwrap_or_default();
+        let file = dir.open(name, OpenOptions::new().read(true).append(true))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => return Ok(None),
@@ -93,11 +94,11 @@ impl Segment {
             return Ok(None);
         }
         let len = file.metadata()?.len();
-        let acked = acked(path).min(len);
-        Ok(Some(Self::new(path.to_owned(), file, len, acked)))
+        let acked = acked(dir, name).min(len);
+        Ok(Some(Self::new(dir, path.to_owned(), file, len, acked)))
     }
 
-    fn new(path: PathBuf, file: File, len: u64, acked: u64) -> Self {
+    fn new(dir: &PrivateDir, path: PathBuf, file: File, len: u64, acked: u64) -> Self {
         let open = Open {
             file,
             len,
@@ -106,6 +107,7 @@ impl Segment {
             acked,
         };
         Self {
+            dir: dir.clone(),
             path,
             open: Mutex::new(open),
         }
@@ -198,11 +200,14 @@ impl Segment {
         }
         open.acked = to;
         if open.ack.is_none() {
-            let mut options = OpenOptions::new();
-            options.append(true).create(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            open.ack = options.open(ack_path(&self.path)).ok();
+            let name = ack_name(self.path.file_name().unwrap_or_default());
+            let ack = match self.dir.create(&name) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    self.dir.open(&name, OpenOptions::new().append(true))
+                }
+                created => created,
+            };
+            open.ack = ack.ok();
         }
         if let Some(ack) = &mut open.ack {
             drop(ack.write_all(format!("{to}\n").as_bytes()));
@@ -212,13 +217,19 @@ impl Segment {
     /// Removes it from the disk.
     pub(crate) fn remove(&self) {
         drop(fs::remove_file(&self.path));
-        drop(fs::remove_file(ack_path(&self.path)));
+        drop(fs::remove_file(self.ack_path()));
     }
 
     /// Puts it out of the way of readers, under a name that says why.
     pub(crate) fn set_aside(&self) {
         drop(fs::rename(&self.path, self.path.with_extension("corrupt")));
-        drop(fs::remove_file(ack_path(&self.path)));
+        drop(fs::remove_file(self.ack_path()));
+    }
+
+    fn ack_path(&self) -> PathBuf {
+        self.dir
+            .path()
+            .join(ack_name(self.path.file_name().unwrap_or_default()))
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -226,15 +237,15 @@ impl Segment {
     }
 }
 
-fn ack_path(segment: &Path) -> PathBuf {
-    let mut path = segment.as_os_str().to_owned();
-    path.push(".ack");
-    path.into()
+fn ack_name(segment: &OsStr) -> OsString {
+    let mut name = segment.to_owned();
+    name.push(".ack");
+    name
 }
 
 /// The last complete line of the file beside a segment.
-fn acked(segment: &Path) -> u64 {
-    let Ok(mut file) = File::open(ack_path(segment)) else {
+fn acked(dir: &PrivateDir, segment: &OsStr) -> u64 {
+    let Ok(mut file) = dir.open(ack_name(segment), OpenOptions::new().read(true)) else {
         return 0;
     };
     // A line has 21 bytes at most; those before the last one do not matter.
@@ -258,10 +269,8 @@ mod tests {
     use super::*;
     use crate::stats::EventKind;
 
-    fn folder() -> PathBuf {
-        let path = std::env::temp_dir().join(format!("llmobs-segment-{}", name()));
-        super::super::private_dir(&path).unwrap();
-        path
+    fn folder() -> PrivateDir {
+        PrivateDir::make(&std::env::temp_dir().join(format!("llmobs-segment-{}", name()))).unwrap()
     }
 
     fn line(name: &str) -> Vec<u8> {
@@ -297,14 +306,17 @@ mod tests {
         assert_eq!(first.end, second.start);
         segment.ack(first.end);
         let path = segment.path().to_owned();
-        assert!(Segment::adopt(&path).unwrap().is_none(), "it has a writer");
+        assert!(
+            Segment::adopt(&dir, &path).unwrap().is_none(),
+            "it has a writer"
+        );
         drop(segment);
-        let adopted = Segment::adopt(&path).unwrap().unwrap();
+        let adopted = Segment::adopt(&dir, &path).unwrap().unwrap();
         assert_eq!(found(&adopted), [r#"{"name":"b"}"#]);
         assert_eq!(adopted.read(second).unwrap(), line("b"));
         adopted.remove();
-        assert!(Segment::adopt(&path).is_err());
-        fs::remove_dir_all(dir).unwrap();
+        assert!(Segment::adopt(&dir, &path).is_err());
+        fs::remove_dir_all(dir.path()).unwrap();
     }
 
     #[test]
@@ -327,7 +339,7 @@ mod tests {
             "torn",
         ];
         assert_eq!(found(&segment), expected);
-        fs::remove_dir_all(dir).unwrap();
+        fs::remove_dir_all(dir.path()).unwrap();
     }
 
     #[test]
@@ -340,16 +352,16 @@ mod tests {
         let path = segment.path().to_owned();
         let mut ack = OpenOptions::new()
             .append(true)
-            .open(ack_path(&path))
+            .open(segment.ack_path())
             .unwrap();
         ack.write_all(b"9").unwrap();
         drop(segment);
-        let adopted = Segment::adopt(&path).unwrap().unwrap();
+        let adopted = Segment::adopt(&dir, &path).unwrap().unwrap();
         assert_eq!(adopted.acked(), first.end);
         for nonsense in ["", "\n", "x\n", "-1\n", "99999999999999999999999\n"] {
-            fs::write(ack_path(&path), nonsense).unwrap();
-            assert_eq!(acked(&path), 0, "{nonsense:?}");
+            fs::write(adopted.ack_path(), nonsense).unwrap();
+            assert_eq!(acked(&dir, path.file_name().unwrap()), 0, "{nonsense:?}");
         }
-        fs::remove_dir_all(dir).unwrap();
+        fs::remove_dir_all(dir.path()).unwrap();
     }
 }

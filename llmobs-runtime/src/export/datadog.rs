@@ -9,6 +9,8 @@ use ring::digest;
 use serde_json::Value;
 
 use super::envelope::{Envelope, Holds};
+use super::secrets::Secrets;
+use super::tls;
 use super::{Exporter, Line, Outcome};
 use crate::config::{Origin, Settings};
 use crate::container;
@@ -38,6 +40,8 @@ pub(crate) struct Datadog {
     http: Client,
     headers: HeaderMap,
     door: Door,
+    /// Hidden in what is told of an answer.
+    secrets: Arc<Secrets>,
     /// What is used in its place, once that is decided.
     pub(super) substitute: Arc<OnceLock<Exporter>>,
 }
@@ -91,6 +95,7 @@ impl Datadog {
         Ok(Self {
             http: built(http)?,
             headers: headers(settings)?,
+            secrets: Arc::new(Secrets::of(settings)),
             substitute: Arc::default(),
             door: Door::Agent {
                 shown: url.display(),
@@ -156,6 +161,7 @@ impl Datadog {
         Ok(Self {
             http: built(http)?,
             headers,
+            secrets: Arc::new(Secrets::of(settings)),
             substitute: Arc::default(),
             door: Door::Intake {
                 site: site.clone(),
@@ -195,7 +201,8 @@ impl Datadog {
         };
         let request = self.http.get(format!("{base}/info")).timeout(INFO_TIMEOUT);
         let answer = request.send().await;
-        let mut response = answer.map_err(|error| describe(&error.without_url()))?;
+        let mut response =
+            answer.map_err(|error| self.secrets.hidden_in_text(&describe(&error.without_url())))?;
         let status = response.status();
         if status.is_server_error() {
             return Err(format!("its /info answers {status}"));
@@ -248,6 +255,7 @@ impl Datadog {
             Err(error) => {
                 let (connects, times_out) = (error.is_connect(), error.is_timeout());
                 let reason = describe(&error.without_url());
+                let reason = self.secrets.hidden_in_text(&reason);
                 match (connects, times_out) {
                     (true, _) => Outcome::Retry {
                         after: None,
@@ -292,7 +300,7 @@ impl Datadog {
         if status.is_success() {
             return Outcome::Delivered;
         }
-        let reason = format!("{status}: {}", shown(&answer));
+        let reason = format!("{status}: {}", shown(&self.secrets.hidden_in(&answer)));
         match status {
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
                 Outcome::Retry { after, reason }
@@ -357,32 +365,13 @@ fn client(settings: &Settings, tls: bool) -> Result<ClientBuilder, String> {
         .http1_only()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
-        .tls_backend_preconfigured(tls_config(tls)?))
+        .tls_backend_preconfigured(tls::config(tls, &settings.ca_certificates)?))
 }
 
 fn built(builder: ClientBuilder) -> Result<Client, String> {
     builder
         .build()
         .map_err(|error| format!("the HTTP client cannot be made ({})", describe(&error)))
-}
-
-/// The configuration of rustls, with the system's verifier only where it is needed:
-/// reading the system's certificates takes time.
-fn tls_config(needed: bool) -> Result<rustls::ClientConfig, String> {
-    use rustls_platform_verifier::BuilderVerifierExt;
-
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS cannot be set up ({error})"))?;
-    if !needed {
-        let none = rustls::RootCertStore::empty();
-        return Ok(builder.with_root_certificates(none).with_no_client_auth());
-    }
-    builder
-        .with_platform_verifier()
-        .map(rustls::ConfigBuilder::<_, rustls::client::WantsClientCert>::with_no_client_auth)
-        .map_err(|error| format!("the system's certificates cannot be read ({error})"))
 }
 
 fn headers(settings: &Settings) -> Result<HeaderMap, String> {

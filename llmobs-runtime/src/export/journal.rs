@@ -1,13 +1,14 @@
 //! The journal: events as lines in files, kept for the viewer. Nothing of this process reads
 //! it.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::{Line, Outcome};
+use crate::disk::private::PrivateDir;
 use crate::disk::segment::Segment;
 use crate::disk::{self, Listed, record};
 use crate::stats::EventKind;
@@ -21,16 +22,14 @@ const OLDEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// The journal of one folder.
 #[derive(Clone)]
 pub(crate) struct Journal {
-    dir: PathBuf,
+    dir: PrivateDir,
     segment: Arc<Mutex<Option<Segment>>>,
 }
 
 impl Journal {
     /// Makes the folder and the first segment in it.
     pub(super) fn open(root: &Path) -> io::Result<Self> {
-        let dir = root.join("journal");
-        disk::root(root)?;
-        disk::private_dir(&dir)?;
+        let dir = disk::folder(root, "journal")?;
         let segment = begin(&dir)?;
         Ok(Self {
             dir,
@@ -39,7 +38,7 @@ impl Journal {
     }
 
     pub(super) fn name(&self) -> String {
-        format!("journal {}", self.dir.display())
+        format!("journal {}", self.dir.path().display())
     }
 
     pub(super) fn export(&self, kind: EventKind, events: &[Line<'_>]) -> Outcome {
@@ -69,15 +68,15 @@ impl Journal {
     }
 }
 
-fn begin(dir: &Path) -> io::Result<Segment> {
+fn begin(dir: &PrivateDir) -> io::Result<Segment> {
     let segment = Segment::create(dir, None)?;
     prune(dir)?;
     Ok(segment)
 }
 
 /// Removes the oldest segments past the caps. One that is being written is locked and stays.
-fn prune(dir: &Path) -> io::Result<()> {
-    let segments = disk::list(dir)?;
+fn prune(dir: &PrivateDir) -> io::Result<()> {
+    let segments = disk::list(dir.path())?;
     let mut total: u64 = segments.iter().map(|segment| segment.bytes).sum();
     let now = SystemTime::now();
     for Listed {
@@ -90,7 +89,9 @@ fn prune(dir: &Path) -> io::Result<()> {
         if !old && total <= MOST_BYTES {
             break;
         }
-        let unlocked = File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
+        let name = path.file_name().unwrap_or_default();
+        let opened = dir.open(name, OpenOptions::new().read(true));
+        let unlocked = opened.is_ok_and(|file| file.try_lock().is_ok());
         if unlocked && fs::remove_file(&path).is_ok() {
             total -= bytes;
         }

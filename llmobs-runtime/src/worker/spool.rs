@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::batch::{Batch, Event, Held, MOST_EVENTS};
 use crate::config::Settings;
+use crate::disk::private::PrivateDir;
 use crate::disk::segment::{Found, Segment};
 use crate::disk::{self, Listed, record};
 use crate::report;
@@ -28,6 +29,7 @@ const MOST_TOLD: usize = 100;
 /// What one lane keeps on disk.
 pub(super) struct Spool {
     root: PathBuf,
+    name: String,
     dir: PathBuf,
     label: &'static str,
     most_bytes: u64,
@@ -115,6 +117,7 @@ impl Spool {
     pub(super) fn new(name: &str, kinds: &[EventKind], settings: &Settings) -> Self {
         Self {
             root: settings.dir.clone(),
+            name: name.to_owned(),
             dir: settings.dir.join("spool").join(name),
             label: label(kinds),
             most_bytes: settings.spool_max_bytes,
@@ -188,9 +191,12 @@ impl Spool {
     }
 
     fn begin(&self) -> io::Result<Arc<Kept>> {
-        disk::root(&self.root)?;
-        disk::private_dir(&self.dir)?;
-        Segment::create(&self.dir, Some(self.label)).map(Kept::new)
+        Segment::create(&self.folder()?, Some(self.label)).map(Kept::new)
+    }
+
+    /// The destination's folder, made where it is missing.
+    fn folder(&self) -> io::Result<PrivateDir> {
+        disk::folder(&self.root, Path::new("spool").join(&self.name))
     }
 
     /// How many bytes the destination's folder has over what it may have.
@@ -213,22 +219,37 @@ impl Spool {
     /// Takes over the oldest segment whose writer is gone, as batches. Where there is none,
     /// that is looked for again after a while.
     pub(super) fn adopt(&mut self) -> Option<Vec<Batch>> {
-        for listed in disk::list(&self.dir).unwrap_or_default() {
+        let adopted = self.try_adopt().unwrap_or_else(|error| {
+            self.tell_foreign(&self.dir.clone(), &error.to_string());
+            None
+        });
+        if adopted.is_none() {
+            self.look = Instant::now() + LOOK_AGAIN;
+        }
+        adopted
+    }
+
+    fn try_adopt(&mut self) -> io::Result<Option<Vec<Batch>>> {
+        if !self.dir.exists() {
+            return Ok(None);
+        }
+        let folder = self.folder()?;
+        for listed in disk::list(folder.path())? {
             if !self.is_for_us(&listed.path) {
                 continue;
             }
-            match Segment::adopt(&listed.path) {
+            match Segment::adopt(&folder, &listed.path) {
                 Ok(None) => {}
                 Ok(Some(segment)) => {
-                    if let Some(batches) = self.batches(segment, &listed) {
-                        return Some(batches);
+                    let batches = self.batches(segment, &listed);
+                    if batches.is_some() {
+                        return Ok(batches);
                     }
                 }
                 Err(error) => self.tell_foreign(&listed.path, &error.to_string()),
             }
         }
-        self.look = Instant::now() + LOOK_AGAIN;
-        None
+        Ok(None)
     }
 
     /// Whether a segment is of this lane's kinds, by its name.
