@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use llmobs::{Config, DropReason, Evaluation, EvaluationTarget, Stats, submit_evaluation};
-use llmobs_tests::Intake;
 use llmobs_tests::intake::Reply;
+use llmobs_tests::{Intake, assert_accounted};
 
 use crate::{SOON, client, make_spans, names};
 
@@ -14,6 +14,7 @@ fn five_spans(intake: &Intake) -> Stats {
     make_spans(&client, &["a", "b", "c", "poison", "e"]);
     let stats = client.flush(SOON).unwrap().stats;
     client.shutdown(SOON).unwrap();
+    assert_accounted(&stats, intake);
     assert_eq!(stats.waiting(), 0);
     assert_eq!(stats.spans().made, 5);
     stats
@@ -57,7 +58,7 @@ fn retry_after_is_honoured() {
 
 #[test]
 fn one_bad_event_is_found_by_halves_and_takes_no_other_with_it() {
-    for status in [400, 413] {
+    for status in [400, 413, 422] {
         let intake = Intake::start();
         intake.script(move |request| {
             let poisoned = request.spans().any(|span| span["name"] == "poison");
@@ -78,7 +79,7 @@ fn one_bad_event_is_found_by_halves_and_takes_no_other_with_it() {
 #[test]
 fn what_is_refused_for_good_is_given_up_and_counted() {
     let intake = Intake::start();
-    intake.script(|_| Reply::status(422).body("no such thing"));
+    intake.script(|_| Reply::status(410).body("no such thing"));
     let stats = five_spans(&intake);
     assert_eq!(stats.spans().dropped, [(DropReason::Refused, 5)]);
     assert_eq!(intake.requests().len(), 1);

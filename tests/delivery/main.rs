@@ -3,7 +3,11 @@
 mod answers;
 mod destinations;
 mod ends;
+mod faults;
 mod feedback;
+#[path = "../scenarios/log.rs"]
+mod log;
+mod table;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -52,6 +56,7 @@ impl Drop for Folder {
 
 /// A client that tries again at once as far as the configuration lets it.
 pub(crate) fn client(config: Config) -> LlmObs {
+    log::keep();
     config
         .ml_app("delivery")
         .flush_interval(Duration::from_millis(20))

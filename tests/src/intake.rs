@@ -4,21 +4,23 @@
 //! is recorded in order of arrival and answered 202 `{}`, unless the test has scripted something else. What a real
 //! server would refuse (see [`Request::violations`]) fails the test when the intake is dropped.
 
+mod door;
 mod message;
 mod public;
 mod server;
 
-pub use message::{Reply, Request};
+pub use message::{Reading, Reply, Request};
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use door::{Change, State};
 
 /// The server; it ends when this is dropped.
 ///
@@ -28,7 +30,8 @@ use tokio::sync::oneshot;
 pub struct Intake {
     shared: Arc<Shared>,
     url: String,
-    stop: Option<oneshot::Sender<()>>,
+    /// Dropped to end the server.
+    door: Option<door::Handle>,
     thread: Option<JoinHandle<()>>,
     violations_allowed: bool,
     #[cfg(unix)]
@@ -49,6 +52,8 @@ struct Log {
     /// What was no request at all, or only half of one.
     broken: Vec<String>,
     infos: usize,
+    connections: usize,
+    open: usize,
 }
 
 type Answer = dyn FnMut(&Request) -> Reply + Send;
@@ -56,6 +61,7 @@ type Answer = dyn FnMut(&Request) -> Reply + Send;
 struct Script {
     info: Reply,
     queue: VecDeque<Reply>,
+    readings: VecDeque<Reading>,
     answer: Option<Box<Answer>>,
 }
 
@@ -66,6 +72,7 @@ impl Default for Script {
                 json!({"version": "7.60.0", "endpoints": ["/v0.4/traces", "/evp_proxy/v2/"]}),
             ),
             queue: VecDeque::new(),
+            readings: VecDeque::new(),
             answer: None,
         }
     }
@@ -101,52 +108,96 @@ impl Shared {
         reply
     }
 
+    /// How the next body is read, if the script says so.
+    fn reading(&self) -> Option<Reading> {
+        self.script().readings.pop_front()
+    }
+
+    fn connected(self: &Arc<Self>) -> Open {
+        let mut log = self.log();
+        log.connections += 1;
+        log.open += 1;
+        Open(Arc::clone(self))
+    }
+
     fn broken(&self, what: String) {
         self.log().broken.push(what);
         self.changed.notify_all();
     }
 }
 
+/// A connection that is counted as open as long as this lives.
+struct Open(Arc<Shared>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.log().open -= 1;
+        self.0.changed.notify_all();
+    }
+}
+
 impl Intake {
     /// Listens on a free port of 127.0.0.1.
     pub fn start() -> Self {
-        let (address_sender, address) = std::sync::mpsc::channel::<SocketAddr>();
-        let mut intake = Self::spawn(move |shared| async move {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-                .await
-                .expect("a free port");
-            address_sender
-                .send(listener.local_addr().expect("an address"))
+        Self::on_a_port(State::Up)
+    }
+
+    /// Has a port of 127.0.0.1, where nobody listens until [`Intake::come_up`].
+    pub fn start_down() -> Self {
+        Self::on_a_port(State::Down)
+    }
+
+    /// Listens on a port of 127.0.0.1 and accepts nothing until [`Intake::come_up`]: the system takes one connection or
+    /// two for it, and lets the others wait to be connected.
+    pub fn start_deaf() -> Self {
+        Self::on_a_port(State::Deaf)
+    }
+
+    fn on_a_port(state: State) -> Self {
+        let (sender, address) = std::sync::mpsc::channel();
+        let mut intake = Self::spawn(move |changes, shared| async move {
+            let port = door::Port::reserve();
+            sender
+                .send(port.address())
                 .expect("the test's thread waits");
-            server::accept_tcp(listener, shared).await;
+            port.serve(state, changes, shared).await;
         });
         intake.url = format!("http://{}", address.recv().expect("the server starts"));
+        // Whoever connects from here on finds it in its state.
+        intake.turn(state);
         intake
     }
 
     /// Listens on a Unix socket in a fresh directory; [`Intake::url`] is then `unix://` and its path.
     #[cfg(unix)]
     pub fn start_unix() -> Self {
+        Self::on_a_socket(State::Up)
+    }
+
+    /// Has a path for a Unix socket, which is not there until [`Intake::come_up`].
+    #[cfg(unix)]
+    pub fn start_unix_down() -> Self {
+        Self::on_a_socket(State::Down)
+    }
+
+    #[cfg(unix)]
+    fn on_a_socket(state: State) -> Self {
         let socket = socket::SocketDir::create();
         let path = socket.path();
-        let (ready_sender, ready) = std::sync::mpsc::channel::<()>();
-        let bound = path.clone();
-        let mut intake = Self::spawn(move |shared| async move {
-            let listener = tokio::net::UnixListener::bind(bound).expect("a fresh directory");
-            ready_sender.send(()).expect("the test's thread waits");
-            server::accept_unix(listener, shared).await;
-        });
-        ready.recv().expect("the server starts");
+        let served = path.clone();
+        let mut intake =
+            Self::spawn(move |changes, shared| door::serve_unix(served, state, changes, shared));
         intake.url = format!("unix://{}", path.display());
         intake.socket = Some(socket);
+        intake.turn(state);
         intake
     }
 
     fn spawn<F: Future<Output = ()>>(
-        serve: impl FnOnce(Arc<Shared>) -> F + Send + 'static,
+        serve: impl FnOnce(UnboundedReceiver<Change>, Arc<Shared>) -> F + Send + 'static,
     ) -> Self {
         let shared = Arc::new(Shared::default());
-        let (stop, stopped) = oneshot::channel::<()>();
+        let (door, changes) = unbounded_channel();
         let served = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("intake".to_owned())
@@ -155,23 +206,32 @@ impl Intake {
                     .enable_all()
                     .build()
                     .expect("a runtime");
-                runtime.block_on(async {
-                    tokio::select! {
-                        () = serve(served) => {}
-                        _ = stopped => {}
-                    }
-                });
+                runtime.block_on(serve(changes, served));
             })
             .expect("a thread");
         Intake {
             shared,
             url: String::new(),
-            stop: Some(stop),
+            door: Some(door::Handle(door)),
             thread: Some(thread),
             violations_allowed: false,
             #[cfg(unix)]
             socket: None,
         }
+    }
+
+    fn turn(&self, state: State) {
+        self.door.as_ref().expect("it runs").turn(state);
+    }
+
+    /// Closes every connection and listens no more; the port stays its own, a Unix socket's path is removed.
+    pub fn go_down(&self) {
+        self.turn(State::Down);
+    }
+
+    /// Listens, at the same place as before.
+    pub fn come_up(&self) {
+        self.turn(State::Up);
     }
 
     /// Where it listens: `http://127.0.0.1:<port>` or `unix://<path>`, without a slash at the end.
@@ -196,6 +256,27 @@ impl Intake {
         self.shared.log().infos
     }
 
+    /// How many connections were accepted so far.
+    pub fn connections(&self) -> usize {
+        self.shared.log().connections
+    }
+
+    /// Blocks until every connection is closed, by whichever side.
+    ///
+    /// # Panics
+    ///
+    /// After `timeout`.
+    #[track_caller]
+    pub fn wait_until_closed(&self, timeout: Duration) {
+        let log = self.shared.log();
+        let wait = self
+            .shared
+            .changed
+            .wait_timeout_while(log, timeout, |log| log.open > 0);
+        let (log, _) = wait.unwrap_or_else(PoisonError::into_inner);
+        assert_eq!(log.open, 0, "open connections after {timeout:?}");
+    }
+
     /// From now on, asks `answer` for the reply to each request, once the queue of [`Intake::replies`] is empty.
     pub fn script(&self, answer: impl FnMut(&Request) -> Reply + Send + 'static) {
         self.shared.script().answer = Some(Box::new(answer));
@@ -209,6 +290,12 @@ impl Intake {
     /// Forgets what has arrived, for one that runs for long and counts by its script.
     pub fn forget(&self) {
         self.shared.log().requests.clear();
+    }
+
+    /// Appends to the queue of ways in which the bodies of the next requests are read, one each; such a request is not
+    /// recorded.
+    pub fn readings(&self, readings: impl IntoIterator<Item = Reading>) {
+        self.shared.script().readings.extend(readings);
     }
 
     /// Every request so far but `GET /info`, in order of arrival.
@@ -366,7 +453,7 @@ fn reaches(count: usize, events: fn(&Request) -> usize) -> impl FnMut(&[Request]
 
 impl Drop for Intake {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        drop(self.door.take());
         let ended = self.thread.take().map_or(Ok(()), JoinHandle::join);
         if std::thread::panicking() {
             return;

@@ -1,12 +1,18 @@
 //! Datadog's two doors: an Agent's EVP proxy, and the intake (as in ddtrace).
 
+mod answer;
+mod sending;
+
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, ClientBuilder, StatusCode};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Body, Client, ClientBuilder, StatusCode};
 use ring::digest;
 use serde_json::Value;
+
+use answer::{asked_wait, bounded, shown};
+use sending::Sending;
 
 use super::envelope::{Envelope, Holds};
 use super::secrets::Secrets;
@@ -29,10 +35,13 @@ const SUBDOMAIN: &str = "x-datadog-evp-subdomain";
 const INFO_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait where the server does not know us: somebody has to mend it.
 const PAUSE: Duration = Duration::from_secs(30);
-/// How much of a server's words is read.
-const LONGEST_ANSWER: usize = 64 * 1024;
-/// How much of them is shown.
-const SHOWN: usize = 300;
+/// How long a connection to an Agent is kept without use. Agents before 7.78 close theirs
+/// after five seconds; a request that crosses that close has no answer.
+const AGENT_IDLE: Duration = Duration::from_secs(4);
+/// The same for the intake, which closes after sixty.
+const INTAKE_IDLE: Duration = Duration::from_secs(45);
+/// One for each lane.
+const MOST_IDLE: usize = 2;
 
 /// An Agent or the intake.
 #[derive(Clone)]
@@ -55,6 +64,8 @@ enum Door {
         prefix: &'static str,
         /// It has said that it has the proxy, or need not be asked.
         known: bool,
+        /// It has not known the path since it last took something.
+        doubted: bool,
         /// An origin that takes the Agent's place, which need not have an `/info`.
         is_override: bool,
         /// Without the proxy it counts as no Agent at all, and another destination is taken.
@@ -79,7 +90,7 @@ impl Datadog {
             Origin::Unix(path) => ("http://localhost".to_owned(), Some(path)),
         };
         // Proxies are for the way out; an Agent is on this side of them.
-        let mut http = client(settings, base.starts_with("https:"))?.no_proxy();
+        let mut http = client(settings, base.starts_with("https:"), AGENT_IDLE)?.no_proxy();
         match socket {
             #[cfg(unix)]
             Some(path) => http = http.unix_socket(path.as_path()),
@@ -106,6 +117,7 @@ impl Datadog {
                     PROXY
                 },
                 known: overridden.is_some(),
+                doubted: false,
                 is_override: overridden.is_some(),
                 may_be_replaced: true,
             },
@@ -146,7 +158,7 @@ impl Datadog {
                 ("http://localhost".to_owned(), "http://localhost".to_owned())
             }
         };
-        let mut http = client(settings, spans.starts_with("https:"))?;
+        let mut http = client(settings, spans.starts_with("https:"), INTAKE_IDLE)?;
         if let Some(path) = socket {
             #[cfg(unix)]
             {
@@ -204,14 +216,19 @@ impl Datadog {
         let mut response =
             answer.map_err(|error| self.secrets.hidden_in_text(&describe(&error.without_url())))?;
         let status = response.status();
-        if status.is_server_error() {
+        if status.is_server_error() || may_pass(status) {
             return Err(format!("its /info answers {status}"));
         }
         if !status.is_success() {
             // Something answers there that is no Agent.
             return Ok(false);
         }
-        let info: Value = serde_json::from_slice(&bounded(&mut response).await).unwrap_or_default();
+        let (answer, broken) = bounded(&mut response).await;
+        if let Some(error) = broken {
+            // Half an answer says nothing of what is offered.
+            return Err(describe(&error.without_url()));
+        }
+        let info: Value = serde_json::from_slice(&answer).unwrap_or_default();
         let endpoints = info["endpoints"].as_array();
         let offers = endpoints.is_some_and(|endpoints| {
             let mut names = endpoints.iter().filter_map(Value::as_str);
@@ -242,27 +259,29 @@ impl Datadog {
         }
         let envelope = self.envelope(kind, events);
         let (url, subdomain) = self.endpoint(&envelope);
+        let (body, sent) = Sending::new(envelope.body(events));
         let mut request = self
             .http
             .post(url)
             .headers(self.headers.clone())
-            .body(envelope.body(events));
+            .body(Body::wrap(body));
         if let Some(subdomain) = subdomain {
             request = request.header(SUBDOMAIN, subdomain);
         }
         match request.send().await {
             Ok(response) => self.judge(response).await,
             Err(error) => {
-                let (connects, times_out) = (error.is_connect(), error.is_timeout());
+                let times_out = error.is_timeout();
                 let reason = describe(&error.without_url());
                 let reason = self.secrets.hidden_in_text(&reason);
-                match (connects, times_out) {
-                    (true, _) => Outcome::Retry {
+                match (sent.whole(), times_out) {
+                    // Nobody was reached, or nobody has read all of it.
+                    (false, _) => Outcome::Retry {
                         after: None,
                         reason,
                     },
-                    (false, true) => Outcome::Unanswered { reason },
-                    (false, false) => Outcome::Broken { reason },
+                    (true, true) => Outcome::Unanswered { reason },
+                    (true, false) => Outcome::Broken { reason },
                 }
             }
         }
@@ -295,18 +314,24 @@ impl Datadog {
     /// What an answer means.
     async fn judge(&mut self, mut response: reqwest::Response) -> Outcome {
         let status = response.status();
-        let after = retry_after(response.headers());
-        let answer = bounded(&mut response).await;
+        let after = asked_wait(response.headers());
+        // The status says it all: what goes wrong while the rest is read does not matter.
+        let (answer, _) = bounded(&mut response).await;
         if status.is_success() {
+            if let Door::Agent { doubted, .. } = &mut self.door {
+                *doubted = false;
+            }
             return Outcome::Delivered;
         }
         let reason = format!("{status}: {}", shown(&self.secrets.hidden_in(&answer)));
         match status {
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
+            status if status.is_server_error() || may_pass(status) => {
                 Outcome::Retry { after, reason }
             }
-            status if status.is_server_error() => Outcome::Retry { after, reason },
-            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::BAD_REQUEST => Outcome::Divide { reason },
+            // One event may be what is wrong with all of them.
+            StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::BAD_REQUEST
+            | StatusCode::UNPROCESSABLE_ENTITY => Outcome::Divide { reason },
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 let reason = match &self.door {
                     Door::Intake { site, .. } => {
@@ -318,21 +343,32 @@ impl Datadog {
                 Outcome::Barred { after, reason }
             }
             // A redirect leads the key to another place: it is not followed, and somebody
-            // has to mend the address.
-            status if status.is_redirection() => {
+            // has to mend the address, or what a proxy is told.
+            status
+                if status.is_redirection()
+                    || status == StatusCode::PROXY_AUTHENTICATION_REQUIRED =>
+            {
                 let after = after.unwrap_or(PAUSE);
                 Outcome::Barred { after, reason }
             }
+            // An Agent may have lost the proxy, or another server its port. One that has it
+            // all the same passes on what the intake said.
             StatusCode::NOT_FOUND => match &mut self.door {
                 Door::Agent {
                     known,
+                    doubted: doubted @ false,
                     is_override: false,
                     ..
-                } if *known => {
-                    *known = false;
+                } => {
+                    (*known, *doubted) = (false, true);
                     Outcome::Retry { after, reason }
                 }
-                _ => Outcome::Refused { reason },
+                door => {
+                    if let Door::Agent { doubted, .. } = door {
+                        *doubted = false;
+                    }
+                    Outcome::Refused { reason }
+                }
             },
             _ => Outcome::Refused { reason },
         }
@@ -348,6 +384,15 @@ pub(super) fn spool_folder(prefix: &str, place: &str, key: &str) -> String {
     })
 }
 
+/// A status that asks to try again, beside those of servers in trouble.
+fn may_pass(status: StatusCode) -> bool {
+    status.is_informational()
+        || matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
+        )
+}
+
 impl Origin {
     /// As the user writes it.
     pub(super) fn display(&self) -> String {
@@ -358,11 +403,13 @@ impl Origin {
     }
 }
 
-fn client(settings: &Settings, tls: bool) -> Result<ClientBuilder, String> {
+fn client(settings: &Settings, tls: bool, idle: Duration) -> Result<ClientBuilder, String> {
     Ok(Client::builder()
         .user_agent(concat!("llmobs-rust/", env!("CARGO_PKG_VERSION")))
         .timeout(settings.timeout)
         .http1_only()
+        .pool_idle_timeout(idle)
+        .pool_max_idle_per_host(MOST_IDLE)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .tls_backend_preconfigured(tls::config(tls, &settings.ca_certificates)?))
@@ -391,74 +438,10 @@ fn headers(settings: &Settings) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-/// How long the server asks to wait: `Retry-After` in seconds, or `x-ratelimit-reset`,
-/// which is in seconds or a Unix time.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = |value: &HeaderValue| value.to_str().ok()?.trim().parse::<u64>().ok();
-    let reset = || headers.get("x-ratelimit-reset").and_then(seconds);
-    let asked = headers.get(RETRY_AFTER).and_then(seconds).or_else(reset)?;
-    let now = crate::clock::unix_ms() / 1_000;
-    let is_a_date = asked > now / 2;
-    Some(Duration::from_secs(if is_a_date {
-        asked.saturating_sub(now)
-    } else {
-        asked
-    }))
-}
-
-/// The beginning of an answer; the rest, and what goes wrong while reading it, does not matter.
-async fn bounded(response: &mut reqwest::Response) -> Vec<u8> {
-    let mut answer = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        let room = LONGEST_ANSWER - answer.len();
-        answer.extend(&chunk[..chunk.len().min(room)]);
-        if answer.len() == LONGEST_ANSWER {
-            break;
-        }
-    }
-    answer
-}
-
-fn shown(answer: &[u8]) -> String {
-    let text = String::from_utf8_lossy(answer);
-    let words: String = text
-        .chars()
-        .take(SHOWN)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    match words.trim() {
-        "" => "no further words".to_owned(),
-        words => words.to_owned(),
-    }
-}
-
 /// An error with its causes, which is where reqwest says what happened.
 fn describe(error: &dyn std::error::Error) -> String {
     let sources = std::iter::successors(error.source(), |&error| error.source());
     sources.fold(error.to_string(), |text, source| {
         format!("{text}: {source}")
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_asks_for_seconds_or_for_a_time() {
-        let asked = |name: &'static str, value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(name, value.parse().unwrap());
-            retry_after(&headers)
-        };
-        assert_eq!(asked("retry-after", "7"), Some(Duration::from_secs(7)));
-        assert_eq!(
-            asked("x-ratelimit-reset", "9"),
-            Some(Duration::from_secs(9))
-        );
-        let in_a_minute = (crate::clock::unix_ms() / 1_000 + 60).to_string();
-        let wait = asked("x-ratelimit-reset", &in_a_minute).unwrap();
-        assert!((58..=60).contains(&wait.as_secs()));
-        assert_eq!(asked("retry-after", "soon"), None);
-    }
 }

@@ -59,6 +59,17 @@ pub(crate) struct Delivery {
     exhausted: u32,
     /// Why nothing more is sent; only where patience is bounded.
     hopeless: Option<String>,
+    /// What was given up of the batch at hand.
+    lost: Lost,
+}
+
+/// Events of one batch that were given up. A server that refuses each of a thousand is told
+/// in two lines of the log.
+#[derive(Default)]
+struct Lost {
+    events: usize,
+    /// How many of them a line has told already.
+    told: usize,
 }
 
 impl Delivery {
@@ -77,6 +88,7 @@ impl Delivery {
             told: false,
             exhausted: 0,
             hopeless: None,
+            lost: Lost::default(),
         }
     }
 
@@ -87,6 +99,8 @@ impl Delivery {
         events: Vec<E>,
         mut settle: impl FnMut(E, &Fate),
     ) {
+        self.lost = Lost::default();
+        let all = events.len();
         // The next part stands last.
         let mut parts = vec![Part::new(events)];
         while let Some(mut part) = parts.pop() {
@@ -106,6 +120,7 @@ impl Delivery {
                 Step::Divided(first, second) => parts.extend([second, first]),
             }
         }
+        self.sum_up(all);
     }
 
     pub(crate) fn is_remote(&self) -> bool {
@@ -265,14 +280,25 @@ impl Delivery {
         }
     }
 
-    /// Says so in the log, unless somebody is given the result; tells the whole reason.
-    fn give_up<E>(&self, part: &Part<E>, reason: &str) -> String {
-        let name = self.exporter.name();
-        if let Patience::Endless = self.patience {
-            let (count, told) = (part.events.len(), self.told_name());
+    /// Says so in the log, the first time in a batch, unless somebody is given the result;
+    /// tells the whole reason.
+    fn give_up<E>(&mut self, part: &Part<E>, reason: &str) -> String {
+        let count = part.events.len();
+        self.lost.events += count;
+        if let (Patience::Endless, 0) = (self.patience, self.lost.told) {
+            self.lost.told = count;
+            let told = self.told_name();
             report::error(|| format!("{count} events given up at {told}: {reason}"));
         }
-        format!("{name}: {reason}")
+        format!("{}: {reason}", self.exporter.name())
+    }
+
+    /// Says how many of a batch were given up, where the first line did not tell of all.
+    fn sum_up(&self, all: usize) {
+        let Lost { events, told } = self.lost;
+        if told > 0 && events > told {
+            report::error(|| format!("{events} of {all} events given up at {}", self.told_name()));
+        }
     }
 
     /// The destination in a log line.

@@ -192,6 +192,34 @@ pub struct Reply {
     /// How long to wait before answering, hanging up or resetting.
     pub delay: Duration,
     pub(super) ending: Ending,
+    /// Written as it is in the place of status, headers and body.
+    raw: Option<Vec<u8>>,
+    /// Written before the answer.
+    interim: Vec<u8>,
+    /// How much of the answer is written.
+    length: Option<usize>,
+    /// From which byte on there is a pause after each.
+    pub(super) drips: Option<(usize, Duration)>,
+    pub(super) then: Then,
+}
+
+/// What follows an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    GoOn,
+    HangUp,
+    Reset,
+}
+
+/// How the body of a request is read, where it is not read to its end.
+#[derive(Clone, Copy, Debug)]
+pub enum Reading {
+    /// Resets the connection after so many bytes.
+    ResetAfter(usize),
+    /// Closes the connection after so many bytes.
+    HangUpAfter(usize),
+    /// Reads one byte, waits so long, and so on, until the client goes.
+    Slowly(Duration),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,6 +246,20 @@ impl Reply {
             body: b"{}".to_vec(),
             delay: Duration::ZERO,
             ending: Ending::Answer,
+            raw: None,
+            interim: Vec::new(),
+            length: None,
+            drips: None,
+            then: Then::GoOn,
+        }
+    }
+
+    /// Writes these bytes, whatever they are, and closes the connection; they count as no acceptance.
+    pub fn raw(bytes: impl Into<Vec<u8>>) -> Self {
+        Reply {
+            raw: Some(bytes.into()),
+            then: Then::HangUp,
+            ..Reply::status(0)
         }
     }
 
@@ -268,8 +310,36 @@ impl Reply {
         self
     }
 
+    /// Answers these statuses first, which are from 100 to 199.
+    pub fn after_interim(mut self, statuses: &[u16]) -> Self {
+        for status in statuses {
+            let interim = format!("HTTP/1.1 {status} Interim\r\nx-interim: {status}\r\n\r\n");
+            self.interim.extend(interim.into_bytes());
+        }
+        self
+    }
+
+    /// Writes so many bytes at once, then one at a time, with this pause after each.
+    pub fn dripping_after(mut self, bytes: usize, pause: Duration) -> Self {
+        self.drips = Some((bytes, pause));
+        self
+    }
+
+    /// Resets the connection after so many bytes of the answer, and counts as no acceptance.
+    pub fn reset_after(mut self, bytes: usize) -> Self {
+        (self.length, self.then) = (Some(bytes), Then::Reset);
+        self
+    }
+
+    /// Closes the connection after the answer, without having said so.
+    pub fn then_closes(mut self) -> Self {
+        self.then = Then::HangUp;
+        self
+    }
+
     pub(super) fn promised_status(&self) -> Option<u16> {
-        (self.ending == Ending::Answer).then_some(self.status)
+        let answers = self.ending == Ending::Answer && self.raw.is_none() && self.length.is_none();
+        answers.then_some(self.status)
     }
 
     /// Whether the headers say another length than the body has.
@@ -280,7 +350,17 @@ impl Reply {
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = format!("HTTP/1.1 {} Scripted\r\n", self.status).into_bytes();
+        let mut out = self.interim.clone();
+        match &self.raw {
+            Some(raw) => out.extend(raw),
+            None => self.encode_parts(&mut out),
+        }
+        out.truncate(self.length.unwrap_or(usize::MAX));
+        out
+    }
+
+    fn encode_parts(&self, out: &mut Vec<u8>) {
+        out.extend(format!("HTTP/1.1 {} Scripted\r\n", self.status).into_bytes());
         for (name, value) in &self.headers {
             out.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
         }
@@ -289,6 +369,5 @@ impl Reply {
         }
         out.extend_from_slice(b"\r\n");
         out.extend_from_slice(&self.body);
-        out
     }
 }

@@ -5,31 +5,28 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::TcpStream;
 
 use super::Shared;
-use super::message::{Ending, Reply, Request};
+use super::message::{Ending, Reading, Reply, Request, Then};
 
 const MAX_HEADERS: usize = 100;
 
-pub(super) async fn accept_tcp(listener: TcpListener, shared: Arc<Shared>) {
-    while let Ok((mut stream, _)) = listener.accept().await {
-        let shared = Arc::clone(&shared);
-        tokio::spawn(async move {
-            let _ = stream.set_nodelay(true);
-            if serve(&mut stream, &shared).await == Ending::Reset {
-                let _ = stream.set_zero_linger();
-            }
-        });
+pub(super) async fn serve_tcp(stream: TcpStream, shared: Arc<Shared>) {
+    let _open = shared.connected();
+    // Closed before it counts as closed.
+    let mut stream = stream;
+    let _ = stream.set_nodelay(true);
+    if serve(&mut stream, &shared).await == Ending::Reset {
+        let _ = stream.set_zero_linger();
     }
 }
 
 #[cfg(unix)]
-pub(super) async fn accept_unix(listener: tokio::net::UnixListener, shared: Arc<Shared>) {
-    while let Ok((mut stream, _)) = listener.accept().await {
-        let shared = Arc::clone(&shared);
-        tokio::spawn(async move { serve(&mut stream, &shared).await });
-    }
+pub(super) async fn serve_unix(stream: tokio::net::UnixStream, shared: Arc<Shared>) {
+    let _open = shared.connected();
+    let mut stream = stream;
+    serve(&mut stream, &shared).await;
 }
 
 /// Serves one connection until it is to be closed, and says how.
@@ -39,9 +36,9 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, shared: &Share
         buffer: Vec::with_capacity(64 * 1024),
     };
     loop {
-        let request = match connection.read_request().await {
-            Ok(Some(request)) => request,
-            Ok(None) => return Ending::HangUp,
+        let request = match connection.read_request(shared).await {
+            Ok(Read::Whole(request)) => request,
+            Ok(Read::Ended(ending)) => return ending,
             Err(error) => {
                 shared.broken(format!("broken request: {error}"));
                 return Ending::HangUp;
@@ -62,6 +59,13 @@ struct Connection<'a, S> {
     buffer: Vec<u8>,
 }
 
+/// What came of reading a request.
+enum Read {
+    Whole(Request),
+    /// The client has closed the connection between two, or the script ends it.
+    Ended(Ending),
+}
+
 struct Head {
     bytes: usize,
     method: String,
@@ -70,21 +74,25 @@ struct Head {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
-    /// The next request, or none if the client has closed the connection between two.
-    async fn read_request(&mut self) -> io::Result<Option<Request>> {
+    /// The next request.
+    async fn read_request(&mut self, shared: &Shared) -> io::Result<Read> {
         let head = loop {
             if let Some(head) = parse_head(&self.buffer)? {
                 break head;
             }
             if !self.read_more().await? {
                 return if self.buffer.is_empty() {
-                    Ok(None)
+                    Ok(Read::Ended(Ending::HangUp))
                 } else {
                     Err(io::ErrorKind::UnexpectedEof.into())
                 };
             }
         };
         self.buffer.drain(..head.bytes);
+        let scripted = (head.method != "GET").then(|| shared.reading()).flatten();
+        if let Some(reading) = scripted {
+            return Ok(Read::Ended(self.read_badly(reading).await));
+        }
         let body = if head
             .headers
             .get("transfer-encoding")
@@ -98,12 +106,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 .map_or(Ok(0), |length| length.parse());
             self.take(length.map_err(io::Error::other)?).await?
         };
-        Ok(Some(Request::new(
-            head.method,
-            head.path,
-            head.headers,
-            body,
-        )))
+        let request = Request::new(head.method, head.path, head.headers, body);
+        Ok(Read::Whole(request))
+    }
+
+    /// Reads the body as the script has it; never all of it.
+    async fn read_badly(&mut self, reading: Reading) -> Ending {
+        match reading {
+            Reading::ResetAfter(bytes) => {
+                let _ = self.take(bytes).await;
+                Ending::Reset
+            }
+            Reading::HangUpAfter(bytes) => {
+                let _ = self.take(bytes).await;
+                Ending::HangUp
+            }
+            Reading::Slowly(pause) => {
+                let mut byte = [0];
+                while self.stream.read(&mut byte).await.is_ok_and(|read| read > 0) {
+                    tokio::time::sleep(pause).await;
+                }
+                Ending::HangUp
+            }
+        }
     }
 
     async fn read_chunks(&mut self) -> io::Result<Vec<u8>> {
@@ -165,11 +190,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         }
         match reply.ending {
             Ending::Answer => {
-                let written = self.stream.write_all(&reply.encode()).await;
-                if written.is_err() || reply.lies_about_length() {
-                    Ending::HangUp
-                } else {
-                    Ending::Answer
+                let written = self.write_answer(reply).await;
+                match reply.then {
+                    Then::Reset => Ending::Reset,
+                    Then::HangUp => Ending::HangUp,
+                    Then::GoOn if written.is_err() || reply.lies_about_length() => Ending::HangUp,
+                    Then::GoOn => Ending::Answer,
                 }
             }
             Ending::Hang => {
@@ -180,6 +206,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             }
             ending @ (Ending::HangUp | Ending::Reset) => ending,
         }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
+    async fn write_answer(&mut self, reply: &Reply) -> io::Result<()> {
+        let answer = reply.encode();
+        let Some((at_once, pause)) = reply.drips else {
+            return self.stream.write_all(&answer).await;
+        };
+        let (at_once, bytes) = answer.split_at(at_once);
+        self.stream.write_all(at_once).await?;
+        for byte in bytes {
+            self.stream.write_all(&[*byte]).await?;
+            tokio::time::sleep(pause).await;
+        }
+        Ok(())
     }
 }
 

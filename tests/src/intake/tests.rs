@@ -342,3 +342,85 @@ fn ten_thousand_events_and_ten_thousand_requests_pass_quickly() {
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     reader.join().unwrap().unwrap();
 }
+
+#[test]
+fn an_intake_goes_down_and_comes_up_at_the_same_place() {
+    let intake = Intake::start_down();
+    let address = intake.url()["http://".len()..].to_owned();
+    let refused = || TcpStream::connect(&address).unwrap_err().kind();
+    for _ in 0..3 {
+        assert_eq!(refused(), ErrorKind::ConnectionRefused);
+        intake.come_up();
+        let mut open = connect(&intake);
+        open.write_all(post(SPANS, &span_body(1)).as_bytes())
+            .unwrap();
+        read_answer(&mut open);
+        intake.go_down();
+        intake.wait_until_closed(SOON);
+        assert!(matches!(open.read(&mut [0]), Ok(0) | Err(_)));
+    }
+    assert_eq!(intake.spans().len(), 3);
+    assert_eq!(intake.connections(), 3);
+}
+
+#[test]
+fn a_deaf_intake_hears_what_was_said_once_it_comes_up() {
+    let intake = Intake::start_deaf();
+    let mut stream = connect(&intake);
+    stream
+        .write_all(post(SPANS, &span_body(1)).as_bytes())
+        .unwrap();
+    assert_eq!(intake.connections(), 0);
+    intake.come_up();
+    assert!(read_answer(&mut stream).starts_with("HTTP/1.1 202 "));
+}
+
+#[test]
+fn a_scripted_reading_leaves_the_request_out_of_the_record() {
+    let intake = Intake::start();
+    intake.readings([
+        Reading::ResetAfter(3),
+        Reading::HangUpAfter(3),
+        Reading::Slowly(Duration::from_millis(1)),
+    ]);
+    for _ in 0..3 {
+        let mut stream = connect(&intake);
+        let sent = stream.write_all(post(SPANS, &span_body(1)).as_bytes());
+        let ended = stream.shutdown(std::net::Shutdown::Write);
+        // A reset may come before the end is said.
+        drop((sent, ended));
+        let mut answer = Vec::new();
+        drop(stream.read_to_end(&mut answer));
+        assert!(answer.is_empty());
+    }
+    assert!(intake.requests().is_empty());
+    send(&intake, &post(SPANS, &span_body(1)));
+    assert_eq!(intake.requests().len(), 1);
+}
+
+#[test]
+fn answers_are_cut_prefixed_and_written_as_they_are() {
+    let intake = Intake::start();
+    intake.replies([
+        Reply::raw("what is this"),
+        Reply::default().after_interim(&[103]),
+        Reply::default().reset_after(5),
+        Reply::default().dripping_after(10, Duration::ZERO),
+    ]);
+    let ask = || {
+        let mut stream = connect(&intake);
+        let request = post(SPANS, &span_body(1)).replace("Host", "Connection: close\r\nHost");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        let ended = stream.read_to_end(&mut answer);
+        (String::from_utf8(answer).unwrap(), ended.is_ok())
+    };
+    assert_eq!(ask(), ("what is this".to_owned(), true));
+    let (answer, _) = ask();
+    assert!(answer.starts_with("HTTP/1.1 103 "), "{answer}");
+    assert!(answer.contains("\r\n\r\nHTTP/1.1 202 "), "{answer}");
+    assert!(ask().0.len() <= 5);
+    assert!(ask().0.ends_with("\r\n\r\n{}"));
+    let answers: Vec<_> = intake.requests().iter().map(|one| one.answer).collect();
+    assert_eq!(answers, [None, Some(202), None, Some(202)]);
+}

@@ -1,0 +1,267 @@
+//! Statuses, and how long to wait.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use llmobs::{DropReason, FlushError, Stats};
+use llmobs_tests::{Intake, Reply};
+
+use super::{
+    EACH, agentless, assert_all_delivered, events, first, give_up, make, settle, through, to_agent,
+    wait_for_both_lanes, waiting,
+};
+use crate::{Folder, SOON, log};
+
+/// What the two lanes count where each has one failure that the server has answered.
+#[track_caller]
+fn assert_retried_once(stats: &Stats) {
+    let here = &stats.destinations[0];
+    assert_eq!((here.retried, here.possible_duplicates), (2, 0));
+}
+
+/// The time between the first two requests to each path, the shorter one.
+fn shortest_wait(intake: &Intake) -> Duration {
+    let requests = intake.requests();
+    let waits = ["/api/v2/llmobs", "/eval-metric"].map(|path| {
+        let times: Vec<_> = requests
+            .iter()
+            .filter(|request| request.path.ends_with(path))
+            .map(|request| request.arrived)
+            .collect();
+        times[1] - times[0]
+    });
+    waits[0].min(waits[1])
+}
+
+/// More than the first backoff may be, and less than a second less what a clock's grain takes.
+const LONGER_THAN_A_BACKOFF: Duration = Duration::from_millis(900);
+
+#[test]
+fn a_server_in_trouble_is_tried_again() {
+    for status in [500, 502, 503, 504] {
+        let (_, stats) = through(Reply::status(status));
+        assert_retried_once(&stats);
+    }
+}
+
+#[test]
+fn a_request_that_came_too_late_or_too_early_is_sent_again() {
+    for status in [408, 425] {
+        let (_, stats) = through(Reply::status(status));
+        assert_retried_once(&stats);
+    }
+}
+
+#[test]
+fn a_rate_limit_that_names_no_time_is_waited_for_with_backoff() {
+    let (_, stats) = through(Reply::status(429));
+    assert_retried_once(&stats);
+}
+
+#[test]
+fn a_rate_limit_is_waited_for_as_many_seconds_as_it_says() {
+    let (intake, stats) = through(Reply::status(429).header("Retry-After", "1"));
+    assert_retried_once(&stats);
+    assert!(shortest_wait(&intake) >= LONGER_THAN_A_BACKOFF);
+}
+
+#[test]
+fn a_rate_limit_is_waited_for_until_the_date_that_it_says() {
+    let intake = Intake::start();
+    first(&intake, |_| {
+        // A date has whole seconds: this is one second off at least.
+        let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(2));
+        Reply::status(429).header("Retry-After", &date)
+    });
+    let stats = settle(&to_agent(&intake), &intake);
+    assert_all_delivered(&stats);
+    assert_retried_once(&stats);
+    assert!(shortest_wait(&intake) >= LONGER_THAN_A_BACKOFF);
+}
+
+#[test]
+fn a_rate_limit_is_waited_for_until_its_reset() {
+    let unix_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let soon = (unix_time.as_secs() + 3).to_string();
+    for reset in ["1", &*soon] {
+        let (intake, stats) = through(Reply::status(429).header("X-RateLimit-Reset", reset));
+        assert_retried_once(&stats);
+        assert!(shortest_wait(&intake) >= LONGER_THAN_A_BACKOFF, "{reset}");
+    }
+}
+
+#[test]
+fn a_server_in_trouble_may_say_how_long_as_well() {
+    let (intake, stats) = through(Reply::status(503).header("Retry-After", "1"));
+    assert_retried_once(&stats);
+    assert!(shortest_wait(&intake) >= LONGER_THAN_A_BACKOFF);
+}
+
+#[test]
+fn a_long_wait_that_a_server_asks_for_holds_up_no_flush_and_no_shutdown() {
+    let intake = Intake::start();
+    intake.script(|_| Reply::status(429).header("Retry-After", "86400"));
+    let client = to_agent(&intake);
+    make(&client, 0..EACH);
+    wait_for_both_lanes(&intake);
+    let stats = give_up(&client, &intake);
+    assert_eq!(waiting(&stats), [u64::from(EACH); 3]);
+    let dropped = client.stats().spans().dropped;
+    assert_eq!(dropped, [(DropReason::Shutdown, u64::from(EACH))]);
+}
+
+#[test]
+fn a_key_that_is_refused_is_told_once_with_site_and_destination_and_tried_after_a_pause() {
+    for status in [401, 403] {
+        let intake = Intake::start();
+        // In the place of the thirty seconds that it would be.
+        let paused = Reply::status(status).header("Retry-After", "1");
+        first(&intake, move |_| paused.clone());
+        let client = crate::client(agentless(&intake).site("datadoghq.eu"));
+        let stats = settle(&client, &intake);
+        assert_all_delivered(&stats);
+        assert_retried_once(&stats);
+        assert!(shortest_wait(&intake) >= LONGER_THAN_A_BACKOFF);
+        let lines = log::lines_with(intake.url());
+        for kind in ["spans", "evaluations"] {
+            let told = format!("delivery of {kind} to intake {}", intake.url());
+            let (_, line) = lines
+                .iter()
+                .find(|(_, line)| line.contains(&told))
+                .unwrap_or_else(|| panic!("{kind}: {lines:?}"));
+            assert!(line.contains(r#"site "datadoghq.eu" (DD_SITE)"#), "{line}");
+            assert!(!line.contains("key-of-faults"), "{line}");
+        }
+        let again = lines
+            .iter()
+            .filter(|(_, line)| line.contains("works again"));
+        assert_eq!((again.count(), lines.len()), (2, 5), "{lines:?}");
+    }
+}
+
+#[test]
+fn what_somebody_has_to_mend_pauses_and_keeps() {
+    // An Agent's key, redirects of every sort, a proxy that wants to know who asks.
+    for status in [401, 403, 300, 301, 302, 303, 304, 307, 308, 407] {
+        let elsewhere = Intake::start();
+        let intake = Intake::start();
+        let location = elsewhere.url().to_owned();
+        intake.script(move |_| Reply::status(status).header("Location", &location));
+        let client = to_agent(&intake);
+        make(&client, 0..EACH);
+        wait_for_both_lanes(&intake);
+        let before = intake.requests().len();
+        let stats = give_up(&client, &intake);
+        assert_eq!(waiting(&stats), [u64::from(EACH); 3], "{status}");
+        assert_eq!(intake.requests().len(), before, "{status}: no other try");
+        assert!(elsewhere.requests().is_empty(), "{status}");
+        assert_eq!(elsewhere.info_count(), 0, "{status}");
+    }
+}
+
+#[test]
+fn the_intake_that_says_not_found_is_taken_at_its_word() {
+    let intake = Intake::start();
+    intake.script(|_| Reply::status(404).body("no such route"));
+    let client = crate::client(agentless(&intake));
+    let stats = settle(&client, &intake);
+    for counts in [stats.spans(), stats.evaluations(), stats.feedback()] {
+        assert_eq!(counts.dropped, [(DropReason::Refused, u64::from(EACH))]);
+    }
+    assert_eq!(stats.destinations[0].retried, 0);
+    let told = log::lines_with(intake.url());
+    assert!(told.iter().any(|(_, line)| line.contains("no such route")));
+}
+
+#[test]
+fn an_agent_that_has_the_proxy_and_still_says_not_found_passes_on_the_intakes_word() {
+    let intake = Intake::start();
+    intake.script(|_| Reply::status(404));
+    let client = to_agent(&intake);
+    let stats = settle(&client, &intake);
+    for counts in [stats.spans(), stats.evaluations(), stats.feedback()] {
+        assert_eq!(counts.dropped, [(DropReason::Refused, u64::from(EACH))]);
+    }
+    // Each batch was sent, the Agent asked again, and the batch sent once more.
+    assert_eq!(
+        stats.destinations[0].retried as usize * 2,
+        intake.requests().len()
+    );
+    assert!(intake.info_count() > 2);
+}
+
+#[test]
+fn an_agent_that_has_lost_the_proxy_is_replaced_and_nothing_is_lost() {
+    let intake = Intake::start();
+    let folder = Folder::new();
+    let client = crate::client(llmobs::Config::new().agent_url(intake.url()).dir(&folder.0));
+    make(&client, 0..EACH);
+    client.flush(SOON).unwrap();
+    assert_eq!(
+        events(&intake, llmobs_tests::Request::was_accepted),
+        3 * u64::from(EACH)
+    );
+    intake.endpoints(&["/v0.4/traces"]);
+    intake.script(|_| Reply::status(404));
+    make(&client, EACH..2 * EACH);
+    let stats = client.shutdown(SOON).unwrap().stats;
+    llmobs_tests::assert_adds_up(&stats);
+    assert_all_delivered(&stats);
+    assert!(stats.destinations[0].name.starts_with("journal "));
+    assert_eq!(folder.journal().len() as u32, 3 * EACH);
+}
+
+#[test]
+fn an_answer_that_has_no_content_is_as_good_as_any() {
+    for status in [200, 201, 202, 204] {
+        let intake = Intake::start();
+        let reply = if status == 204 {
+            Reply::raw("HTTP/1.1 204 No Content\r\n\r\n")
+        } else {
+            Reply::status(status).body("")
+        };
+        intake.script(move |_| reply.clone());
+        let client = to_agent(&intake);
+        make(&client, 0..EACH);
+        let stats = client.shutdown(SOON).unwrap().stats;
+        llmobs_tests::assert_adds_up(&stats);
+        assert_all_delivered(&stats);
+        assert_eq!(stats.destinations[0].retried, 0, "{status}");
+        assert_eq!(events(&intake, |_| true), 3 * u64::from(EACH));
+    }
+}
+
+#[test]
+fn interim_answers_are_passed_over() {
+    let (intake, stats) = through(Reply::default().after_interim(&[100, 102, 103, 100]));
+    let here = &stats.destinations[0];
+    assert_eq!((here.retried, here.possible_duplicates), (0, 0));
+    assert_eq!(events(&intake, |_| true), 3 * u64::from(EACH));
+}
+
+#[test]
+fn a_server_that_wants_to_speak_something_else_is_tried_again() {
+    let switching = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n";
+    let (_, stats) = through(Reply::raw(switching));
+    assert_eq!(stats.destinations[0].retried, 2);
+}
+
+#[test]
+fn a_shutdown_that_is_too_short_for_a_server_in_trouble_counts_what_waits() {
+    let intake = Intake::start();
+    intake.script(|_| Reply::status(500));
+    let client = to_agent(&intake);
+    make(&client, 0..EACH);
+    wait_for_both_lanes(&intake);
+    let undelivered = client.shutdown(Duration::from_millis(300)).unwrap_err();
+    let FlushError::Undelivered { report, .. } = undelivered else {
+        panic!("{undelivered}");
+    };
+    llmobs_tests::assert_accounted(&report.stats, &intake);
+    for counts in [
+        report.stats.spans(),
+        report.stats.evaluations(),
+        report.stats.feedback(),
+    ] {
+        assert_eq!(counts.dropped, [(DropReason::Shutdown, u64::from(EACH))]);
+    }
+}
