@@ -49,6 +49,17 @@ struct Log {
     /// What was no request at all, or only half of one.
     broken: Vec<String>,
     infos: usize,
+    /// Connections by TLS, in order of arrival: what was agreed on, or what went wrong.
+    handshakes: Vec<Result<Handshake, String>>,
+}
+
+/// What a client and the server have agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handshake {
+    /// The name that the client asked for (SNI).
+    pub server_name: Option<String>,
+    /// `TLSv1_2` or `TLSv1_3`.
+    pub version: String,
 }
 
 type Answer = dyn FnMut(&Request) -> Reply + Send;
@@ -101,6 +112,11 @@ impl Shared {
         reply
     }
 
+    fn handshake(&self, made: Result<Handshake, String>) {
+        self.log().handshakes.push(made);
+        self.changed.notify_all();
+    }
+
     fn broken(&self, what: String) {
         self.log().broken.push(what);
         self.changed.notify_all();
@@ -110,18 +126,35 @@ impl Shared {
 impl Intake {
     /// Listens on a free port of 127.0.0.1.
     pub fn start() -> Self {
+        let (mut intake, address) =
+            Self::spawn_tcp(|listener, shared| server::accept_tcp(listener, shared));
+        intake.url = format!("http://{address}");
+        intake
+    }
+
+    /// The same by TLS, with the certificate of `config`; [`Intake::url`] is then `https://localhost:` and its port.
+    pub fn start_tls(config: rustls::ServerConfig) -> Self {
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let (mut intake, address) =
+            Self::spawn_tcp(|listener, shared| server::accept_tls(listener, acceptor, shared));
+        intake.url = format!("https://localhost:{}", address.port());
+        intake
+    }
+
+    fn spawn_tcp<F: Future<Output = ()>>(
+        accept: impl FnOnce(tokio::net::TcpListener, Arc<Shared>) -> F + Send + 'static,
+    ) -> (Self, SocketAddr) {
         let (address_sender, address) = std::sync::mpsc::channel::<SocketAddr>();
-        let mut intake = Self::spawn(move |shared| async move {
+        let intake = Self::spawn(move |shared| async move {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
                 .await
                 .expect("a free port");
             address_sender
                 .send(listener.local_addr().expect("an address"))
                 .expect("the test's thread waits");
-            server::accept_tcp(listener, shared).await;
+            accept(listener, shared).await;
         });
-        intake.url = format!("http://{}", address.recv().expect("the server starts"));
-        intake
+        (intake, address.recv().expect("the server starts"))
     }
 
     /// Listens on a Unix socket in a fresh directory; [`Intake::url`] is then `unix://` and its path.
@@ -204,6 +237,23 @@ impl Intake {
     /// Appends to the queue of replies that the next requests get, one each.
     pub fn replies(&self, replies: impl IntoIterator<Item = Reply>) {
         self.shared.script().queue.extend(replies);
+    }
+
+    /// Blocks until a client has begun TLS, and returns what came of all that did.
+    ///
+    /// # Panics
+    ///
+    /// After `timeout`.
+    #[track_caller]
+    pub fn wait_for_handshakes(&self, timeout: Duration) -> Vec<Result<Handshake, String>> {
+        let log = self.shared.log();
+        let (log, waited) = self
+            .shared
+            .changed
+            .wait_timeout_while(log, timeout, |log| log.handshakes.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        assert!(!waited.timed_out(), "nobody has begun TLS");
+        log.handshakes.clone()
     }
 
     /// Every request so far but `GET /info`, in order of arrival.
