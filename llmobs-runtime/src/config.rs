@@ -70,9 +70,10 @@ pub struct Config {
     version: Option<String>,
     tags: Vec<(String, String)>,
     api_key: Option<ApiKey>,
-    site: Option<String>,
     agentless: Option<bool>,
-    // Parsed at once, because a URL that is kept as it came may show a password in `Debug`.
+    // Parsed at once, because a URL that is kept as it came may show a password in `Debug`, and a
+    // site may be one by mistake.
+    site: Option<Result<String, ConfigError>>,
     agent_url: Option<Result<Origin, ConfigError>>,
     override_origin: Option<Result<Origin, ConfigError>>,
     sample_rate: Option<f64>,
@@ -301,7 +302,7 @@ impl Config {
     /// without LLM Observability (`ddog-gov.com` and below) if delivery without an Agent was asked
     /// for; otherwise that is a warning.
     pub fn site(mut self, site: impl Into<String>) -> Config {
-        self.site = Some(site.into());
+        self.site = Some(check::given_site(&site.into()));
         self
     }
 

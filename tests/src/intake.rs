@@ -54,6 +54,17 @@ struct Log {
     infos: usize,
     connections: usize,
     open: usize,
+    /// Connections by TLS, in order of arrival: what was agreed on, or what went wrong.
+    handshakes: Vec<Result<Handshake, String>>,
+}
+
+/// What a client and the server have agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handshake {
+    /// The name that the client asked for (SNI).
+    pub server_name: Option<String>,
+    /// `TLSv1_2` or `TLSv1_3`.
+    pub version: String,
 }
 
 type Answer = dyn FnMut(&Request) -> Reply + Send;
@@ -120,6 +131,11 @@ impl Shared {
         Open(Arc::clone(self))
     }
 
+    fn handshake(&self, made: Result<Handshake, String>) {
+        self.log().handshakes.push(made);
+        self.changed.notify_all();
+    }
+
     fn broken(&self, what: String) {
         self.log().broken.push(what);
         self.changed.notify_all();
@@ -165,6 +181,24 @@ impl Intake {
         intake.url = format!("http://{}", address.recv().expect("the server starts"));
         // Whoever connects from here on finds it in its state.
         intake.turn(state);
+        intake
+    }
+
+    /// The same by TLS, with the certificate of `config`; [`Intake::url`] is then `https://localhost:` and its port.
+    pub fn start_tls(config: rustls::ServerConfig) -> Self {
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let (sender, address) = std::sync::mpsc::channel::<SocketAddr>();
+        let mut intake = Self::spawn(move |_, shared| async move {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+                .await
+                .expect("a free port");
+            sender
+                .send(listener.local_addr().expect("an address"))
+                .expect("the test's thread waits");
+            server::accept_tls(listener, acceptor, shared).await;
+        });
+        let port = address.recv().expect("the server starts").port();
+        intake.url = format!("https://localhost:{port}");
         intake
     }
 
@@ -296,6 +330,23 @@ impl Intake {
     /// recorded.
     pub fn readings(&self, readings: impl IntoIterator<Item = Reading>) {
         self.shared.script().readings.extend(readings);
+    }
+
+    /// Blocks until a client has begun TLS, and returns what came of all that did.
+    ///
+    /// # Panics
+    ///
+    /// After `timeout`.
+    #[track_caller]
+    pub fn wait_for_handshakes(&self, timeout: Duration) -> Vec<Result<Handshake, String>> {
+        let log = self.shared.log();
+        let (log, waited) = self
+            .shared
+            .changed
+            .wait_timeout_while(log, timeout, |log| log.handshakes.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        assert!(!waited.timed_out(), "nobody has begun TLS");
+        log.handshakes.clone()
     }
 
     /// Every request so far but `GET /info`, in order of arrival.

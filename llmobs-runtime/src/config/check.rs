@@ -159,6 +159,11 @@ pub(super) fn site(text: &str) -> Option<String> {
     is_host_name(text, alphanumeric).then(|| text.to_ascii_lowercase())
 }
 
+/// What the setter was given.
+pub(super) fn given_site(text: &str) -> Result<String, ConfigError> {
+    site(text).ok_or_else(|| ConfigError::invalid("site", &without_secrets(text), SITE))
+}
+
 /// Whether spans can be sent to `site` without an Agent.
 pub(super) fn has_product(site: &str) -> bool {
     let government = "ddog-gov.com";

@@ -352,9 +352,7 @@ impl Config {
 
     fn resolved_site(&self) -> Result<(String, &'static str), ConfigError> {
         let site = match &self.site {
-            Some(site) => check::site(site).ok_or_else(|| {
-                ConfigError::invalid("site", &check::without_secrets(site), check::SITE)
-            })?,
+            Some(site) => site.clone()?,
             None => self
                 .vars
                 .site

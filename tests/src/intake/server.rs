@@ -5,10 +5,10 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
-use super::Shared;
 use super::message::{Ending, Reading, Reply, Request, Then};
+use super::{Handshake, Shared};
 
 const MAX_HEADERS: usize = 100;
 
@@ -19,6 +19,31 @@ pub(super) async fn serve_tcp(stream: TcpStream, shared: Arc<Shared>) {
     let _ = stream.set_nodelay(true);
     if serve(&mut stream, &shared).await == Ending::Reset {
         let _ = stream.set_zero_linger();
+    }
+}
+
+pub(super) async fn accept_tls(
+    listener: TcpListener,
+    acceptor: tokio_rustls::TlsAcceptor,
+    shared: Arc<Shared>,
+) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
+        tokio::spawn(async move {
+            match acceptor.accept(stream).await {
+                Ok(mut stream) => {
+                    let (_, connection) = stream.get_ref();
+                    shared.handshake(Ok(Handshake {
+                        server_name: connection.server_name().map(str::to_owned),
+                        version: connection
+                            .protocol_version()
+                            .map_or_else(String::new, |version| format!("{version:?}")),
+                    }));
+                    serve(&mut stream, &shared).await;
+                }
+                Err(error) => shared.handshake(Err(error.to_string())),
+            }
+        });
     }
 }
 
@@ -175,11 +200,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         }
     }
 
-    /// Whether anything came; a reset between two requests counts as the end.
+    /// Whether anything came; a reset between two requests counts as the end, and so does a client that leaves TLS without
+    /// a word.
     async fn read_more(&mut self) -> io::Result<bool> {
         match self.stream.read_buf(&mut self.buffer).await {
             Ok(count) => Ok(count > 0),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(false),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof
+                ) =>
+            {
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
     }
