@@ -22,7 +22,7 @@ use crate::SOON;
 /// How many events of each kind there are.
 const EACH: u32 = 4;
 /// As long as a request may take where it runs out.
-const SHORT: Duration = Duration::from_millis(400);
+const SHORT: Duration = Duration::from_millis(600);
 
 /// Makes that many spans, evaluations and feedback, none like another.
 fn make(client: &LlmObs, numbers: std::ops::Range<u32>) {
@@ -107,6 +107,22 @@ fn wait_for_both_lanes(intake: &Intake) {
         paths.len()
     };
     intake.wait_for(|requests| paths(requests) == 2, SOON);
+}
+
+/// Waits for a condition.
+#[track_caller]
+fn wait_until(mut condition: impl FnMut() -> bool) {
+    let started = std::time::Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < 2 * SOON, "not within {:?}", 2 * SOON);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Waits until so many requests were sent again.
+#[track_caller]
+fn wait_for_retries(client: &LlmObs, retries: u64) {
+    wait_until(|| client.stats().destinations[0].retried >= retries);
 }
 
 /// Ends a client that cannot deliver; what waits is counted as dropped.

@@ -1,17 +1,13 @@
 //! Agents that come late, go, come back, or are none.
 
-use llmobs::{Config, LlmObs, Stats};
+use llmobs::{Config, Stats};
 use llmobs_tests::{Intake, Reply, assert_accounted, assert_adds_up};
 use serde_json::json;
 
-use super::{EACH, assert_all_delivered, make, settle, to_agent, wait_for_both_lanes};
+use super::{
+    EACH, assert_all_delivered, make, settle, to_agent, wait_for_both_lanes, wait_for_retries,
+};
 use crate::{Folder, SOON};
-
-fn wait_for_retries(client: &LlmObs, retries: u64) {
-    while client.stats().destinations[0].retried < retries {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-}
 
 #[track_caller]
 fn assert_no_duplicates(stats: &Stats) {

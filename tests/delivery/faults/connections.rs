@@ -8,7 +8,7 @@ use llmobs_tests::{Intake, Reading, Reply, Request, assert_accounted, assert_add
 
 use super::{
     EACH, SHORT, agentless, assert_all_delivered, events, first, give_up, impatient, make, settle,
-    through, through_with, to_agent, waiting,
+    through, through_with, to_agent, wait_for_retries, wait_until, waiting,
 };
 use crate::{SOON, log};
 
@@ -46,9 +46,7 @@ fn evaluations_and_feedback_that_no_answer_came_to_are_risked_once_more_and_span
         let stats = client.stats();
         stats.evaluations().dropped_total() + stats.feedback().dropped_total()
     };
-    while lost(&client) < 2 * u64::from(EACH) {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until(|| lost(&client) == 2 * u64::from(EACH));
     let stats = give_up(&client, &intake);
     let all = u64::from(EACH);
     assert_eq!(stats.evaluations().dropped, [(DropReason::Unanswered, all)]);
@@ -247,6 +245,22 @@ fn a_connection_that_was_closed_while_nobody_used_it_is_no_failure() {
 }
 
 #[test]
+fn a_connection_that_nobody_uses_is_closed_before_an_agent_would() {
+    let intake = Intake::start();
+    let client = to_agent(&intake);
+    for round in 0..2 {
+        make(&client, round * EACH..(round + 1) * EACH);
+        client.flush(SOON).unwrap();
+        // The client does it: this intake closes nothing by itself.
+        intake.wait_until_closed(SOON);
+    }
+    let stats = client.shutdown(SOON).unwrap().stats;
+    assert_accounted(&stats, &intake);
+    assert_all_delivered(&stats);
+    assert_eq!((stats.destinations[0].retried, duplicates(&stats)), (0, 0));
+}
+
+#[test]
 fn one_connection_for_each_lane_is_used_again_and_again() {
     let intake = Intake::start();
     let client = to_agent(&intake);
@@ -265,9 +279,7 @@ fn a_port_where_nobody_listens_is_tried_again_and_is_no_possible_duplicate() {
     // Nothing is asked first where an origin is given.
     let client = crate::client(agentless(&intake));
     make(&client, 0..EACH);
-    while client.stats().destinations[0].retried < 4 {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_for_retries(&client, 4);
     intake.come_up();
     let stats = client.shutdown(SOON).unwrap().stats;
     assert_accounted(&stats, &intake);
@@ -297,9 +309,7 @@ fn a_server_that_takes_no_connection_is_tried_again_and_is_no_possible_duplicate
     let taken: Vec<TcpStream> = std::iter::from_fn(|| connect().ok()).collect();
     let client = crate::client(agentless(&intake).timeout(SHORT));
     make(&client, 0..EACH);
-    while client.stats().destinations[0].retried < 4 {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_for_retries(&client, 4);
     assert_eq!(duplicates(&client.stats()), 0);
     assert_eq!(client.stats().dropped(), 0);
     drop(taken);

@@ -10,15 +10,13 @@ use llmobs::{Config, LlmObs};
 use llmobs_tests::{Intake, assert_adds_up};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 
-use super::{EACH, make, waiting};
+use super::{EACH, make, wait_for_retries, waiting};
 use crate::log;
 
 /// Waits for a try of each lane, and asserts that nothing is lost or may have arrived.
 fn assert_waits(client: &LlmObs) {
     make(client, 0..EACH);
-    while client.stats().destinations[0].retried < 2 {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_for_retries(client, 2);
     client.flush(Duration::from_millis(50)).unwrap_err();
     let stats = client.stats();
     assert_adds_up(&stats);
