@@ -237,10 +237,15 @@ fn is_host_name(text: &str, alphanumeric: impl Fn(u8) -> bool) -> bool {
 pub(super) fn without_credentials(url: &str) -> String {
     let start = url.find("://").map_or(0, |at| at + 3);
     let (scheme, rest) = url.split_at(start);
-    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
-    match authority.rfind('@') {
-        Some(at) if start > 0 || authority[..at].contains(':') => {
+    let before_path = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    match before_path.rfind('@') {
+        Some(at) if start > 0 || before_path[..at].contains(':') => {
             format!("{scheme}{}", &rest[at + 1..])
+        }
+        // No host and port: the start of a password, which should have been escaped.
+        None if start > 0 && before_path.contains(':') && authority(before_path).is_none() => {
+            let host = rest.rfind('@').map_or(rest, |at| &rest[at + 1..]);
+            format!("{scheme}{host}")
         }
         _ => url.to_owned(),
     }

@@ -104,14 +104,11 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
         let value = (self.lookup)(name).map(OsString::into_string).transpose();
         value
             .map(|text| text.filter(|text| !text.is_empty()))
-            .map_err(|raw| ConfigError::NotUtf8 {
-                name,
-                value: if HOLDS_SECRETS.contains(&name) {
-                    check::HIDDEN.to_owned()
-                } else {
-                    shown(&raw)
-                },
-                allowed: "UTF-8 text",
+            .map_err(|raw| {
+                if HOLDS_SECRETS.contains(&name) {
+                    return ConfigError::not_utf8(name, check::HIDDEN);
+                }
+                ConfigError::not_utf8(name, &shown(&raw))
             })
     }
 
@@ -126,7 +123,7 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
         };
         parse(&text)
             .map(Some)
-            .ok_or_else(|| ConfigError::invalid(name, &text, allowed))
+            .ok_or_else(|| ConfigError::invalid(name, &check::without_credentials(&text), allowed))
     }
 
     fn boolean(&self, name: &'static str) -> Result<Option<bool>, ConfigError> {

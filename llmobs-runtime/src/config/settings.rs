@@ -343,9 +343,9 @@ impl Config {
 
     fn resolved_site(&self) -> Result<(String, &'static str), ConfigError> {
         let site = match &self.site {
-            Some(site) => {
-                check::site(site).ok_or_else(|| ConfigError::invalid("site", site, check::SITE))?
-            }
+            Some(site) => check::site(site).ok_or_else(|| {
+                ConfigError::invalid("site", &check::without_credentials(site), check::SITE)
+            })?,
             None => self
                 .vars
                 .site

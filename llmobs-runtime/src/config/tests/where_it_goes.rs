@@ -297,12 +297,48 @@ fn an_origin_is_http_https_or_a_socket() {
 
 #[test]
 fn a_url_with_a_password_is_refused_without_showing_it() {
-    let error = read(&[("DD_TRACE_AGENT_URL", "http://user:sesame@h:1")]).unwrap_err();
-    let said = format!("{error} {error:?}");
+    let places = [
+        "DD_TRACE_AGENT_URL",
+        "DD_LLMOBS_OVERRIDE_ORIGIN",
+        "DD_AGENT_HOST",
+        "DD_SITE",
+    ];
+    for name in places {
+        // A password that should have been escaped is one all the same.
+        for password in [
+            "sesame", "/sesame", "?sesame", "se#same", "@sesame", "se/s@me",
+        ] {
+            let url = format!("http://user:{password}@h:1");
+            let error = read(&[(name, &url)]).unwrap_err();
+            let said = format!("{error} {error:?}");
+            let hidden = !said.contains("same") && !said.contains("s@me");
+            assert!(said.contains("http://h:1") && hidden, "{said}");
+        }
+    }
+    let error = Config::new().site("http://user:sesame@h:1").settings();
+    let said = error.unwrap_err().to_string();
     assert!(
         said.contains("http://h:1") && !said.contains("sesame"),
         "{said}"
     );
+}
+
+#[test]
+fn what_stands_behind_the_host_of_a_repository_is_kept() {
+    let kept = |url: &str| {
+        let settings = settings(&[("DD_GIT_REPOSITORY_URL", url)]);
+        settings.global_tags[0].1.clone()
+    };
+    for url in [
+        "https://h/a@b",
+        "https://h:80/a@b",
+        "https://[::1]:80/a@b",
+        "git@h:a/b@c",
+    ] {
+        assert_eq!(kept(url), url);
+    }
+    assert_eq!(kept("https://me:se/same@h/a"), "https://h/a");
+    assert_eq!(kept("https://me@h/a@b"), "https://h/a@b");
 }
 
 #[test]
