@@ -29,6 +29,9 @@ mod event;
 mod export;
 mod failure;
 mod feedback;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod id;
 mod kind;
 mod link;
