@@ -47,6 +47,7 @@ mod sampling;
 mod span;
 mod stats;
 mod stream;
+mod sync;
 mod tags;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]

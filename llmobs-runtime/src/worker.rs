@@ -7,6 +7,8 @@
 pub(crate) mod batch;
 mod encode;
 mod lane;
+#[cfg(all(test, llmobs_loom))]
+mod loom_tests;
 pub(crate) mod queue;
 pub(crate) mod retry;
 

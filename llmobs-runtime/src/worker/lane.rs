@@ -2,7 +2,6 @@
 //! up no other.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc::{
     UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel,
@@ -15,6 +14,7 @@ use super::{Control, retry};
 use crate::config::Settings;
 use crate::export::Exporter;
 use crate::stats::{DropReason, EventKind, Ledger};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// What waits for one destination, and what became of the rest.
 pub(crate) struct Account {
@@ -32,8 +32,22 @@ struct Lane {
     account: Arc<Account>,
     batches: UnboundedSender<Batch>,
     submitted: u64,
-    settled: Arc<AtomicU64>,
+    settled: Arc<Settled>,
     task: JoinHandle<()>,
+}
+
+/// The number of the last batch that a lane has settled, with the counts of all before it.
+#[derive(Debug, Default)]
+pub(super) struct Settled(AtomicU64);
+
+impl Settled {
+    pub(super) fn reach(&self, number: u64) {
+        self.0.store(number, Ordering::Release);
+    }
+
+    pub(super) fn reached(&self, mark: u64) -> bool {
+        self.0.load(Ordering::Acquire) >= mark
+    }
 }
 
 /// How far each lane has to come for a flush to be over; `None` is never.
@@ -60,7 +74,7 @@ impl Lanes {
             });
             for kinds in exporter.lanes() {
                 let (batches, receiver) = unbounded_channel();
-                let settled = Arc::new(AtomicU64::new(0));
+                let settled = Arc::<Settled>::default();
                 let task = Task {
                     delivery: retry::Delivery::new(
                         exporter.clone(),
@@ -116,7 +130,7 @@ impl Lanes {
         let mut lanes = self.lanes.iter().zip(mark);
         lanes.all(|(lane, mark)| {
             // A lane that panicked has let go of everything, counted: nobody waits for it.
-            lane.task.is_finished() || lane.settled.load(Ordering::Acquire) >= *mark
+            lane.task.is_finished() || lane.settled.reached(*mark)
         })
     }
 
@@ -153,7 +167,7 @@ impl Lane {
 struct Task {
     delivery: retry::Delivery,
     batches: UnboundedReceiver<Batch>,
-    settled: Arc<AtomicU64>,
+    settled: Arc<Settled>,
     progress: WeakUnboundedSender<Control>,
 }
 
@@ -164,7 +178,7 @@ impl Task {
             self.delivery
                 .deliver(batch.kind, batch.events, Pending::settle)
                 .await;
-            self.settled.store(number, Ordering::Release);
+            self.settled.reach(number);
             if let Some(control) = self.progress.upgrade() {
                 let _ = control.send(Control::Progress);
             }
