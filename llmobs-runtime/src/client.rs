@@ -5,13 +5,15 @@
 
 mod guard;
 mod handle;
+#[cfg(all(test, llmobs_loom))]
+mod modelled;
 mod owner;
 mod submit;
 
 use std::fmt;
 use std::future::Future;
 use std::panic::RefUnwindSafe;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +24,7 @@ use crate::id::SpanContext;
 use crate::report;
 use crate::span::{Span, SpanInner};
 use crate::stats::{DropReason, EventKind, Front, Ledger, Stats};
+use crate::sync::atomic::AtomicBool;
 use crate::worker::{Payload, Worker};
 pub use guard::Guard;
 pub(crate) use owner::Owner;

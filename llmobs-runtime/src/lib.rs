@@ -31,6 +31,9 @@ mod event;
 mod export;
 mod failure;
 mod feedback;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod id;
 mod kind;
 mod link;
@@ -46,6 +49,7 @@ mod sampling;
 mod span;
 mod stats;
 mod stream;
+mod sync;
 mod tags;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]

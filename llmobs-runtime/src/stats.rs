@@ -5,8 +5,9 @@
 //! got lost uncounted would show there and never go away.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// What an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -320,7 +321,8 @@ impl Front {
     }
 
     pub(crate) fn dropped(&self, kind: EventKind, reason: DropReason) {
-        self.dropped[kind as usize][reason as usize].fetch_add(1, Ordering::Relaxed);
+        // Who sees it sees as well that the event was made.
+        self.dropped[kind as usize][reason as usize].fetch_add(1, Ordering::Release);
     }
 
     pub(crate) fn rejected(&self) {

@@ -8,6 +8,8 @@ pub(crate) mod batch;
 mod encode;
 mod lane;
 mod line;
+#[cfg(all(test, llmobs_loom))]
+mod loom_tests;
 pub(crate) mod queue;
 pub(crate) mod retry;
 mod spool;

@@ -279,18 +279,15 @@ pub(super) fn without_secrets(text: &str) -> String {
 pub(super) fn without_credentials(url: &str) -> String {
     let start = url.find("://").map_or(0, |at| at + 3);
     let (scheme, rest) = url.split_at(start);
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    // Behind a colon that no port follows stands a password, which goes on up to the `@`.
-    let is_password = |after: &str| !after.bytes().all(|byte| byte.is_ascii_digit());
-    let ends_early = start > 0
-        && !rest[..end].contains('@')
-        && rest[..end]
-            .split_once(':')
-            .is_some_and(|(_, after)| is_password(after));
-    let authority = if ends_early { rest } else { &rest[..end] };
-    match authority.rfind('@') {
-        Some(at) if start > 0 || authority[..at].contains(':') => {
+    let before_path = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    match before_path.rfind('@') {
+        Some(at) if start > 0 || before_path[..at].contains(':') => {
             format!("{scheme}{}", &rest[at + 1..])
+        }
+        // No host and port: the start of a password, which should have been escaped.
+        None if start > 0 && before_path.contains(':') && authority(before_path).is_none() => {
+            let host = rest.rfind('@').map_or(rest, |at| &rest[at + 1..]);
+            format!("{scheme}{host}")
         }
         _ => url.to_owned(),
     }

@@ -25,7 +25,7 @@ pub enum ConfigError {
     NotUtf8 {
         /// The environment variable.
         name: &'static str,
-        /// Its text, with U+FFFD in place of what cannot be read.
+        /// Its text, shortened when long, with U+FFFD in place of what cannot be read.
         value: String,
         /// What it may be set to.
         allowed: &'static str,

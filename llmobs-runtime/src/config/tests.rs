@@ -172,6 +172,10 @@ fn every_variable_must_be_utf_8() {
         );
         let hidden = wrong == "DD_API_KEY" || wrong == "_DD_TRACE_WRITER_ADDITIONAL_HEADERS";
         assert_eq!(text.contains("cret"), !hidden, "{text}");
+        let long = OsString::from_vec([b"\xFF".repeat(1_000), b"secret".to_vec()].concat());
+        let error = Config::from_vars(|name| (name == wrong).then(|| long.clone())).unwrap_err();
+        let text = error.to_string();
+        assert!(text.chars().count() < 300, "as short as any other: {text}");
     }
 }
 

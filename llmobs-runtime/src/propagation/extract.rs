@@ -14,6 +14,8 @@ use crate::sampling::Sampling;
 
 /// The most characters of an origin: it shares the member of `tracestate` with the rest.
 const LONGEST_ORIGIN: usize = w3c::LONGEST_MEMBER;
+/// The most characters of a trace id: with it, `x-datadog-tags` has room for what goes before.
+const LONGEST_ID: usize = datadog::LONGEST / 2;
 
 /// The context that a request's headers tell: what is started in it is a child of the span
 /// that sent them, in its trace, with its application, session, sampling and nearest agent.
@@ -156,11 +158,17 @@ fn parent(shared: &Shared<'_>, apm: Option<TraceId>) -> Option<RemoteParent> {
         });
         return None;
     };
-    let trace = match shared.get(key::TRACE) {
+    let trace = match shared.get(key::TRACE).filter(|text| can_go_on(text)) {
         Some(text) => trace_id(text),
         None => trace_id(&apm?.apm_text()),
     };
     Some(RemoteParent { span, trace })
+}
+
+/// Whether a trace id can be told to the next process as it is: with another, or none, that
+/// one's spans would be in another trace than ours.
+fn can_go_on(trace: &str) -> bool {
+    trace.len() <= LONGEST_ID && datadog::fits(trace)
 }
 
 /// Reads a trace id in either of its spellings (as in ddtrace): 32 hex digits that cannot

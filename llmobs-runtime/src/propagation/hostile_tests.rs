@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::extract::trace_id;
 use super::tests::{Headers, client, handed_on, headers, state, tag};
 use super::*;
 use crate::context::Context;
@@ -95,6 +96,46 @@ fn a_value_that_ends_in_a_space_is_left_out() {
         assert!(!out["x-datadog-tags"].ends_with(' '));
         assert!(tag(&out, "llmobs_pagent_name").is_some());
     });
+}
+
+#[test]
+fn a_trace_id_that_no_header_can_hold_is_not_taken() {
+    let told = |incoming: Headers| {
+        client().scope(|| {
+            let context = extract(&incoming);
+            let here = context.in_scope(|| Span::task("t").start()).context();
+            let mut out = Headers::new();
+            context.in_scope(|| inject(&mut out)).unwrap();
+            let next = extract(&out).span_context().unwrap();
+            let here = here.unwrap().trace_id().into_owned();
+            let same = trace_id(&here) == trace_id(&next.trace_id());
+            assert!(same, "{here}: the next process is in {next}");
+            here
+        })
+    };
+    let by_tags = |id: &str| {
+        let tags = format!("_dd.p.llmobs_parent_id=6,_dd.p.llmobs_trace_id={id}");
+        told(headers(&[
+            ("x-datadog-trace-id", "5"),
+            ("x-datadog-tags", &tags),
+        ]))
+    };
+    let by_state = |id: &str| {
+        told(w3c(&format!(
+            "dd=t.llmobs_parent_id:6;t.llmobs_trace_id:{id}"
+        )))
+    };
+    for id in ["custom-id", &"i".repeat(256)] {
+        assert_eq!([by_tags(id), by_state(id)], [id, id]);
+    }
+    for id in ["i".repeat(257), "i".repeat(400)] {
+        assert_eq!(
+            [by_tags(&id), by_state(&id)],
+            ["5", HEX],
+            "as where none is told"
+        );
+    }
+    assert_eq!(by_tags("é"), "5");
 }
 
 #[test]

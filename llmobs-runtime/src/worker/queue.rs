@@ -1,8 +1,6 @@
 //! The front queue: from any thread to the worker, bounded in events and bytes, never blocking.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -11,6 +9,8 @@ use crate::client::ClientInner;
 use crate::event::{EvaluationEvent, FeedbackEvent};
 use crate::span::SpanInner;
 use crate::stats::{DropReason, EventKind};
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::mpsc;
 
 /// An event as it leaves the caller's thread.
 pub(crate) enum Payload {
@@ -184,8 +184,9 @@ impl Receiver {
         self.events.try_recv().ok()
     }
 
-    /// From now on a caller may wake the worker again.
+    /// From now on a caller may wake the worker again. What callers have sent that wake nobody,
+    /// since one has done so before, is seen from here on: a store alone does not see to that.
     pub(super) fn rearm(&self) {
-        self.woken.store(false, Ordering::Release);
+        self.woken.swap(false, Ordering::AcqRel);
     }
 }

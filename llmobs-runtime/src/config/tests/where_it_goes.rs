@@ -294,8 +294,26 @@ fn an_origin_is_http_https_or_a_socket() {
 
 #[test]
 fn a_url_with_a_password_is_refused_without_showing_it() {
-    let error = read(&[("DD_TRACE_AGENT_URL", "http://user:sesame@h:1")]).unwrap_err();
-    let said = format!("{error} {error:?}");
+    let places = [
+        "DD_TRACE_AGENT_URL",
+        "DD_LLMOBS_OVERRIDE_ORIGIN",
+        "DD_AGENT_HOST",
+        "DD_SITE",
+    ];
+    for name in places {
+        // A password that should have been escaped is one all the same.
+        for password in [
+            "sesame", "/sesame", "?sesame", "se#same", "@sesame", "se/s@me",
+        ] {
+            let url = format!("http://user:{password}@h:1");
+            let error = read(&[(name, &url)]).unwrap_err();
+            let said = format!("{error} {error:?}");
+            let hidden = !said.contains("same") && !said.contains("s@me");
+            assert!(said.contains("http://h:1") && hidden, "{said}");
+        }
+    }
+    let error = Config::new().site("http://user:sesame@h:1").settings();
+    let said = error.unwrap_err().to_string();
     assert!(
         said.contains("http://h:1") && !said.contains("sesame"),
         "{said}"
