@@ -6,6 +6,8 @@
 mod guard;
 mod handle;
 mod owner;
+#[cfg(all(unix, feature = "enabled"))]
+mod signals;
 mod submit;
 
 use std::fmt;
@@ -119,7 +121,7 @@ impl Config {
         }
         let client = ClientInner::start_global(settings)?;
         match &client {
-            Some(client) => client.warn(),
+            Some(client) => client.started(),
             None => report::once(report::Kind::EnabledTwice, || {
                 "llmobs is enabled already: this call changed nothing".to_owned()
             }),
@@ -143,7 +145,7 @@ impl Config {
         settings.scoped = true;
         let inner = if settings.enabled && cfg!(feature = "enabled") {
             let client = ClientInner::start(settings, false)?;
-            client.warn();
+            client.started();
             client
         } else {
             ClientInner::idle(settings)
@@ -168,11 +170,18 @@ impl ClientInner {
         Ok(Some(client))
     }
 
-    /// Says what of the configuration is not used.
-    fn warn(&self) {
+    /// Says what of the configuration is not used, and does what is left to do without a lock.
+    fn started(self: &Arc<Self>) {
         for warning in &self.settings.warnings {
             report::warn(|| warning.to_string());
         }
+        let Some(timeout) = self.settings.shutdown_on_signals else {
+            return;
+        };
+        #[cfg(all(unix, feature = "enabled"))]
+        signals::shut_down_on_signals(self, timeout);
+        #[cfg(not(all(unix, feature = "enabled")))]
+        report::warn(|| format!("`shutdown_on_signals({timeout:?})` is for Unix: not handled"));
     }
 
     fn start(settings: Settings, global: bool) -> Result<Arc<Self>, ConfigError> {

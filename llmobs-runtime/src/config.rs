@@ -9,6 +9,7 @@ mod env;
 mod error;
 mod rules;
 mod settings;
+mod signals;
 #[cfg(test)]
 mod tests;
 
@@ -84,6 +85,7 @@ pub struct Config {
     headers: Vec<Header>,
     timeout: Option<Duration>,
     flush_interval: Option<Duration>,
+    shutdown_on_signals: Option<Duration>,
     max_events: Option<usize>,
     max_bytes: Option<usize>,
     processors: Processors,
