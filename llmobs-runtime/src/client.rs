@@ -102,6 +102,12 @@ impl Config {
     /// all the same and is `Ok`, with an idle guard: no thread is started, nothing is
     /// captured or sent. The same where a client is enabled already, with one warning.
     ///
+    /// In a child made by `fork` without `exec` (Unix) llmobs is off until it is enabled there:
+    /// what the parent's clients, guards and spans are asked for in the child is done by
+    /// nobody, succeeds at once and is not counted, and what waits in the parent is the parent's
+    /// to send. Servers that fork their workers enable it in each of them. A trace goes on in the
+    /// child (as in ddtrace), with ids of its own.
+    ///
     /// # Errors
     ///
     /// [`ConfigError`] names the variable or the setter that is wrong, its value, and what
@@ -393,6 +399,9 @@ impl LlmObs {
     }
 
     /// The same without blocking the thread, on any executor.
+    ///
+    /// A function that is frozen between its requests (AWS Lambda, Cloud Run) does this before it
+    /// answers, for as long as the request's deadline allows: `examples/serverless.rs`.
     ///
     /// # Errors
     ///
