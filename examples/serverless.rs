@@ -115,7 +115,7 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
             thread::sleep(Duration::from_millis(10));
         }
         let spans = String::from_utf8_lossy(&body)
-            .matches(r#""span_id""#)
+            .matches(r#""parent_id""#)
             .count();
         SPANS.fetch_add(spans, Ordering::Relaxed);
         let body = r#"{"endpoints":["/evp_proxy/v2/"]}"#;
