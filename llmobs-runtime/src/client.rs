@@ -8,6 +8,8 @@ mod handle;
 #[cfg(all(test, llmobs_loom))]
 mod modelled;
 mod owner;
+#[cfg(all(unix, feature = "enabled"))]
+mod signals;
 mod submit;
 
 use std::fmt;
@@ -21,6 +23,7 @@ use crate::annotation::{AnnotateError, Annotation};
 use crate::config::{Config, ConfigError, Settings};
 use crate::context::{self, Context, FutureExt, InContext};
 use crate::id::SpanContext;
+use crate::process::{self, PerProcess, Process};
 use crate::report;
 use crate::span::{Span, SpanInner};
 use crate::stats::{DropReason, EventKind, Front, Ledger, Stats};
@@ -44,6 +47,8 @@ pub(crate) struct ClientInner {
     pub(crate) settings: Settings,
     pub(crate) front: Front,
     open: AtomicBool,
+    /// Where its worker is: a forked child has none.
+    process: Process,
     /// Made by `enable`: what still refers to it after its end means the global client.
     global: bool,
     /// One for each destination, once the worker knows them.
@@ -61,7 +66,7 @@ impl RefUnwindSafe for ClientInner {}
 static OPEN_CLIENTS: AtomicUsize = AtomicUsize::new(0);
 /// Changes whenever the global client does, so that a thread may keep what it saw.
 static GENERATION: AtomicU64 = AtomicU64::new(1);
-static GLOBAL: Mutex<Option<Arc<ClientInner>>> = Mutex::new(None);
+static GLOBAL: PerProcess<Mutex<Option<Arc<ClientInner>>>> = PerProcess::new();
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -73,13 +78,19 @@ pub(crate) fn any_enabled() -> bool {
     cfg!(feature = "enabled") && OPEN_CLIENTS.load(Ordering::Relaxed) != 0
 }
 
+/// For a forked child, where only atomics may be touched: what was open is the parent's.
+pub(crate) fn none_is_open() {
+    OPEN_CLIENTS.store(0, Ordering::Relaxed);
+    GENERATION.fetch_add(1, Ordering::AcqRel);
+}
+
 pub(crate) fn generation() -> u64 {
     GENERATION.load(Ordering::Acquire)
 }
 
 /// The global client and the generation that it belongs to.
 pub(crate) fn global() -> (u64, Option<Arc<ClientInner>>) {
-    let global = lock(&GLOBAL);
+    let global = lock(GLOBAL.get());
     (generation(), global.clone())
 }
 
@@ -93,6 +104,12 @@ impl Config {
     /// (`default-features = false` everywhere in the program) this checks the configuration
     /// all the same and is `Ok`, with an idle guard: no thread is started, nothing is
     /// captured or sent. The same where a client is enabled already, with one warning.
+    ///
+    /// In a child made by `fork` without `exec` (Unix) llmobs is off until it is enabled there:
+    /// what the parent's clients, guards and spans are asked for in the child is done by
+    /// nobody, succeeds at once and is not counted, and what waits in the parent is the parent's
+    /// to send. Servers that fork their workers enable it in each of them. A trace goes on in the
+    /// child (as in ddtrace), with ids of its own.
     ///
     /// # Errors
     ///
@@ -113,7 +130,7 @@ impl Config {
         }
         let client = ClientInner::start_global(settings)?;
         match &client {
-            Some(client) => client.warn(),
+            Some(client) => client.started(),
             None => report::once(report::Kind::EnabledTwice, || {
                 "llmobs is enabled already: this call changed nothing".to_owned()
             }),
@@ -137,7 +154,7 @@ impl Config {
         settings.scoped = true;
         let inner = if settings.enabled && cfg!(feature = "enabled") {
             let client = ClientInner::start(settings, false)?;
-            client.warn();
+            client.started();
             client
         } else {
             ClientInner::idle(settings)
@@ -150,7 +167,7 @@ impl ClientInner {
     /// The global client, or `None` where there is one. Says nothing: a subscriber may ask
     /// for the global client, whose lock is held here.
     fn start_global(settings: Settings) -> Result<Option<Arc<Self>>, ConfigError> {
-        let mut global = lock(&GLOBAL);
+        let mut global = lock(GLOBAL.get());
         if global.as_ref().is_some_and(|client| client.is_open()) {
             return Ok(None);
         }
@@ -162,19 +179,28 @@ impl ClientInner {
         Ok(Some(client))
     }
 
-    /// Says what of the configuration is not used.
-    fn warn(&self) {
+    /// Says what of the configuration is not used, and does what is left to do without a lock.
+    fn started(self: &Arc<Self>) {
         for warning in &self.settings.warnings {
             report::warn(|| warning.to_string());
         }
+        let Some(timeout) = self.settings.shutdown_on_signals else {
+            return;
+        };
+        #[cfg(all(unix, feature = "enabled"))]
+        signals::shut_down_on_signals(self, timeout);
+        #[cfg(not(all(unix, feature = "enabled")))]
+        report::warn(|| format!("`shutdown_on_signals({timeout:?})` is for Unix: not handled"));
     }
 
     fn start(settings: Settings, global: bool) -> Result<Arc<Self>, ConfigError> {
+        process::watch_forks();
         let (worker, start) = Worker::new(&settings);
         let client = Arc::new(Self {
             settings,
             front: Front::default(),
             open: AtomicBool::new(true),
+            process: Process::current(),
             global,
             ledgers: Mutex::default(),
             handles: AtomicUsize::new(0),
@@ -194,6 +220,7 @@ impl ClientInner {
             settings,
             front: Front::default(),
             open: AtomicBool::new(false),
+            process: Process::current(),
             global: false,
             ledgers: Mutex::default(),
             handles: AtomicUsize::new(0),
@@ -202,7 +229,14 @@ impl ClientInner {
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        self.open.load(Ordering::Relaxed)
+        self.open.load(Ordering::Relaxed) && !self.is_of_parent()
+    }
+
+    /// Whether this is a copy, in a forked child, of a client of its parent. Of such a one
+    /// nothing is touched that threads share: not its locks, not its queue.
+    #[inline]
+    pub(crate) fn is_of_parent(&self) -> bool {
+        !self.process.is_current()
     }
 
     pub(crate) fn is_global(&self) -> bool {
@@ -214,6 +248,9 @@ impl ClientInner {
     }
 
     pub(crate) fn stats(&self) -> Stats {
+        if self.is_of_parent() {
+            return Stats::default();
+        }
         let ledgers = lock(&self.ledgers);
         let ledgers: Vec<&Ledger> = ledgers.iter().map(|ledger| &**ledger).collect();
         self.front.stats(&ledgers)
@@ -243,7 +280,7 @@ impl ClientInner {
 
     /// Takes nothing more from now on. `false` where that was so before.
     fn close(&self) -> bool {
-        let was_open = self.open.swap(false, Ordering::AcqRel);
+        let was_open = self.open.swap(false, Ordering::AcqRel) && !self.is_of_parent();
         if was_open {
             OPEN_CLIENTS.fetch_sub(1, Ordering::Relaxed);
         }
@@ -278,7 +315,7 @@ impl ClientInner {
     }
 
     fn flush(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
-        self.flushed(self.worker.flush(timeout))
+        self.flushed(self.is_of_parent() || self.worker.flush(timeout))
     }
 
     fn flushed(&self, done: bool) -> Result<FlushReport, FlushError> {
@@ -294,6 +331,9 @@ impl ClientInner {
     }
 
     fn shutdown(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
+        if self.is_of_parent() {
+            return Ok(FlushReport::default());
+        }
         let first = self.close();
         let done = self.worker.shutdown(timeout);
         if first {
@@ -323,6 +363,11 @@ impl ClientInner {
 impl Drop for ClientInner {
     fn drop(&mut self) {
         self.close();
+        if self.is_of_parent() {
+            // A channel's end takes locks to go, and wakes who waits at the other one.
+            let (idle, _) = Worker::new(&self.settings);
+            Box::leak(Box::new(std::mem::replace(&mut self.worker, idle)));
+        }
     }
 }
 
@@ -372,12 +417,16 @@ impl LlmObs {
 
     /// The same without blocking the thread, on any executor.
     ///
+    /// A function that is frozen between its requests (AWS Lambda, Cloud Run) does this before it
+    /// answers, for as long as the request's deadline allows: `examples/serverless.rs`.
+    ///
     /// # Errors
     ///
     /// As [`flush`](Self::flush).
     pub async fn flush_async(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
-        let done = self.inner.worker.flush_async(timeout).await;
-        self.inner.flushed(done)
+        let inner = &self.inner;
+        let done = inner.is_of_parent() || inner.worker.flush_async(timeout).await;
+        inner.flushed(done)
     }
 
     /// Takes nothing more, sends what waits, and ends the worker. What is not delivered
@@ -510,13 +559,20 @@ pub fn annotate<'a>(
     }
 }
 
+/// The client that a flush or a shutdown here is for. Where the thread is being torn down,
+/// as that of `main` is when the handlers of `atexit` run, it knows of no scopes any more.
+fn to_be_flushed() -> Option<Arc<ClientInner>> {
+    let global = || global().1.filter(|client| client.is_open());
+    context::current_client().or_else(|| context::torn_down().then(global).flatten())
+}
+
 /// Sends what waits in the client that is in force here: [`LlmObs::flush`].
 ///
 /// # Errors
 ///
 /// [`FlushError::Timeout`] after `timeout`. Always `Ok` while llmobs is not enabled.
 pub fn flush(timeout: Duration) -> Result<FlushReport, FlushError> {
-    match context::current_client() {
+    match to_be_flushed() {
         Some(client) => client.flush(timeout),
         None => Ok(FlushReport { stats: stats() }),
     }
@@ -528,7 +584,7 @@ pub fn flush(timeout: Duration) -> Result<FlushReport, FlushError> {
 ///
 /// As [`flush`].
 pub async fn flush_async(timeout: Duration) -> Result<FlushReport, FlushError> {
-    match context::current_client() {
+    match to_be_flushed() {
         Some(inner) => LlmObs::of(inner).flush_async(timeout).await,
         None => Ok(FlushReport { stats: stats() }),
     }
@@ -540,7 +596,7 @@ pub async fn flush_async(timeout: Duration) -> Result<FlushReport, FlushError> {
 ///
 /// [`FlushError::Undelivered`] after `timeout`. Always `Ok` while llmobs is not enabled.
 pub fn shutdown(timeout: Duration) -> Result<FlushReport, FlushError> {
-    match context::current_client() {
+    match to_be_flushed() {
         Some(inner) => LlmObs::of(inner).shutdown(timeout),
         None => Ok(FlushReport { stats: stats() }),
     }

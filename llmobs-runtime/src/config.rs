@@ -10,6 +10,7 @@ mod env;
 mod error;
 mod rules;
 mod settings;
+mod signals;
 #[cfg(test)]
 mod tests;
 
@@ -91,6 +92,7 @@ pub struct Config {
     ca_certificates: Vec<Result<Vec<Certificate>, ConfigError>>,
     timeout: Option<Duration>,
     flush_interval: Option<Duration>,
+    shutdown_on_signals: Option<Duration>,
     max_events: Option<usize>,
     max_bytes: Option<usize>,
     processors: Processors,

@@ -74,8 +74,12 @@ pub(crate) fn origin() -> Option<Origin> {
     }
     let (origin, stale) = with_stack(|stack| {
         let current = stack.current();
-        let parent = current.and_then(Entry::span).cloned();
-        let remote = current.and_then(Entry::remote).cloned();
+        let span = current.and_then(Entry::span);
+        let (mut parent, mut remote) = (span.cloned(), current.and_then(Entry::remote).cloned());
+        // In a forked child the trace of its parent goes on (as in ddtrace).
+        if let Some(theirs) = span.filter(|span| span.client.is_of_parent()) {
+            (parent, remote) = (None, Some(Arc::new(theirs.for_forked())));
+        }
         let annotations = stack.annotations();
         let at = |client| Origin {
             client,

@@ -1,11 +1,16 @@
 //! Ids: ours are numbers, foreign ones are opaque text.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
+use std::hash::{BuildHasher as _, Hash, Hasher as _, RandomState};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
+
+use crate::process::Process;
 
 /// A trace id of 128 bits. Ours are 32 bits of Unix seconds, 32 zero bits, 64 random bits,
 /// printed as 32 lower-case hex digits (golden 01).
@@ -63,9 +68,45 @@ impl fmt::Display for LlmTraceId {
     }
 }
 
+/// A generator of a thread. Not fastrand's own, which the program may seed: two processes
+/// with the same seed would make the same ids.
+struct Generator {
+    /// Where it was seeded: a forked child has that of its parent, which goes on with it.
+    process: Cell<Option<Process>>,
+    state: Cell<u64>,
+}
+
+thread_local! {
+    static GENERATOR: Generator = const {
+        Generator { process: Cell::new(None), state: Cell::new(0) }
+    };
+}
+
 /// A random 64-bit number that is not zero: a span id.
 pub(crate) fn random() -> u64 {
-    fastrand::u64(1..)
+    GENERATOR.with(|generator| {
+        let process = Some(Process::current());
+        if generator.process.get() != process {
+            generator.state.set(seed());
+            generator.process.set(process);
+        }
+        let mut random = fastrand::Rng::with_seed(generator.state.get());
+        let number = random.u64(1..);
+        generator.state.set(random.get_seed());
+        number
+    })
+}
+
+/// What no other thread and no other process has: a child is born with the random keys of
+/// its parent, but not with its id.
+#[cold]
+fn seed() -> u64 {
+    let mut hasher = RandomState::new().build_hasher();
+    std::process::id().hash(&mut hasher);
+    std::thread::current().id().hash(&mut hasher);
+    SystemTime::now().hash(&mut hasher);
+    Instant::now().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The identity of a span: what an evaluation is joined to.
@@ -242,6 +283,15 @@ mod tests {
         let id = TraceId(0x6b02_9035_0000_0000_5af1_d082_4f64_ccff);
         assert_eq!(id.to_string(), "6b029035000000005af1d0824f64ccff");
         assert_eq!(TraceId::parse(&id.to_string()), Some(id));
+    }
+
+    #[test]
+    fn a_seed_of_the_program_for_its_own_numbers_is_not_one_for_ids() {
+        let ids = || {
+            fastrand::seed(7);
+            [random(), random(), random()]
+        };
+        assert_ne!(ids(), ids());
     }
 
     #[test]

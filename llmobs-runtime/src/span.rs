@@ -221,6 +221,9 @@ impl Span {
     /// Changes what can be added until the end; `None` after it.
     pub(crate) fn with_data<R>(&self, change: impl FnOnce(&mut SpanData) -> R) -> Option<R> {
         let inner = self.inner.as_ref()?;
+        if inner.client.is_of_parent() {
+            return None;
+        }
         let mut data = inner.lock();
         data.end.is_none().then(|| change(&mut data))
     }
@@ -260,7 +263,7 @@ impl fmt::Debug for Span {
 
 impl SpanInner {
     /// No code of a user runs under this lock, so it cannot be poisoned; if it is, the
-    /// data is whole all the same.
+    /// data is whole all the same. Not for a span of the parent of a forked child.
     pub(crate) fn lock(&self) -> MutexGuard<'_, SpanData> {
         self.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -283,7 +286,7 @@ impl SpanInner {
 
     /// The tracing span beside this one, to be entered.
     pub(crate) fn tracing(&self) -> Option<tracing::Span> {
-        if self.has_tracing && !context::torn_down() {
+        if self.has_tracing && !context::torn_down() && !self.client.is_of_parent() {
             self.lock().tracing.clone()
         } else {
             None
@@ -291,6 +294,9 @@ impl SpanInner {
     }
 
     fn end(this: &Arc<Self>, error: Option<SpanError>) -> Result<(), Ended> {
+        if this.client.is_of_parent() {
+            return Ok(());
+        }
         let now = Instant::now();
         let inherited = this.inherited();
         this.decide();

@@ -42,7 +42,8 @@ impl Drop for Guard {
         let Some(client) = self.client.take() else {
             return;
         };
-        if self.since.elapsed() < TOO_SOON && client.inner.front.made_nothing() {
+        let is_ours = !client.inner.is_of_parent();
+        if is_ours && self.since.elapsed() < TOO_SOON && client.inner.front.made_nothing() {
             report::warn(|| {
                 "llmobs shuts down before it was given anything: is the guard kept? \
                  `let _llmobs = …` keeps it, `let _ = …` does not"

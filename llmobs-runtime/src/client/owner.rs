@@ -23,7 +23,7 @@ impl Owner {
         match owner {
             // What refers to a global client that has ended means the next one.
             Some(Self(client)) if client.is_open() || !client.is_global() => {
-                Some(Arc::clone(client))
+                Some(Arc::clone(client)).filter(|client| !client.is_of_parent())
             }
             _ => context::current_client(),
         }

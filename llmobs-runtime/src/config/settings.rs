@@ -162,6 +162,8 @@ pub(crate) struct Settings {
     pub(crate) event_size_bytes: usize,
     pub(crate) timeout: Duration,
     pub(crate) flush_interval: Duration,
+    /// How long the shutdown at a signal may take; `None`: signals are not handled.
+    pub(crate) shutdown_on_signals: Option<Duration>,
     pub(crate) max_events: usize,
     pub(crate) max_bytes: usize,
     pub(crate) processors: Processors,
@@ -255,6 +257,8 @@ impl Config {
         let timeout = check::TIMEOUT.checked("timeout", self.timeout)?;
         let flush_interval =
             check::FLUSH_INTERVAL.checked("flush_interval", self.flush_interval)?;
+        let shutdown_on_signals =
+            check::TIMEOUT.checked("shutdown_on_signals", self.shutdown_on_signals)?;
         let max_events = check::MAX_EVENTS.checked("max_events", self.max_events)?;
         let max_bytes = check::MAX_BYTES.checked("max_bytes", self.max_bytes)?;
         let spool_max_bytes =
@@ -303,6 +307,7 @@ impl Config {
             flush_interval: flush_interval
                 .or(vars.flush_interval)
                 .unwrap_or(check::FLUSH_INTERVAL.default),
+            shutdown_on_signals,
             max_events: max_events.unwrap_or(check::MAX_EVENTS.default),
             max_bytes: max_bytes.unwrap_or(check::MAX_BYTES.default),
             processors: self.processors.clone(),

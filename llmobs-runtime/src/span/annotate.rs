@@ -50,6 +50,9 @@ impl Flaw {
 
 impl SpanInner {
     pub(crate) fn annotate(&self, annotation: Annotation) -> Result<(), AnnotateError> {
+        if self.client.is_of_parent() {
+            return Ok(());
+        }
         let result = self.apply(annotation);
         if result.is_err() {
             self.client.front.rejected();

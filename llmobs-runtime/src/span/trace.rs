@@ -7,7 +7,7 @@ use super::SpanInner;
 use crate::event::NO_PARENT;
 use crate::id::{LlmTraceId, TraceId};
 use crate::kind::SpanKind;
-use crate::remote::Remote;
+use crate::remote::{Remote, RemoteAgent, RemoteParent};
 use crate::sampling::{Sampling, rate_text};
 use crate::tags;
 
@@ -112,6 +112,35 @@ impl SpanInner {
             span: self.span_id.to_string(),
             name: Some(self.current_name().into_owned()),
         })
+    }
+
+    /// What a process that is forked off goes on with, as if headers had said it. The
+    /// agent's name is that of its start: a lock that a thread of the parent held stays
+    /// locked.
+    pub(crate) fn for_forked(&self) -> Remote {
+        let agent = match self.kind {
+            SpanKind::Agent => Some(self),
+            _ => self.agent.as_deref(),
+        };
+        let agent = agent.map(|agent| RemoteAgent {
+            span: agent.span_id.to_string(),
+            name: Some(agent.name.to_string()),
+        });
+        let before = self.remote();
+        Remote {
+            parent: Some(RemoteParent {
+                span: self.span_id,
+                trace: self.trace.llmobs.clone(),
+            }),
+            apm: Some(self.trace.apm),
+            ml_app: self.ml_app.clone(),
+            session: self.trace_session().cloned(),
+            sampling: Some(Arc::new(self.sampling())),
+            agent: agent.or_else(|| before?.agent.clone()),
+            passed: before
+                .map(|remote| remote.passed.clone())
+                .unwrap_or_default(),
+        }
     }
 
     /// Notes `session` as the trace's default if it is the first, and gives it back.

@@ -1,0 +1,247 @@
+//! Programs that exit, fork and get signals.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Lines};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use llmobs_tests::{Intake, Reply};
+use serde_json::Value;
+
+/// Longer than anything here takes.
+const SOON: Duration = Duration::from_secs(60);
+
+/// A running program. It is killed with this value and with its children, so that none is left by a test that fails.
+struct Program {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Program {
+    fn start(arguments: &[&str], intake: &Intake) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_llmobs-tests-ends"));
+        command.arg(arguments[0]).arg(intake.url());
+        command.args(&arguments[1..]).stdout(Stdio::piped());
+        command.process_group(0);
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// The next line that it writes, once it is there.
+    fn says(&mut self) -> String {
+        self.lines.next().unwrap().unwrap()
+    }
+
+    fn signal(&self, signal: libc::c_int) {
+        let pid = libc::pid_t::try_from(self.child.id()).unwrap();
+        // SAFETY: a child of ours that was not waited for yet.
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+    }
+
+    fn end(&mut self) -> ExitStatus {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(started.elapsed() < SOON, "the program does not end");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    #[track_caller]
+    fn ends_well(&mut self) {
+        let status = self.end();
+        assert!(status.success(), "{status}");
+    }
+
+    #[track_caller]
+    fn ends_by(&mut self, signal: libc::c_int) {
+        let status = self.end();
+        assert_eq!(status.signal(), Some(signal), "{status}");
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            let group = libc::pid_t::try_from(self.child.id()).unwrap();
+            // SAFETY: the group of a child of ours that was not waited for yet.
+            unsafe { libc::kill(-group, libc::SIGKILL) };
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn names(intake: &Intake) -> Vec<String> {
+    let spans = intake.accepted_spans();
+    let names = spans
+        .iter()
+        .map(|span| span["name"].as_str().unwrap().to_owned());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+fn named<'a>(spans: &'a [Value], name: &str) -> &'a Value {
+    spans.iter().find(|span| span["name"] == name).unwrap()
+}
+
+fn distinct_ids(spans: &[Value]) -> usize {
+    let ids: BTreeSet<&str> = spans
+        .iter()
+        .map(|span| span["span_id"].as_str().unwrap())
+        .collect();
+    ids.len()
+}
+
+#[test]
+fn a_forked_child_is_off_until_it_enables_llmobs_and_the_parent_loses_nothing() {
+    let intake = Intake::start();
+    Program::start(&["fork"], &intake).ends_well();
+    let expected = [
+        "before",
+        "in the child",
+        "in the parent",
+        "outer",
+        "started",
+    ];
+    assert_eq!(names(&intake), expected);
+    let spans = intake.accepted_spans();
+    assert_eq!(distinct_ids(&spans), 5, "{spans:?}");
+    let outer = named(&spans, "outer");
+    assert_eq!(
+        outer["meta"].get("output"),
+        None,
+        "the child's is not the parent's"
+    );
+    // As in ddtrace, a trace goes on in the child.
+    let child = named(&spans, "in the child");
+    assert_eq!(child["parent_id"], outer["span_id"]);
+    assert_eq!(child["trace_id"], outer["trace_id"]);
+    assert_eq!(child["session_id"], "s");
+    let evaluations = intake.accepted_evaluations();
+    assert_eq!(evaluations.len(), 1);
+    let joined = &evaluations[0]["join_on"]["span"];
+    assert_eq!(joined["span_id"], outer["span_id"], "{joined}");
+}
+
+#[test]
+fn a_child_forked_by_a_busy_program_waits_for_no_thread_that_it_does_not_have() {
+    let intake = Intake::start();
+    let mut program = Program::start(&["fork_while_busy"], &intake);
+    let made = [program.says(), program.says()].map(|count| count.parse::<usize>().unwrap());
+    program.ends_well();
+    let names = names(&intake);
+    let children = names.iter().filter(|name| *name == "in the child");
+    assert_eq!(children.count(), 20);
+    assert!(!names.iter().any(|name| name == "nowhere"));
+    assert_eq!(names.len() - 20, made.iter().sum::<usize>());
+    assert_eq!(distinct_ids(&intake.accepted_spans()), names.len());
+}
+
+#[test]
+fn forked_workers_send_their_own_spans_and_the_master_its_own() {
+    let intake = Intake::start();
+    Program::start(&["fork_of_workers"], &intake).ends_well();
+    let names = names(&intake);
+    let of = |who: &str| names.iter().filter(|name| *name == who).count();
+    assert_eq!((of("of a worker"), of("of the master")), (100, 2));
+    assert_eq!(distinct_ids(&intake.accepted_spans()), 102);
+}
+
+#[test]
+fn a_client_of_its_own_is_off_in_a_forked_child_and_below_it() {
+    let intake = Intake::start();
+    Program::start(&["fork_with_a_client_of_its_own"], &intake).ends_well();
+    let expected = [
+        "of the child",
+        "of the grandchild",
+        "of the parent",
+        "of the parent",
+    ];
+    assert_eq!(names(&intake), expected);
+    assert_eq!(distinct_ids(&intake.accepted_spans()), 4);
+    assert_eq!(intake.accepted_evaluations().len(), 1);
+}
+
+#[test]
+fn a_signal_for_a_forked_child_ends_the_child_alone() {
+    let intake = Intake::start();
+    Program::start(&["fork_with_signals"], &intake).ends_well();
+    assert_eq!(names(&intake), ["of the child", "of the parent"]);
+}
+
+#[test]
+fn a_guard_in_the_storage_of_the_main_thread_delivers() {
+    let intake = Intake::start();
+    Program::start(&["exit_thread_local"], &intake).ends_well();
+    assert_eq!(names(&intake), ["last of its own", "of its own", "of main"]);
+}
+
+#[test]
+fn a_shutdown_after_main_delivers() {
+    let intake = Intake::start();
+    Program::start(&["exit_handler"], &intake).ends_well();
+    assert_eq!(names(&intake), ["of main"]);
+}
+
+#[test]
+fn what_waits_at_a_signal_is_delivered_and_the_program_ends_by_that_signal() {
+    for signal in [libc::SIGTERM, libc::SIGINT] {
+        let intake = Intake::start();
+        let mut program = Program::start(&["signal", "60000"], &intake);
+        assert_eq!(program.says(), "ready");
+        program.signal(signal);
+        program.ends_by(signal);
+        assert_eq!(names(&intake), ["of a tenant", "waits"]);
+    }
+}
+
+#[test]
+fn a_signal_ends_the_program_within_the_bound_while_the_intake_hangs() {
+    let intake = Intake::start();
+    intake.script(|_| Reply::hang());
+    let mut program = Program::start(&["signal", "100"], &intake);
+    assert_eq!(program.says(), "ready");
+    program.signal(libc::SIGTERM);
+    program.ends_by(libc::SIGTERM);
+}
+
+#[test]
+fn a_second_signal_ends_the_program_at_once() {
+    let intake = Intake::start();
+    intake.script(|_| Reply::hang());
+    let mut program = Program::start(&["signal", "3600000"], &intake);
+    assert_eq!(program.says(), "ready");
+    program.signal(libc::SIGINT);
+    // Both clients are at it.
+    intake.wait_for(|requests| requests.len() == 2, SOON);
+    program.signal(libc::SIGINT);
+    program.ends_by(libc::SIGINT);
+}
+
+#[test]
+fn a_signal_that_the_program_ignores_stays_ignored() {
+    let intake = Intake::start();
+    Program::start(&["signal_ignored"], &intake).ends_well();
+    assert_eq!(names(&intake), ["goes on"]);
+}
+
+#[test]
+fn a_signal_that_the_program_handles_is_left_to_it() {
+    for ending in [
+        "signal_handled_before",
+        "signal_handled_after",
+        "signal_tokio",
+    ] {
+        let intake = Intake::start();
+        let mut program = Program::start(&[ending], &intake);
+        assert_eq!(program.says(), "ready");
+        program.signal(libc::SIGTERM);
+        program.ends_well();
+        assert_eq!(names(&intake), ["of the program's end"], "{ending}");
+    }
+}

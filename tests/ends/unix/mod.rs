@@ -1,0 +1,58 @@
+//! What the program does on Unix.
+
+mod exit;
+mod fork;
+mod signal;
+
+use std::time::Duration;
+
+use llmobs::{Config, Guard};
+
+/// Never reached by what works: the test ends the program long before.
+const NEVER: Duration = Duration::from_secs(3600);
+
+pub fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let mut next = || arguments.next().expect("an ending and a URL");
+    let (ending, url) = (next(), next());
+    match &*ending {
+        "fork" => fork::once(&url),
+        "fork_while_busy" => fork::while_busy(&url),
+        "fork_of_workers" => fork::of_workers(&url),
+        "fork_with_a_client_of_its_own" => fork::with_a_client_of_its_own(&url),
+        "fork_with_signals" => fork::with_signals(&url),
+        "exit_thread_local" => exit::thread_local(&url),
+        "exit_handler" => exit::handler(&url),
+        "signal" => signal::no_handler(&url, &next()),
+        "signal_ignored" => signal::ignored(&url),
+        "signal_handled_before" => signal::handled_before(&url),
+        "signal_handled_after" => signal::handled_after(&url),
+        "signal_tokio" => signal::tokio(&url),
+        other => panic!("no such ending: {other}"),
+    }
+}
+
+/// A client whose events wait until somebody flushes.
+fn config(url: &str) -> Config {
+    Config::new()
+        .ml_app("ends")
+        .agent_url(url)
+        .flush_interval(NEVER)
+        .timeout(NEVER)
+}
+
+fn enable(url: &str) -> Guard {
+    config(url).enable().unwrap()
+}
+
+fn span(name: &'static str) {
+    llmobs::Span::task(name).start().finish().unwrap();
+}
+
+/// Tells the test where the program is.
+fn say(what: &str) {
+    use std::io::Write as _;
+    let mut out = std::io::stdout();
+    writeln!(out, "{what}").unwrap();
+    out.flush().unwrap();
+}
