@@ -41,6 +41,7 @@ pub mod propagation;
 mod remote;
 mod report;
 mod sampling;
+mod shrink;
 mod span;
 mod stats;
 mod stream;
