@@ -449,7 +449,13 @@ impl Config {
     }
 
     /// The largest body of a request in bytes, envelopes included: `DD_LLMOBS_PAYLOAD_SIZE_BYTES`,
-    /// from 4,096 to 5,000,000, which is the default.
+    /// from 4,096 to 5,000,000, which is the default. A request carries at most 1,000 events.
+    ///
+    /// What one event may have is a little less. A span that is larger is cut
+    /// ([`event_size_bytes`](Config::event_size_bytes)); of an evaluation or feedback the reasoning
+    /// and the metadata are cut in the same way, and if that is not enough it is refused with
+    /// [`EvaluationError::TooLarge`](crate::EvaluationError::TooLarge) or
+    /// [`FeedbackError::TooLarge`](crate::FeedbackError::TooLarge).
     ///
     /// A number out of range is an error when llmobs is enabled; in the variable it is a warning,
     /// and the default is used.
@@ -458,8 +464,26 @@ impl Config {
         self
     }
 
-    /// The largest event in bytes, which is cut when it is larger: `DD_LLMOBS_EVENT_SIZE_BYTES`,
-    /// from 1 to 5,000,000, which is the default.
+    /// The largest span event in bytes of JSON: `DD_LLMOBS_EVENT_SIZE_BYTES`, from 1 to 5,000,000,
+    /// which is the default. What fits into a request
+    /// ([`payload_size_bytes`](Config::payload_size_bytes)) is a limit as well, and is a little less.
+    ///
+    /// One that is larger is sent with less, and no less than it must, in this order:
+    ///
+    /// 1. Media in base64 (`data:` URLs, [`MediaPart`](crate::MediaPart)s, the fields in which
+    ///    providers have it), the largest first. In their place stands
+    ///    `…[3000 bytes of image/png cut]`.
+    /// 2. The longest strings, wherever they stand, each down to the same length. Head and tail
+    ///    stay, with `…[1234 bytes cut]…` between them. Strings inside a JSON text count each for
+    ///    itself, so that it stays JSON; no string is cut to less than 128 bytes.
+    /// 3. Whole parts that are no strings, such as a list of a million numbers, the largest first:
+    ///    entries of the metadata, input, output, tool definitions, links, a user's metrics and tags.
+    ///    Input and output then say that they were dropped, as those of Datadog's SDKs do.
+    ///
+    /// Ids, kind, times, the counts of tokens and the tags that Datadog finds a span by always stay;
+    /// a span of which that alone is more than this limit is sent if it fits into a request. The
+    /// event's `collection_errors` are `["dropped_io"]`, [`Stats::cut`](crate::Stats::cut) counts it,
+    /// and the first is logged with its name and size.
     ///
     /// A number out of range is an error when llmobs is enabled; in the variable it is a warning,
     /// and the default is used.

@@ -47,6 +47,7 @@ pub mod propagation;
 mod remote;
 mod report;
 mod sampling;
+mod shrink;
 mod span;
 mod stats;
 mod stream;

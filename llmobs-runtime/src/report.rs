@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tracing::Dispatch;
 use tracing::dispatcher::DefaultGuard;
 
+use crate::evaluation::shortened;
+use crate::stats::EventKind;
 use crate::{capture, context};
 
 /// A kind of trouble that is told once in a process; the totals are in `stats()`.
@@ -21,7 +23,11 @@ pub(crate) enum Kind {
     Capture,
     Attribute,
     EnabledTwice,
-    TooLarge,
+    Cut,
+    CutRemarks,
+    TooLargeSpan,
+    TooLargeEvaluation,
+    TooLargeFeedback,
     Headers,
     Carrier,
     Processor,
@@ -39,6 +45,22 @@ pub(crate) fn once(kind: Kind, message: impl FnOnce() -> String) {
     if TOLD.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
         warn(message);
     }
+}
+
+/// Tells of an event that is dropped for its size.
+pub(crate) fn too_large(event: EventKind, name: &str, bytes: usize, limit: usize) {
+    let kind = match event {
+        EventKind::Span => Kind::TooLargeSpan,
+        EventKind::Evaluation => Kind::TooLargeEvaluation,
+        EventKind::Feedback => Kind::TooLargeFeedback,
+    };
+    once(kind, || {
+        format!(
+            "{} {:?} is dropped and counted: {bytes} bytes, and a request takes {limit} of one",
+            event.as_str(),
+            shortened(name)
+        )
+    });
 }
 
 pub(crate) fn info(message: impl FnOnce() -> String) {

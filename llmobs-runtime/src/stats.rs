@@ -53,7 +53,8 @@ pub enum DropReason {
     MemoryFull,
     /// It came after the shutdown, or was still waiting when the shutdown's time was over.
     Shutdown,
-    /// It is larger than any request may be, even without its input and output.
+    /// It is larger than any request may be, even with all cut that may be: a span of which the
+    /// ids and tags alone are, for example.
     TooLarge,
     /// The server refused it for good; a log line has its words.
     Refused,
@@ -128,6 +129,11 @@ pub struct Stats {
     /// ([`Config::processor`](crate::Config::processor)). They count in the sums as every other
     /// span does.
     pub stripped: u64,
+    /// Spans that were larger than an event may be
+    /// ([`Config::event_size_bytes`](crate::Config::event_size_bytes)), and evaluations and
+    /// feedback whose remarks were: they go with less than they had, marked where something is
+    /// missing. They count in the sums as every other event does.
+    pub cut: u64,
 }
 
 impl Stats {
@@ -307,6 +313,7 @@ pub(crate) struct Front {
     dropped: [[AtomicU64; DropReason::ALL.len()]; 3],
     rejected: AtomicU64,
     stripped: AtomicU64,
+    cut: AtomicU64,
 }
 
 impl Front {
@@ -333,6 +340,10 @@ impl Front {
         self.stripped.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn cut(&self) {
+        self.cut.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn stats(&self, destinations: &[&Ledger]) -> Stats {
         let none = Ledger::default();
         let ledgers = if destinations.is_empty() {
@@ -344,6 +355,7 @@ impl Front {
             destinations: ledgers.iter().map(|ledger| ledger.stats(self)).collect(),
             rejected: self.rejected.load(Ordering::Relaxed),
             stripped: self.stripped.load(Ordering::Relaxed),
+            cut: self.cut.load(Ordering::Relaxed),
         }
     }
 }

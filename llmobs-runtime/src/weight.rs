@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::annotation::Content;
-use crate::event::{EvaluationEvent, FeedbackEvent, FeedbackMetric};
+use crate::event::{EvaluationEvent, FeedbackEvent, FeedbackMetric, JoinOn};
 use crate::failure::SpanError;
 use crate::message::{MediaPart, Message};
 use crate::number::Number;
@@ -38,8 +38,13 @@ pub(crate) fn of_span(data: &SpanData) -> usize {
 }
 
 pub(crate) fn of_evaluation(event: &EvaluationEvent) -> usize {
+    let join_on = match &event.join_on {
+        JoinOn::Span(context) => context.weight(),
+        JoinOn::Tag { key, value } => key.len() + value.len(),
+    };
     size_of::<EvaluationEvent>()
         + event.label.len()
+        + join_on
         + event.tags.iter().map(String::len).sum::<usize>()
         + event.reasoning.as_ref().map_or(0, String::len)
         + event.categorical_value.as_ref().map_or(0, String::len)

@@ -149,6 +149,12 @@ impl Worker {
         self.queue.enqueue(client, payload, weight);
     }
 
+    /// The largest event of a kind that fits into a request of its own, in bytes.
+    pub(crate) fn largest_event(settings: &Settings, kind: EventKind) -> usize {
+        let frame = export::frame(kind);
+        Gathering::<Arc<Event>>::new(kind, frame, settings.payload_size_bytes).largest_event()
+    }
+
     /// Blocks until everything that was enqueued before is settled; `false` after `timeout`,
     /// and at once on a worker's own thread.
     pub(crate) fn flush(&self, timeout: Duration) -> bool {
@@ -415,29 +421,45 @@ impl Running {
     }
 
     fn take(&mut self, payload: Payload, weight: usize, anchor: &Anchor) {
-        let (kind, made_ms, json) = match payload {
+        let (kind, name, made_ms, json) = match payload {
             Payload::Span(span) => {
                 let largest = self.gatherings[EventKind::Span as usize].largest_event();
                 let limit = self.settings.event_size_bytes.min(largest);
                 let event = encode::span(&span, anchor);
                 let made_ms = event.start_ns.saturating_add(event.duration) / 1_000_000;
                 let event = self.processed(event, &span);
-                let json = event.and_then(|mut event| encode::span_json(&mut event, limit));
-                (EventKind::Span, made_ms, json)
+                let (name, json) = match event {
+                    Ok(mut event) => {
+                        let json = encode::span_json(&mut event, limit);
+                        (event.name, json)
+                    }
+                    Err(reason) => (String::new(), Err(reason)),
+                };
+                let json = json.map(|(json, cut)| {
+                    if cut && json.len() <= largest {
+                        span.client.front.cut();
+                    }
+                    json
+                });
+                (EventKind::Span, name, made_ms, json)
             }
             Payload::Evaluation(event, _) => {
                 let json = encode::json(&event);
-                (EventKind::Evaluation, event.timestamp_ms, json)
+                (EventKind::Evaluation, event.label, event.timestamp_ms, json)
             }
             Payload::Feedback(event, _) => {
                 let json = encode::json(&event);
-                (EventKind::Feedback, event.timestamp_ms, json)
+                (EventKind::Feedback, event.label, event.timestamp_ms, json)
             }
         };
         let gathering = &mut self.gatherings[kind as usize];
+        let largest = gathering.largest_event();
         let json = json.and_then(|json| {
-            let fits = json.len() <= gathering.largest_event();
-            fits.then_some(json).ok_or(DropReason::TooLarge)
+            if json.len() <= largest {
+                return Ok(json);
+            }
+            report::too_large(kind, &name, json.len(), largest);
+            Err(DropReason::TooLarge)
         });
         match json {
             Ok(json) => {

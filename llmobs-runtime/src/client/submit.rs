@@ -5,9 +5,11 @@ use std::sync::Arc;
 use super::{ClientInner, Owner};
 use crate::evaluation::{Evaluation, EvaluationError, EvaluationTarget};
 use crate::feedback::{Feedback, FeedbackError, FeedbackTarget};
+use crate::report;
+use crate::shrink::{self, Fit};
 use crate::stats::EventKind;
 use crate::weight;
-use crate::worker::Payload;
+use crate::worker::{Payload, Worker};
 
 impl ClientInner {
     /// Hands over what was made of a submission, or counts it as rejected.
@@ -26,6 +28,45 @@ impl ClientInner {
     }
 }
 
+/// An event is measured where its weight is more than this part of what a request takes: text
+/// has at most six times its bytes as JSON.
+const MAY_BE_TOO_LARGE: usize = 8;
+
+impl ClientInner {
+    /// Makes an event fit into a request if it is too large for one; `Err` with its bytes and the
+    /// limit where that cannot be.
+    fn fit<T>(
+        &self,
+        kind: EventKind,
+        event: &mut T,
+        weight: fn(&T) -> usize,
+        shrink: fn(&mut T, usize) -> Fit,
+        label: fn(&T) -> &str,
+    ) -> Result<usize, (usize, usize)> {
+        let limit = Worker::largest_event(&self.settings, kind);
+        let estimate = weight(event);
+        if estimate <= limit / MAY_BE_TOO_LARGE {
+            return Ok(estimate);
+        }
+        match shrink(event, limit) {
+            Fit::Whole => Ok(estimate),
+            Fit::Cut(bytes) => {
+                self.front.cut();
+                report::once(report::Kind::CutRemarks, || {
+                    format!(
+                        "{} {:?} has {bytes} bytes, the limit is {limit}: its remarks are cut; \
+                         `stats().cut` counts such events",
+                        kind.as_str(),
+                        label(event)
+                    )
+                });
+                Ok(weight(event))
+            }
+            Fit::Not(bytes) => Err((bytes, limit)),
+        }
+    }
+}
+
 /// Attaches `evaluation` to the span that `target` names. It is validated at once and sent
 /// in the background.
 ///
@@ -37,6 +78,12 @@ impl ClientInner {
 ///
 /// [`EvaluationError`] names the label and the value that is wrong. Always `Ok` while
 /// llmobs is not enabled.
+///
+/// One that is larger than a request may be
+/// ([`Config::payload_size_bytes`](crate::Config::payload_size_bytes)) is sent with its reasoning
+/// and its metadata cut: the longest texts lose their middle, where a mark tells how much. It is
+/// counted in [`Stats::cut`](crate::Stats::cut). The value is never cut, as it would be another:
+/// [`EvaluationError::TooLarge`].
 pub fn submit_evaluation(
     target: impl Into<EvaluationTarget>,
     evaluation: Evaluation,
@@ -45,15 +92,26 @@ pub fn submit_evaluation(
     let Some(client) = Owner::client(target.owner()) else {
         return Ok(());
     };
+    let kind = EventKind::Evaluation;
     let event = evaluation.into_event(target, &client.settings.ml_app);
-    client.submit(
-        EventKind::Evaluation,
-        event.map(|event| {
-            let weight = weight::of_evaluation(&event);
-            let payload = Payload::Evaluation(Box::new(event), Arc::clone(&client));
-            (payload, weight)
-        }),
-    )
+    let event = event.and_then(|mut event| {
+        let weigh = weight::of_evaluation;
+        let fit = client.fit(kind, &mut event, weigh, shrink::evaluation, |event| {
+            &event.label
+        });
+        match fit {
+            Ok(weight) => Ok((
+                Payload::Evaluation(Box::new(event), Arc::clone(&client)),
+                weight,
+            )),
+            Err((bytes, limit)) => Err(EvaluationError::TooLarge {
+                label: event.label,
+                bytes,
+                limit,
+            }),
+        }
+    });
+    client.submit(kind, event)
 }
 
 /// Submits what an end user said of a span, a trace, a session, or of whatever shares a
@@ -68,6 +126,9 @@ pub fn submit_evaluation(
 ///
 /// [`FeedbackError`] names the label and the value that is wrong. Always `Ok` while
 /// llmobs is not enabled.
+///
+/// Of one that is larger than a request may be the reasoning is cut, as of an
+/// [evaluation](submit_evaluation); the value is not: [`FeedbackError::TooLarge`].
 ///
 /// ```
 /// # use llmobs_runtime as llmobs;
@@ -100,13 +161,24 @@ pub fn submit_feedback(
     let Some(client) = Owner::client(target.owner()) else {
         return Ok(());
     };
+    let kind = EventKind::Feedback;
     let event = feedback.into_event(target, &client.settings.ml_app);
-    client.submit(
-        EventKind::Feedback,
-        event.map(|event| {
-            let weight = weight::of_feedback(&event);
-            let payload = Payload::Feedback(Box::new(event), Arc::clone(&client));
-            (payload, weight)
-        }),
-    )
+    let event = event.and_then(|mut event| {
+        let weigh = weight::of_feedback;
+        let fit = client.fit(kind, &mut event, weigh, shrink::feedback, |event| {
+            &event.label
+        });
+        match fit {
+            Ok(weight) => Ok((
+                Payload::Feedback(Box::new(event), Arc::clone(&client)),
+                weight,
+            )),
+            Err((bytes, limit)) => Err(FeedbackError::TooLarge {
+                label: event.label,
+                bytes,
+                limit,
+            }),
+        }
+    });
+    client.submit(kind, event)
 }

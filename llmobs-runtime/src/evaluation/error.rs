@@ -61,6 +61,21 @@ pub enum EvaluationError {
         /// The tag's value.
         value: String,
     },
+    /// It fits into no request, even with its reasoning and metadata cut: the value itself is
+    /// too large, which is never cut.
+    #[error(
+        "evaluation {label:?} has {bytes} bytes as JSON; a request takes {limit}, and a value is \
+         not cut"
+    )]
+    TooLarge {
+        /// The evaluation's label.
+        label: String,
+        /// Its size.
+        bytes: usize,
+        /// The largest that one request takes
+        /// ([`Config::payload_size_bytes`](crate::Config::payload_size_bytes)).
+        limit: usize,
+    },
 }
 
 impl EvaluationError {

@@ -74,6 +74,21 @@ pub enum FeedbackError {
         /// The submitter's type, if it has one.
         kind: Option<String>,
     },
+    /// It fits into no request, even with its reasoning cut: the value itself is
+    /// too large, which is never cut.
+    #[error(
+        "feedback {label:?} has {bytes} bytes as JSON; a request takes {limit}, and a value is \
+         not cut"
+    )]
+    TooLarge {
+        /// The feedback's label.
+        label: String,
+        /// Its size.
+        bytes: usize,
+        /// The largest that one request takes
+        /// ([`Config::payload_size_bytes`](crate::Config::payload_size_bytes)).
+        limit: usize,
+    },
 }
 
 impl FeedbackError {

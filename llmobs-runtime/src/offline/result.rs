@@ -208,6 +208,7 @@ impl From<EvaluationError> for Rejection {
             EvaluationError::InvalidValue { .. } => RejectionCode::InvalidValue,
             EvaluationError::InvalidTimestamp { .. } => RejectionCode::InvalidTimestamp,
             EvaluationError::InvalidTag { .. } => RejectionCode::InvalidTags,
+            EvaluationError::TooLarge { .. } => RejectionCode::TooLarge,
         };
         Self::new(code, error.to_string())
     }

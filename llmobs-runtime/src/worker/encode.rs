@@ -5,9 +5,11 @@ use serde_json::{Map, Value};
 use crate::annotation::Side;
 use crate::clock::Anchor;
 use crate::config::Capture;
-use crate::event::{self, AgentAttribution, Internal, IoFields, Meta, SpanEvent, Status, ToolInfo};
+use crate::evaluation::shortened;
+use crate::event::{self, AgentAttribution, Internal, Meta, SpanEvent, Status, ToolInfo};
 use crate::kind::SpanKind;
 use crate::report;
+use crate::shrink;
 use crate::span::{SpanData, SpanExtra, SpanInner};
 use crate::stats::DropReason;
 use crate::tags;
@@ -115,24 +117,29 @@ fn reserve(metadata: &mut Map<String, Value>, key: &str, value: Value) {
     }
 }
 
-/// The JSON of a span, within `limit` bytes: an event that is larger loses its input and
-/// output (golden 25, until the longest strings go first).
-pub(super) fn span_json(event: &mut SpanEvent, limit: usize) -> Result<Vec<u8>, DropReason> {
-    let json = json(event)?;
-    if json.len() < limit {
-        return Ok(json);
-    }
-    report::once(report::Kind::TooLarge, || {
+/// The JSON of a span, within `limit` bytes where what has to stay is no more, and whether
+/// something is missing in it for that.
+pub(super) fn span_json(
+    event: &mut SpanEvent,
+    limit: usize,
+) -> Result<(Vec<u8>, bool), DropReason> {
+    let whole = json(event)?;
+    let Some(shrunk) = shrink::span(event, whole.len(), limit) else {
+        return Ok((whole, false));
+    };
+    drop(whole);
+    report::once(report::Kind::Cut, || {
+        let gone = match &*shrunk.gone {
+            [] => "long texts are cut in their middle".to_owned(),
+            gone => format!("what is gone: {}", gone.join(", ")),
+        };
         format!(
-            "span {:?} has {} bytes, the limit is {limit}: its input and output are dropped",
-            event.name,
-            json.len()
+            "span {:?} has {} bytes, the limit is {limit}: {gone}; `stats().cut` counts such events",
+            shortened(&event.name),
+            shrunk.size,
         )
     });
-    event.meta.input = IoFields::dropped();
-    event.meta.output = IoFields::dropped();
-    event.collection_errors.push("dropped_io".to_owned());
-    self::json(event)
+    Ok((json(event)?, true))
 }
 
 pub(super) fn json<T: serde::Serialize>(event: &T) -> Result<Vec<u8>, DropReason> {
