@@ -59,7 +59,7 @@ impl Starting {
     fn new(name: &'static str, kind: SpanKind) -> Option<Self> {
         let origin = context::origin()?;
         let mut start = Start::new(kind);
-        start.name = Some(Cow::Borrowed(name));
+        start.name = Some(Text::literal(name));
         start.decorated = true;
         Some(Self {
             captures: origin.client.settings.capture == Capture::Full,
@@ -107,8 +107,8 @@ impl Starting {
     }
 
     pub fn tag(&mut self, key: &'static str, value: &dyn Display) {
-        let value = Text::Owned(record::display(value));
-        self.start.tags.push((Cow::Borrowed(key), value));
+        let value = Text::from(record::display(value));
+        self.start.tags.push((Text::literal(key), value));
     }
 
     pub fn metadata(&mut self, key: &'static str, value: Value) {
@@ -198,7 +198,7 @@ pub fn text(text: impl IntoText) -> Option<Text> {
 /// Text out of a literal, which is not copied.
 #[inline]
 pub fn literal(text: &'static str) -> Option<Text> {
-    Some(Cow::Borrowed(text))
+    Some(Text::literal(text))
 }
 
 /// Stands in a `return` that is never reached, and tells the compiler the type of all others.

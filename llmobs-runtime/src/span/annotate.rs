@@ -112,7 +112,7 @@ impl SpanInner {
         }
         let told_method = given.iter().any(|(key, _)| key == tags::PROMPT_METHOD.0);
         for (key, value) in given {
-            if key == tags::SESSION && !value.is_empty() {
+            if key == *tags::SESSION && !value.is_empty() {
                 data.session = Some(self.first_session(Arc::from(&*value)));
             }
             tags::set(&mut data.tags, key, value);

@@ -104,7 +104,7 @@ impl SpanInner {
                 let llm = above.filter(|llm| llm.carries(TOOLS))?;
                 let tools = llm.lock().extra.as_ref()?.tools.clone()?;
                 let name = self.current_name();
-                let tool = tools.iter().find(|tool| tool.name == name)?;
+                let tool = tools.iter().find(|tool| *tool.name == *name)?;
                 tool.version.clone().map(Inherited::ToolVersion)
             }
             _ => None,

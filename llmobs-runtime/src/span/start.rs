@@ -145,7 +145,7 @@ impl SpanInner {
         let session = explicit
             .or_else(|| parent.as_ref()?.lock().session.clone())
             .or_else(|| shared.session.get().cloned());
-        let name = filled(&mut start.name).unwrap_or(Text::Borrowed(start.kind.as_str()));
+        let name = filled(&mut start.name).unwrap_or(Text::literal(start.kind.as_str()));
         let span_id = id::random();
         let tracing = visible::open(
             &client,
@@ -153,7 +153,7 @@ impl SpanInner {
             &name,
             &trace.llmobs,
             span_id,
-            [start.model_name.as_deref(), start.model_provider.as_deref()],
+            [&start.model_name, &start.model_provider],
         );
         let extra = start.take_extra();
         let carries = if extra.is_some() { extra::PROMPT } else { 0 };
