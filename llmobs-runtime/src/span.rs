@@ -89,17 +89,16 @@ pub(crate) struct SpanInner {
 pub(crate) struct SpanData {
     pub(crate) model_name: Option<Text>,
     pub(crate) model_provider: Option<Text>,
-    pub(crate) agent_version: Option<Text>,
     pub(crate) input: Option<Content>,
     pub(crate) output: Option<Content>,
     pub(crate) metadata: Map<String, Value>,
     pub(crate) metrics: Vec<(String, Number)>,
     pub(crate) tags: Vec<(Text, Text)>,
     pub(crate) session: Option<Arc<str>>,
-    pub(crate) error: Option<SpanError>,
+    pub(crate) error: Option<Box<SpanError>>,
     pub(crate) end: Option<Instant>,
     pub(crate) extra: Option<Box<SpanExtra>>,
-    tracing: Option<tracing::Span>,
+    tracing: Option<Box<tracing::Span>>,
 }
 
 impl Span {
@@ -210,7 +209,7 @@ impl Span {
     }
 
     pub(crate) fn record_error(&self, error: SpanError) {
-        self.with_data(|data| data.error = Some(error));
+        self.with_data(|data| data.error = Some(Box::new(error)));
     }
 
     /// Marks a span whose future was dropped before its end.
@@ -284,7 +283,7 @@ impl SpanInner {
     /// The tracing span beside this one, to be entered.
     pub(crate) fn tracing(&self) -> Option<tracing::Span> {
         if self.has_tracing && !context::torn_down() {
-            self.lock().tracing.clone()
+            self.lock().tracing.as_deref().cloned()
         } else {
             None
         }
@@ -301,7 +300,7 @@ impl SpanInner {
             }
             data.end = Some(now);
             if let Some(error) = error {
-                data.error.get_or_insert(error);
+                data.error.get_or_insert_with(|| Box::new(error));
             }
             if let Some(inherited) = inherited {
                 data.extra().inherit(inherited);

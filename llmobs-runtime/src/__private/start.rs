@@ -87,11 +87,11 @@ impl Starting {
     }
 
     pub fn ml_app(&mut self, ml_app: Option<Text>) {
-        self.start.ml_app = ml_app;
+        self.start.extra().ml_app = ml_app;
     }
 
     pub fn agent_service(&mut self, agent_service: Option<Text>) {
-        self.start.agent_service = agent_service;
+        self.start.extra().agent_service = agent_service;
     }
 
     pub fn model_name(&mut self, model_name: Option<Text>) {
@@ -103,7 +103,7 @@ impl Starting {
     }
 
     pub fn version(&mut self, version: Option<Text>) {
-        self.start.agent_version = version;
+        self.start.extra().agent_version = version;
     }
 
     pub fn tag(&mut self, key: &'static str, value: &dyn Display) {

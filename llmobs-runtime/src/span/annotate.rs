@@ -180,7 +180,7 @@ impl SpanInner {
             data.model_provider = extra.model_provider;
         }
         if let Some(version) = extra.agent.as_ref().and_then(|agent| agent.version.clone()) {
-            data.agent_version = Some(version);
+            data.extra().agent_version = Some(version);
         }
         if extra.prompt.is_some() && !told_method {
             let (key, value) = tags::PROMPT_METHOD;

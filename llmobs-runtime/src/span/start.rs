@@ -27,9 +27,6 @@ pub(crate) struct Start {
     pub(crate) model_name: Option<Text>,
     pub(crate) model_provider: Option<Text>,
     pub(crate) session_id: Option<Text>,
-    pub(crate) ml_app: Option<Text>,
-    pub(crate) agent_service: Option<Text>,
-    pub(crate) agent_version: Option<Text>,
     pub(crate) tags: Vec<(Text, Text)>,
     /// Later values win; a list, since dropping an empty map is not for nothing.
     pub(crate) metadata: Vec<(String, Value)>,
@@ -37,15 +34,19 @@ pub(crate) struct Start {
     pub(crate) input: Option<Content>,
     /// By an attribute: the tag `decorator:1`.
     pub(crate) decorated: bool,
-    /// What annotation contexts add.
-    pub(crate) scoped: Option<Box<Scoped>>,
+    /// In a box, so that the others, which are moved about, pay a word for it.
+    extra: Option<Box<StartExtra>>,
 }
 
-/// What annotation contexts say that few spans have.
+/// What few spans start with.
 #[derive(Default)]
-pub(crate) struct Scoped {
-    extra: SpanExtra,
+pub(crate) struct StartExtra {
+    pub(crate) ml_app: Option<Text>,
+    pub(crate) agent_service: Option<Text>,
+    pub(crate) agent_version: Option<Text>,
+    /// Of annotation contexts.
     pub(crate) cost_tags: Vec<Text>,
+    prompt: Option<Arc<Prompt>>,
 }
 
 impl Start {
@@ -56,36 +57,49 @@ impl Start {
             model_name: None,
             model_provider: None,
             session_id: None,
-            ml_app: None,
-            agent_service: None,
-            agent_version: None,
             tags: Vec::new(),
             metadata: Vec::new(),
             input: None,
             decorated: false,
-            scoped: None,
+            extra: None,
         }
     }
 
     pub(crate) fn add_prompt(&mut self, prompt: Arc<Prompt>) {
         let (key, value) = tags::PROMPT_METHOD;
         tags::set(&mut self.tags, key.into(), value.into());
-        self.scoped().extra.add_prompt(prompt);
+        Prompt::add(&mut self.extra().prompt, prompt);
     }
 
-    pub(crate) fn scoped(&mut self) -> &mut Scoped {
-        self.scoped.get_or_insert_default()
+    pub(crate) fn extra(&mut self) -> &mut StartExtra {
+        self.extra.get_or_insert_default()
+    }
+
+    /// The version of an agent, taken out.
+    pub(crate) fn take_agent_version(&mut self) -> Option<Text> {
+        filled(&mut self.extra.as_mut()?.agent_version)
     }
 
     pub(super) fn take_cost_tags(&mut self) -> Vec<Text> {
-        let scoped = self.scoped.as_mut();
-        scoped.map_or_else(Vec::new, |scoped| std::mem::take(&mut scoped.cost_tags))
+        let extra = self.extra.as_mut();
+        extra.map_or_else(Vec::new, |extra| std::mem::take(&mut extra.cost_tags))
+    }
+
+    fn take_ml_app(&mut self) -> Option<Text> {
+        let extra = self.extra.as_mut()?;
+        filled(&mut extra.agent_service).or_else(|| filled(&mut extra.ml_app))
     }
 
     fn take_extra(&mut self) -> Option<Box<SpanExtra>> {
-        let scoped = self.scoped.as_mut()?;
-        let has_prompt = scoped.extra.prompt.is_some();
-        has_prompt.then(|| Box::new(std::mem::take(&mut scoped.extra)))
+        let agent_version = self.take_agent_version();
+        let prompt = self.extra.as_mut()?.prompt.take();
+        (prompt.is_some() || agent_version.is_some()).then(|| {
+            Box::new(SpanExtra {
+                prompt,
+                agent_version,
+                ..SpanExtra::default()
+            })
+        })
     }
 }
 
@@ -120,8 +134,8 @@ impl SpanInner {
             SpanKind::Agent => Some(Arc::clone(parent)),
             _ => parent.agent.clone(),
         });
-        let ml_app = filled(&mut start.agent_service)
-            .or_else(|| filled(&mut start.ml_app))
+        let ml_app = start
+            .take_ml_app()
             .map(Arc::from)
             .or_else(|| match &parent {
                 Some(parent) => parent.ml_app.clone(),
@@ -156,7 +170,8 @@ impl SpanInner {
             [&start.model_name, &start.model_provider],
         );
         let extra = start.take_extra();
-        let carries = if extra.is_some() { extra::PROMPT } else { 0 };
+        let has_prompt = extra.as_ref().is_some_and(|extra| extra.prompt.is_some());
+        let carries = if has_prompt { extra::PROMPT } else { 0 };
         Self {
             client,
             kind: start.kind,
@@ -177,13 +192,12 @@ impl SpanInner {
             data: Mutex::new(SpanData {
                 model_name: filled(&mut start.model_name),
                 model_provider: filled(&mut start.model_provider),
-                agent_version: filled(&mut start.agent_version),
                 metadata: metadata(start),
                 input: start.input.take(),
                 tags: std::mem::take(&mut start.tags),
                 session,
                 extra,
-                tracing,
+                tracing: tracing.map(Box::new),
                 ..SpanData::default()
             }),
         }
