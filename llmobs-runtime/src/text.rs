@@ -27,13 +27,6 @@ impl Text {
         Self(Repr::Literal(text))
     }
 
-    fn short(text: &str) -> Option<Self> {
-        let mut bytes = [0; SHORT];
-        bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
-        let len = u8::try_from(text.len()).ok()?;
-        Some(Self(Repr::Short { len, bytes }))
-    }
-
     /// What it is made of, which is had for less than the text itself.
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.0 {
@@ -66,14 +59,26 @@ impl Deref for Text {
 }
 
 impl From<&str> for Text {
+    #[inline]
     fn from(text: &str) -> Self {
-        Self::short(text).unwrap_or_else(|| Self(Repr::Long(text.into())))
+        let mut bytes = [0; SHORT];
+        match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
+            (Some(room), Ok(len)) => {
+                room.copy_from_slice(text.as_bytes());
+                Self(Repr::Short { len, bytes })
+            }
+            _ => Self(Repr::Long(text.into())),
+        }
     }
 }
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
-        Self::short(&text).unwrap_or_else(|| Self(Repr::Long(text.into())))
+        if text.len() <= SHORT {
+            (*text).into()
+        } else {
+            Self(Repr::Long(text.into()))
+        }
     }
 }
 

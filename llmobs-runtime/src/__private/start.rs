@@ -18,7 +18,8 @@ use crate::text::{IntoText, Text};
 /// A span that is about to start.
 pub struct Starting {
     start: Start,
-    origin: Origin,
+    /// Until it has started.
+    origin: Option<Origin>,
     captures: bool,
     arguments: Vec<(Cow<'static, str>, Value)>,
 }
@@ -64,7 +65,7 @@ impl Starting {
         Some(Self {
             captures: origin.client.settings.capture == Capture::Full,
             start,
-            origin,
+            origin: Some(origin),
             arguments: Vec::new(),
         })
     }
@@ -127,15 +128,17 @@ impl Starting {
 
     /// Starts the span and makes it current.
     #[inline(never)]
-    pub fn enter(mut self) -> Entered {
+    pub fn enter(&mut self) -> Entered {
         if !self.arguments.is_empty() {
-            self.start.input = record::arguments(self.start.kind, self.arguments);
+            let arguments = std::mem::take(&mut self.arguments);
+            self.start.input = record::arguments(self.start.kind, arguments);
         }
         if let Some(Content::Arguments(arguments)) = &mut self.start.input {
             // Ten bytes of tail are not worth keeping until the worker comes.
             arguments.shrink_to_fit();
         }
-        let span = Span::begin_at(&mut self.start, self.origin);
+        let begin = |origin| Span::begin_at(&mut self.start, origin);
+        let span = self.origin.take().map_or_else(Span::idle, begin);
         Entered {
             attached: Attached::span(&span),
             span,
@@ -144,7 +147,7 @@ impl Starting {
 
     /// The same within the first poll of an [`Instrumented`](super::future::Instrumented),
     /// which takes the span over when that poll returns.
-    pub fn enter_poll(self) {
+    pub fn enter_poll(&mut self) {
         super::future::begun(self.enter());
     }
 }

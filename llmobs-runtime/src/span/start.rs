@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::extra::{self, SpanExtra};
 use super::trace::{TraceIds, TraceState};
 use super::{SpanData, SpanInner};
-use crate::annotation::{Content, apply};
+use crate::annotation::Content;
 use crate::capture;
 use crate::clock;
 use crate::context::Origin;
@@ -77,7 +77,7 @@ impl Start {
 
     /// The version of an agent, taken out.
     pub(crate) fn take_agent_version(&mut self) -> Option<Text> {
-        filled(&mut self.extra.as_mut()?.agent_version)
+        filled(self.extra.as_mut()?.agent_version.take())
     }
 
     pub(super) fn take_cost_tags(&mut self) -> Vec<Text> {
@@ -87,7 +87,7 @@ impl Start {
 
     fn take_ml_app(&mut self) -> Option<Text> {
         let extra = self.extra.as_mut()?;
-        filled(&mut extra.agent_service).or_else(|| filled(&mut extra.ml_app))
+        filled(extra.agent_service.take()).or_else(|| filled(extra.ml_app.take()))
     }
 
     fn take_extra(&mut self) -> Option<Box<SpanExtra>> {
@@ -103,29 +103,33 @@ impl Start {
     }
 }
 
-fn filled(text: &mut Option<Text>) -> Option<Text> {
-    text.take().filter(|text| !text.is_empty())
+fn filled(text: Option<Text>) -> Option<Text> {
+    text.filter(|text| !text.is_empty())
 }
 
-fn metadata(start: &mut Start) -> Map<String, Value> {
-    if start.metadata.is_empty() {
+fn metadata(given: Vec<(String, Value)>) -> Map<String, Value> {
+    if given.is_empty() {
         return Map::new();
     }
-    capture::bound_map(std::mem::take(&mut start.metadata).into_iter().collect())
+    capture::bound_map(given.into_iter().collect())
 }
 
 impl SpanInner {
+    /// Takes what `start` has, which is large, out of its place.
     pub(super) fn start(start: &mut Start, origin: Origin) -> Self {
-        let now = Instant::now();
         let Origin {
             client,
             parent,
             remote,
-            annotations,
+            annotations: _,
         } = origin;
-        if let Some(annotations) = annotations {
-            apply(&annotations, start);
-        }
+        let ml_app = start.take_ml_app().map(Arc::from).or_else(|| match &parent {
+            Some(parent) => parent.ml_app.clone(),
+            None => remote.as_ref()?.ml_app.clone(),
+        });
+        let extra = start.take_extra();
+        let kind = start.kind;
+        let now = Instant::now();
         let trace = match &parent {
             Some(parent) => parent.trace.clone(),
             None => TraceIds::new(clock::unix_seconds(now), remote.as_deref()),
@@ -134,21 +138,14 @@ impl SpanInner {
             SpanKind::Agent => Some(Arc::clone(parent)),
             _ => parent.agent.clone(),
         });
-        let ml_app = start
-            .take_ml_app()
-            .map(Arc::from)
-            .or_else(|| match &parent {
-                Some(parent) => parent.ml_app.clone(),
-                None => remote.as_ref()?.ml_app.clone(),
-            });
         let root = parent
             .as_ref()
             .map(|parent| Arc::clone(parent.root.as_ref().unwrap_or(parent)));
         let state = TraceState::new(remote);
         let shared = root.as_ref().map_or(&state, |root| &root.state);
-        let mut tags = start.tags.iter().rev();
-        let explicit = filled(&mut start.session_id)
+        let explicit = filled(start.session_id.take())
             .or_else(|| {
+                let mut tags = start.tags.iter().rev();
                 let (_, session) = tags.find(|(key, value)| key == SESSION && !value.is_empty())?;
                 Some(session.clone())
             })
@@ -159,22 +156,15 @@ impl SpanInner {
         let session = explicit
             .or_else(|| parent.as_ref()?.lock().session.clone())
             .or_else(|| shared.session.get().cloned());
-        let name = filled(&mut start.name).unwrap_or(Text::literal(start.kind.as_str()));
+        let name = filled(start.name.take()).unwrap_or(Text::literal(kind.as_str()));
         let span_id = id::random();
-        let tracing = visible::open(
-            &client,
-            start.kind,
-            &name,
-            &trace.llmobs,
-            span_id,
-            [&start.model_name, &start.model_provider],
-        );
-        let extra = start.take_extra();
+        let model = [&start.model_name, &start.model_provider];
+        let tracing = visible::open(&client, kind, &name, &trace.llmobs, span_id, model);
         let has_prompt = extra.as_ref().is_some_and(|extra| extra.prompt.is_some());
         let carries = if has_prompt { extra::PROMPT } else { 0 };
         Self {
             client,
-            kind: start.kind,
+            kind,
             name,
             span_id,
             trace,
@@ -190,15 +180,18 @@ impl SpanInner {
             handles: AtomicUsize::new(1),
             carries: AtomicU8::new(carries),
             data: Mutex::new(SpanData {
-                model_name: filled(&mut start.model_name),
-                model_provider: filled(&mut start.model_provider),
-                metadata: metadata(start),
+                model_name: filled(start.model_name.take()),
+                model_provider: filled(start.model_provider.take()),
                 input: start.input.take(),
+                output: None,
+                metadata: metadata(std::mem::take(&mut start.metadata)),
+                metrics: Vec::new(),
                 tags: std::mem::take(&mut start.tags),
                 session,
+                error: None,
+                end: None,
                 extra,
                 tracing: tracing.map(Box::new),
-                ..SpanData::default()
             }),
         }
     }
