@@ -278,12 +278,14 @@ impl Expansion<'_> {
         let name = Literal::string(&function.sig.ident.unraw().to_string());
         let kind = Ident::new(kind.variant(), *span);
         let fill = self.fill();
-        quote_spanned!(*span=>
-            if let #p::Some(mut __llmobs_s) = #p::start(#name, #p::Kind::#kind) {
+        // By reference: what a span starts with is large, and each move of it a copy.
+        quote_spanned!(*span=> {
+            let mut __llmobs_s = #p::start(#name, #p::Kind::#kind);
+            if let #p::Some(__llmobs_s) = &mut __llmobs_s {
                 #fill
                 #enter
             } #otherwise
-        )
+        })
     }
 
     /// Whether there is a returned value to look at.

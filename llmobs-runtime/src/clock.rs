@@ -40,14 +40,17 @@ impl Anchor {
 
     /// Nanoseconds since the Unix epoch at `at`, which may lie before or after the anchor.
     pub(crate) fn unix_ns(&self, at: Instant) -> u64 {
-        let unix = if at >= self.instant {
+        u64::try_from(self.unix(at).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn unix(&self, at: Instant) -> Duration {
+        if at >= self.instant {
             self.unix
                 .saturating_add(at.saturating_duration_since(self.instant))
         } else {
             self.unix
                 .saturating_sub(self.instant.saturating_duration_since(at))
-        };
-        u64::try_from(unix.as_nanos()).unwrap_or(u64::MAX)
+        }
     }
 }
 
@@ -55,8 +58,8 @@ impl Anchor {
 /// leading 32 bits of a trace id need no second clock reading.
 pub(crate) fn unix_seconds(at: Instant) -> u32 {
     static FIRST: OnceLock<Anchor> = OnceLock::new();
-    let ns = FIRST.get_or_init(Anchor::now).unix_ns(at);
-    u32::try_from(ns / 1_000_000_000).unwrap_or(u32::MAX)
+    let unix = FIRST.get_or_init(Anchor::now).unix(at);
+    u32::try_from(unix.as_secs()).unwrap_or(u32::MAX)
 }
 
 /// Milliseconds since the Unix epoch.

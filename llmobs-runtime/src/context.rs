@@ -72,36 +72,9 @@ pub(crate) fn origin() -> Option<Origin> {
     if !client::any_enabled() {
         return None;
     }
-    let (origin, stale) = with_stack(|stack| {
-        let current = stack.current();
-        let span = current.and_then(Entry::span);
-        let (mut parent, mut remote) = (span.cloned(), current.and_then(Entry::remote).cloned());
-        // In a forked child the trace of its parent goes on (as in ddtrace).
-        if let Some(theirs) = span.filter(|span| span.client.is_of_parent()) {
-            (parent, remote) = (None, Some(Arc::new(theirs.for_forked())));
-        }
-        let annotations = stack.annotations();
-        let at = |client| Origin {
-            client,
-            parent,
-            remote,
-            annotations,
-        };
-        match stack.scoped() {
-            Some(client) if client.is_open() => {
-                let client = Arc::clone(client);
-                return (Some(at(client)), None);
-            }
-            // What was scoped to a client that takes nothing is for no other one.
-            Some(client) if !client.is_global() => return (None, None),
-            _ => {}
-        }
-        let (client, stale) = stack.global();
-        (client.map(at), stale)
-    })?;
-    // A client's last handle may go here: not under the borrow.
-    drop(stale);
-    origin.filter(|origin| origin.client.is_open())
+    // A client's last handle may go with it: not under the borrow.
+    let mut stale = None;
+    with_stack(|stack| stack.origin(&mut stale)).flatten()
 }
 
 /// The client that is in force here.
@@ -175,6 +148,10 @@ impl Stack {
         let token = Token(self.next);
         self.next += 1;
         self.annotated += usize::from(entry.is_annotated());
+        // What has room already is written to its place at once, not by way of the stack.
+        if self.entries.len() == self.entries.capacity() {
+            self.entries.reserve(4);
+        }
         self.entries.push((token, entry));
         token
     }
@@ -216,18 +193,37 @@ impl Stack {
         entries.find_map(|(_, entry)| entry.client())
     }
 
-    /// The global client, and what was cached before if that has changed.
-    fn global(&mut self) -> (Option<Arc<ClientInner>>, Option<Arc<ClientInner>>) {
-        let generation = client::generation();
-        match &self.global {
-            Some((seen, client)) if *seen == generation => (Some(Arc::clone(client)), None),
-            _ => {
-                let stale = self.global.take().map(|(_, client)| client);
-                let (generation, client) = client::global();
-                self.global = client.clone().map(|client| (generation, client));
-                (client, stale)
-            }
+    /// The global client; what was cached before goes to `stale` if that has changed.
+    fn global(&mut self, stale: &mut Option<Arc<ClientInner>>) -> Option<&Arc<ClientInner>> {
+        let seen = self.global.as_ref().map(|(generation, _)| *generation);
+        if seen != Some(client::generation()) {
+            let (generation, client) = client::global();
+            let global = client.map(|client| (generation, client));
+            *stale = std::mem::replace(&mut self.global, global).map(|(_, client)| client);
         }
+        self.global.as_ref().map(|(_, client)| client)
+    }
+
+    fn origin(&mut self, stale: &mut Option<Arc<ClientInner>>) -> Option<Origin> {
+        let client = match self.scoped() {
+            Some(client) if client.is_open() => Arc::clone(client),
+            // What was scoped to a client that takes nothing is for no other one.
+            Some(client) if !client.is_global() => return None,
+            _ => Arc::clone(self.global(stale).filter(|client| client.is_open())?),
+        };
+        let current = self.current();
+        let span = current.and_then(Entry::span);
+        let (mut parent, mut remote) = (span.cloned(), current.and_then(Entry::remote).cloned());
+        // In a forked child the trace of its parent goes on (as in ddtrace).
+        if let Some(theirs) = span.filter(|span| span.client.is_of_parent()) {
+            (parent, remote) = (None, Some(Arc::new(theirs.for_forked())));
+        }
+        Some(Origin {
+            client,
+            parent,
+            remote,
+            annotations: self.annotations(),
+        })
     }
 }
 
@@ -271,7 +267,8 @@ impl fmt::Debug for SpanGuard {
 #[derive(Debug, Default)]
 pub(crate) struct Attached {
     token: Option<Token>,
-    tracing: Option<tracing::span::EnteredSpan>,
+    /// In a box, since mostly there is none, and this is moved about.
+    tracing: Option<Box<tracing::span::EnteredSpan>>,
 }
 
 impl Attached {
@@ -283,7 +280,7 @@ impl Attached {
     }
 
     fn inner(inner: Arc<SpanInner>) -> Self {
-        let tracing = inner.tracing().map(tracing::Span::entered);
+        let tracing = inner.tracing().map(|span| Box::new(span.entered()));
         Self {
             token: push(Entry::Span(inner)),
             tracing,

@@ -14,7 +14,9 @@ use crate::process::Process;
 
 /// A trace id of 128 bits. Ours are 32 bits of Unix seconds, 32 zero bits, 64 random bits,
 /// printed as 32 lower-case hex digits (golden 01).
+/// Packed, or each span would have 16 bytes of nothing for the alignment of two of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(Rust, packed(8))]
 pub(crate) struct TraceId(pub(crate) u128);
 
 impl TraceId {
@@ -48,7 +50,7 @@ impl TraceId {
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        write!(f, "{:032x}", { self.0 })
     }
 }
 

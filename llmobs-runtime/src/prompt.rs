@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -192,6 +193,14 @@ impl Prompt {
                 shortened(&self.id)
             )
         })
+    }
+
+    /// Adds what `prompt` says to what is there.
+    pub(crate) fn add(there: &mut Option<Arc<Self>>, prompt: Arc<Self>) {
+        match there {
+            Some(there) => Arc::make_mut(there).update(Arc::unwrap_or_clone(prompt)),
+            None => *there = Some(prompt),
+        }
     }
 
     /// What `later` says wins, field by field; a template of one form replaces the other's.

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value};
 
-use crate::annotation::{AnnotateError, Annotation, Content};
+use crate::annotation::{AnnotateError, Annotation, Content, apply};
 use crate::client::ClientInner;
 use crate::context::{self, Origin, SpanGuard};
 use crate::failure::SpanError;
@@ -89,17 +89,16 @@ pub(crate) struct SpanInner {
 pub(crate) struct SpanData {
     pub(crate) model_name: Option<Text>,
     pub(crate) model_provider: Option<Text>,
-    pub(crate) agent_version: Option<Text>,
     pub(crate) input: Option<Content>,
     pub(crate) output: Option<Content>,
     pub(crate) metadata: Map<String, Value>,
     pub(crate) metrics: Vec<(String, Number)>,
     pub(crate) tags: Vec<(Text, Text)>,
     pub(crate) session: Option<Arc<str>>,
-    pub(crate) error: Option<SpanError>,
+    pub(crate) error: Option<Box<SpanError>>,
     pub(crate) end: Option<Instant>,
     pub(crate) extra: Option<Box<SpanExtra>>,
-    tracing: Option<tracing::Span>,
+    tracing: Option<Box<tracing::Span>>,
 }
 
 impl Span {
@@ -111,11 +110,13 @@ impl Span {
         }
     }
 
-    /// Starts a span at a place that was looked up before. By reference, since what a span
-    /// starts with is large and is taken apart here.
+    /// Starts a span at a place that was looked up before.
     pub(crate) fn begin_at(start: &mut Start, origin: Origin) -> Self {
-        let inner = Arc::new(SpanInner::start(start, origin));
+        if let Some(annotations) = &origin.annotations {
+            apply(annotations, start);
+        }
         let cost_tags = start.take_cost_tags();
+        let inner = Arc::new(SpanInner::start(start, origin));
         if !cost_tags.is_empty() {
             // One that this span has no tag for is for others of the scope.
             let _ = tags::add_cost_tags(&inner, &mut inner.lock(), cost_tags);
@@ -188,8 +189,18 @@ impl Span {
     /// Ends the span; `error` is an error that the span has not been given yet.
     pub(crate) fn end(&self, error: Option<SpanError>) -> Result<(), Ended> {
         match &self.inner {
-            Some(inner) => SpanInner::end(inner, error),
-            None => Ok(()),
+            Some(inner) if !SpanInner::end(inner, error) => Err(Ended {
+                name: inner.name.to_string(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the span, unless somebody has, and lets go of it.
+    pub(crate) fn end_and_leave(&mut self) {
+        // Handles are counted for the end alone.
+        if let Some(inner) = self.inner.take() {
+            SpanInner::end(&inner, None);
         }
     }
 
@@ -210,7 +221,7 @@ impl Span {
     }
 
     pub(crate) fn record_error(&self, error: SpanError) {
-        self.with_data(|data| data.error = Some(error));
+        self.with_data(|data| data.error = Some(Box::new(error)));
     }
 
     /// Marks a span whose future was dropped before its end.
@@ -243,11 +254,13 @@ impl Clone for Span {
 impl Drop for Span {
     fn drop(&mut self) {
         let Some(inner) = &self.inner else { return };
-        if inner.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
+        // Where it is the only one, nobody can make another of it meanwhile.
+        let last = inner.handles.load(Ordering::Acquire) == 1
+            || inner.handles.fetch_sub(1, Ordering::AcqRel) == 1;
+        if last {
             let panicked = std::thread::panicking() && !inner.panicking_at_start;
             let error = panicked.then(SpanError::panic_without_message);
-            // Ended before is the usual case here, and no mistake.
-            let _ = SpanInner::end(inner, error);
+            SpanInner::end(inner, error);
         }
     }
 }
@@ -287,15 +300,16 @@ impl SpanInner {
     /// The tracing span beside this one, to be entered.
     pub(crate) fn tracing(&self) -> Option<tracing::Span> {
         if self.has_tracing && !context::torn_down() && !self.client.is_of_parent() {
-            self.lock().tracing.clone()
+            self.lock().tracing.as_deref().cloned()
         } else {
             None
         }
     }
 
-    fn end(this: &Arc<Self>, error: Option<SpanError>) -> Result<(), Ended> {
+    /// `false` where it has ended before.
+    fn end(this: &Arc<Self>, error: Option<SpanError>) -> bool {
         if this.client.is_of_parent() {
-            return Ok(());
+            return true;
         }
         let now = Instant::now();
         let inherited = this.inherited();
@@ -303,11 +317,11 @@ impl SpanInner {
         let (tracing, weight) = {
             let mut data = this.lock();
             if data.end.is_some() {
-                return Err(this.ended());
+                return false;
             }
             data.end = Some(now);
             if let Some(error) = error {
-                data.error.get_or_insert(error);
+                data.error.get_or_insert_with(|| Box::new(error));
             }
             if let Some(inherited) = inherited {
                 data.extra().inherit(inherited);
@@ -321,13 +335,7 @@ impl SpanInner {
         // A subscriber may do anything when its span closes: not under our lock.
         drop(tracing);
         this.client.finish_span(Arc::clone(this), weight);
-        Ok(())
-    }
-
-    fn ended(&self) -> Ended {
-        Ended {
-            name: self.name.to_string(),
-        }
+        true
     }
 }
 

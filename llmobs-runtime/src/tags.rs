@@ -71,7 +71,8 @@ pub(crate) fn of<'a>(span: &'a SpanInner, data: &'a SpanData) -> BTreeMap<&'a st
         tags.insert(SESSION, session);
     }
     tags.extend(data.tags.iter().map(|(k, v)| (&**k, &**v)));
-    if let Some(version) = &data.agent_version {
+    let extra = data.extra.as_ref();
+    if let Some(version) = extra.and_then(|extra| extra.agent_version.as_ref()) {
         tags.insert("agent_version", version);
     }
     tags

@@ -1,11 +1,125 @@
-//! The one way in for text: what builders and attributes accept where a name, a
-//! model or a tag goes.
+//! The one way in for text, what builders and attributes accept where a name, a model or
+//! a tag goes; and how it is held.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
-/// Text as the runtime holds it: a literal is not copied.
-pub(crate) type Text = Cow<'static, str>;
+/// Bytes of a text that stands in the record itself.
+const SHORT: usize = 22;
+
+/// Text as the runtime holds it: a literal is not copied, and what is short needs no
+/// allocation, which costs the caller's thread more than all else that it does with a text.
+#[derive(Clone)]
+pub struct Text(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    Literal(&'static str),
+    Short { len: u8, bytes: [u8; SHORT] },
+    Long(Box<str>),
+}
+
+impl Text {
+    #[inline]
+    pub(crate) const fn literal(text: &'static str) -> Self {
+        Self(Repr::Literal(text))
+    }
+
+    /// What it is made of, which is had for less than the text itself.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Literal(text) => text.as_bytes(),
+            Repr::Short { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Repr::Long(text) => text.as_bytes(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes().len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match &self.0 {
+            Repr::Literal(text) => text,
+            // It was text when it was copied.
+            Repr::Short { .. } => std::str::from_utf8(self.bytes()).unwrap_or_default(),
+            Repr::Long(text) => text,
+        }
+    }
+}
+
+impl From<&str> for Text {
+    #[inline]
+    fn from(text: &str) -> Self {
+        let mut bytes = [0; SHORT];
+        match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
+            (Some(room), Ok(len)) => {
+                room.copy_from_slice(text.as_bytes());
+                Self(Repr::Short { len, bytes })
+            }
+            _ => Self(Repr::Long(text.into())),
+        }
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        if text.len() <= SHORT {
+            (*text).into()
+        } else {
+            Self(Repr::Long(text.into()))
+        }
+    }
+}
+
+impl From<Text> for String {
+    fn from(text: Text) -> Self {
+        match text.0 {
+            Repr::Long(text) => text.into(),
+            _ => (*text).to_owned(),
+        }
+    }
+}
+
+impl From<Text> for Arc<str> {
+    fn from(text: Text) -> Self {
+        (*text).into()
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+impl PartialEq<str> for Text {
+    fn eq(&self, other: &str) -> bool {
+        self.bytes() == other.as_bytes()
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&**self, f)
+    }
+}
 
 mod sealed {
     pub trait Sealed {}
@@ -23,67 +137,70 @@ mod sealed {
 pub trait IntoText: sealed::Sealed {
     /// The text, or `None` where nothing is set.
     #[doc(hidden)]
-    fn into_text(self) -> Option<Cow<'static, str>>;
+    fn into_text(self) -> Option<Text>;
 }
 
 /// The same for what stands behind a reference, which has to be copied.
 #[doc(hidden)]
 pub trait TextRef: sealed::Sealed {
     /// A copy of the text, or `None` where nothing is set.
-    fn copy_text(&self) -> Option<Cow<'static, str>>;
+    fn copy_text(&self) -> Option<Text>;
 }
 
 impl sealed::Sealed for str {}
 impl TextRef for str {
-    fn copy_text(&self) -> Option<Cow<'static, str>> {
-        Some(Cow::Owned(self.to_owned()))
+    fn copy_text(&self) -> Option<Text> {
+        Some(self.into())
     }
 }
 
 macro_rules! text {
-    ($($ty:ty: $owned:expr;)*) => {$(
+    ($($ty:ty: |$text:ident| $owned:expr;)*) => {$(
         impl sealed::Sealed for $ty {}
         impl TextRef for $ty {
-            fn copy_text(&self) -> Option<Cow<'static, str>> {
+            fn copy_text(&self) -> Option<Text> {
                 (**self).copy_text()
             }
         }
         impl IntoText for $ty {
-            fn into_text(self) -> Option<Cow<'static, str>> {
-                let owned: fn($ty) -> String = $owned;
-                Some(Cow::Owned(owned(self)))
+            fn into_text(self) -> Option<Text> {
+                let $text = self;
+                Some($owned)
             }
         }
     )*};
 }
 
 text! {
-    String: |text| text;
-    Cow<'_, str>: |text| text.into_owned();
-    Box<str>: String::from;
-    Arc<str>: |text| String::from(&*text);
+    String: |text| text.into();
+    Cow<'_, str>: |text| match text {
+        Cow::Borrowed(text) => text.into(),
+        Cow::Owned(text) => text.into(),
+    };
+    Box<str>: |text| String::from(text).into();
+    Arc<str>: |text| (&*text).into();
 }
 
 impl<T: TextRef> sealed::Sealed for Option<T> {}
 impl<T: TextRef> TextRef for Option<T> {
-    fn copy_text(&self) -> Option<Cow<'static, str>> {
+    fn copy_text(&self) -> Option<Text> {
         self.as_ref().and_then(TextRef::copy_text)
     }
 }
 impl<T: IntoText + TextRef> IntoText for Option<T> {
-    fn into_text(self) -> Option<Cow<'static, str>> {
+    fn into_text(self) -> Option<Text> {
         self.and_then(IntoText::into_text)
     }
 }
 
 impl<T: TextRef + ?Sized> sealed::Sealed for &T {}
 impl<T: TextRef + ?Sized> TextRef for &T {
-    fn copy_text(&self) -> Option<Cow<'static, str>> {
+    fn copy_text(&self) -> Option<Text> {
         (**self).copy_text()
     }
 }
 impl<T: TextRef + ?Sized> IntoText for &T {
-    fn into_text(self) -> Option<Cow<'static, str>> {
+    fn into_text(self) -> Option<Text> {
         self.copy_text()
     }
 }
@@ -93,7 +210,7 @@ mod tests {
     use super::*;
 
     fn text(value: impl IntoText) -> Option<String> {
-        value.into_text().map(Cow::into_owned)
+        value.into_text().map(String::from)
     }
 
     #[test]
@@ -120,5 +237,25 @@ mod tests {
         }
         assert_eq!(text(None::<String>), None);
         assert_eq!(text(&None::<&str>), None);
+    }
+
+    #[test]
+    fn text_of_any_length_comes_back_as_it_was_given() {
+        for given in [
+            "",
+            "é",
+            &"x".repeat(SHORT),
+            &"ü".repeat(SHORT),
+            &"x".repeat(1_000),
+        ] {
+            for text in [Text::from(given), Text::from(given.to_owned())] {
+                assert_eq!(&*text, given);
+                assert_eq!(text.len(), given.len());
+                assert_eq!(text, *given);
+                assert_eq!(String::from(text.clone()), given);
+                assert_eq!(text, Text::from(given));
+            }
+        }
+        assert_ne!(Text::from("a"), Text::literal("b"));
     }
 }

@@ -5,6 +5,7 @@
 use crate::client::ClientInner;
 use crate::id::LlmTraceId;
 use crate::kind::SpanKind;
+use crate::text::Text;
 
 macro_rules! open {
     ($kind:ident, $name:ident, $trace:ident, $span:ident, $model:ident, $provider:ident,
@@ -13,12 +14,12 @@ macro_rules! open {
             $(SpanKind::$variant => tracing::info_span!(
                 target: "llmobs",
                 $literal,
-                otel.name = $name,
+                otel.name = &**$name,
                 llmobs.kind = $literal,
                 llmobs.trace_id = %$trace,
                 llmobs.span_id = $span,
-                model_name = $model,
-                model_provider = $provider,
+                model_name = $model.as_deref(),
+                model_provider = $provider.as_deref(),
             ),)*
         }
     };
@@ -28,10 +29,10 @@ macro_rules! open {
 pub(crate) fn open(
     client: &ClientInner,
     kind: SpanKind,
-    name: &str,
+    name: &Text,
     trace: &LlmTraceId,
     span: u64,
-    [model, provider]: [Option<&str>; 2],
+    [model, provider]: [&Option<Text>; 2],
 ) -> Option<tracing::Span> {
     if !client.settings.tracing_spans {
         return None;

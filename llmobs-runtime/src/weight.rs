@@ -22,7 +22,7 @@ pub(crate) fn of_span(data: &SpanData) -> usize {
         .metrics
         .iter()
         .map(|(key, _)| size_of::<(String, Number)>() + key.len());
-    let texts = [&data.model_name, &data.model_provider, &data.agent_version];
+    let texts = [&data.model_name, &data.model_provider];
     size_of::<SpanInner>()
         + content(&data.input)
         + content(&data.output)
@@ -33,7 +33,7 @@ pub(crate) fn of_span(data: &SpanData) -> usize {
             .into_iter()
             .map(|text| text.as_ref().map_or(0, |text| text.len()))
             .sum::<usize>()
-        + data.error.as_ref().map_or(0, SpanError::weight)
+        + data.error.as_deref().map_or(0, SpanError::weight)
         + data.extra.as_ref().map_or(0, |extra| extra.weight())
 }
 

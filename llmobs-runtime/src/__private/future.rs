@@ -91,7 +91,7 @@ pin_project! {
             this.span.mark_cancelled();
             // Not by the drop of the handle, which would call a panic that passes by an
             // error of this span.
-            let _ = this.span.end(None);
+            this.span.end_and_leave();
         }
     }
 }
@@ -114,7 +114,8 @@ impl<T, D: Fn(&Span, &T)> Done<T> for D {
     #[inline]
     fn done(&self, span: &mut Span, output: T) -> T {
         self(span, &output);
-        end(span);
+        // Lets go of it as well, while the future may still be kept.
+        span.end_and_leave();
         output
     }
 
@@ -246,14 +247,6 @@ impl<D> fmt::Debug for Handover<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Handover")
     }
-}
-
-/// Ends the span, and lets go of it while the future may still be kept.
-#[inline(never)]
-fn end(span: &mut Span) {
-    // The user may have ended it by hand.
-    let _ = span.end(None);
-    *span = Span::idle();
 }
 
 /// States the `Output` that the signature declares, before a ladder looks at it.

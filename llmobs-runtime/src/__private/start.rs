@@ -18,7 +18,8 @@ use crate::text::{IntoText, Text};
 /// A span that is about to start.
 pub struct Starting {
     start: Start,
-    origin: Origin,
+    /// Until it has started.
+    origin: Option<Origin>,
     captures: bool,
     arguments: Vec<(Cow<'static, str>, Value)>,
 }
@@ -59,12 +60,12 @@ impl Starting {
     fn new(name: &'static str, kind: SpanKind) -> Option<Self> {
         let origin = context::origin()?;
         let mut start = Start::new(kind);
-        start.name = Some(Cow::Borrowed(name));
+        start.name = Some(Text::literal(name));
         start.decorated = true;
         Some(Self {
             captures: origin.client.settings.capture == Capture::Full,
             start,
-            origin,
+            origin: Some(origin),
             arguments: Vec::new(),
         })
     }
@@ -87,11 +88,11 @@ impl Starting {
     }
 
     pub fn ml_app(&mut self, ml_app: Option<Text>) {
-        self.start.ml_app = ml_app;
+        self.start.extra().ml_app = ml_app;
     }
 
     pub fn agent_service(&mut self, agent_service: Option<Text>) {
-        self.start.agent_service = agent_service;
+        self.start.extra().agent_service = agent_service;
     }
 
     pub fn model_name(&mut self, model_name: Option<Text>) {
@@ -103,12 +104,12 @@ impl Starting {
     }
 
     pub fn version(&mut self, version: Option<Text>) {
-        self.start.agent_version = version;
+        self.start.extra().agent_version = version;
     }
 
     pub fn tag(&mut self, key: &'static str, value: &dyn Display) {
-        let value = Text::Owned(record::display(value));
-        self.start.tags.push((Cow::Borrowed(key), value));
+        let value = Text::from(record::display(value));
+        self.start.tags.push((Text::literal(key), value));
     }
 
     pub fn metadata(&mut self, key: &'static str, value: Value) {
@@ -127,15 +128,17 @@ impl Starting {
 
     /// Starts the span and makes it current.
     #[inline(never)]
-    pub fn enter(mut self) -> Entered {
+    pub fn enter(&mut self) -> Entered {
         if !self.arguments.is_empty() {
-            self.start.input = record::arguments(self.start.kind, self.arguments);
+            let arguments = std::mem::take(&mut self.arguments);
+            self.start.input = record::arguments(self.start.kind, arguments);
         }
         if let Some(Content::Arguments(arguments)) = &mut self.start.input {
             // Ten bytes of tail are not worth keeping until the worker comes.
             arguments.shrink_to_fit();
         }
-        let span = Span::begin_at(&mut self.start, self.origin);
+        let begin = |origin| Span::begin_at(&mut self.start, origin);
+        let span = self.origin.take().map_or_else(Span::idle, begin);
         Entered {
             attached: Attached::span(&span),
             span,
@@ -144,7 +147,7 @@ impl Starting {
 
     /// The same within the first poll of an [`Instrumented`](super::future::Instrumented),
     /// which takes the span over when that poll returns.
-    pub fn enter_poll(self) {
+    pub fn enter_poll(&mut self) {
         super::future::begun(self.enter());
     }
 }
@@ -198,7 +201,7 @@ pub fn text(text: impl IntoText) -> Option<Text> {
 /// Text out of a literal, which is not copied.
 #[inline]
 pub fn literal(text: &'static str) -> Option<Text> {
-    Some(Cow::Borrowed(text))
+    Some(Text::literal(text))
 }
 
 /// Stands in a `return` that is never reached, and tells the compiler the type of all others.

@@ -141,7 +141,7 @@ pub(crate) type Annotations = Arc<[AnnotationContext]>;
 /// Adds what contexts say to a span that is about to start. Its own tags stay.
 pub(crate) fn apply(contexts: &[AnnotationContext], start: &mut Start) {
     let own = std::mem::take(&mut start.tags);
-    let own_version = start.agent_version.take().filter(|text| !text.is_empty());
+    let own_version = start.take_agent_version();
     for AnnotationContext { parts } in contexts {
         if parts.name.is_some() {
             start.name.clone_from(&parts.name);
@@ -155,14 +155,14 @@ pub(crate) fn apply(contexts: &[AnnotationContext], start: &mut Start) {
         }
         if !parts.cost_tags.is_empty() {
             let wanted = parts.cost_tags.iter().cloned();
-            start.scoped().cost_tags.extend(wanted);
+            start.extra().cost_tags.extend(wanted);
         }
         if start.kind == SpanKind::Agent && parts.agent_version.is_some() {
-            start.agent_version.clone_from(&parts.agent_version);
+            start.extra().agent_version.clone_from(&parts.agent_version);
         }
     }
     if own_version.is_some() {
-        start.agent_version = own_version;
+        start.extra().agent_version = own_version;
     }
     let own_session = start.session_id.as_ref();
     if own_session.is_some_and(|session| !session.is_empty()) {

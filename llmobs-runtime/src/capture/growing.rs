@@ -1,7 +1,9 @@
 //! What comes in pieces, within the limits that hold for one value: what has no room is
 //! counted and let go at once.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Deref;
 
 use serde_json::Value;
 
@@ -9,7 +11,6 @@ use super::annotated::cut_message;
 use super::bound_within;
 use super::limits::{Budget, Limits, REST, REST_KEY, cut_mark};
 use crate::message::Message;
-use crate::text::Text;
 
 /// What is left of the limits while pieces come.
 #[derive(Debug)]
@@ -55,7 +56,7 @@ impl Room {
     }
 
     /// Cuts a text to what has room.
-    pub(crate) fn cut(&mut self, text: &mut Text) {
+    pub(crate) fn cut<T: Deref<Target = str> + From<String>>(&mut self, text: &mut T) {
         if !text.is_empty() && !self.0.take_text(text.len()) {
             *text = self.0.copy(text).into();
         }
@@ -82,7 +83,7 @@ impl Room {
     }
 
     /// The same for pairs.
-    pub(crate) fn cut_pairs(&mut self, pairs: &mut BTreeMap<Text, String>) {
+    pub(crate) fn cut_pairs(&mut self, pairs: &mut BTreeMap<Cow<'static, str>, String>) {
         for (mut key, mut value) in std::mem::take(pairs) {
             if !self.take_node() {
                 pairs.insert(REST_KEY.into(), REST.to_owned());

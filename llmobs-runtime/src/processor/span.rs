@@ -263,7 +263,7 @@ impl ProcessedSpan {
     pub fn set_tag(&mut self, key: impl IntoText, value: impl fmt::Display) {
         let Some(key) = key.into_text() else { return };
         let value = value.to_string();
-        if key == SESSION {
+        if key == *SESSION {
             self.event.session_id = Some(value).filter(|value| !value.is_empty());
             self.follow();
         } else {

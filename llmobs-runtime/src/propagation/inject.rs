@@ -238,7 +238,7 @@ impl Outgoing {
 /// A trace id as it goes out: decimal, also where it came as hex (as in ddtrace).
 fn written(trace: &LlmTraceId) -> String {
     match trace {
-        LlmTraceId::Number(TraceId(number)) => number.to_string(),
+        LlmTraceId::Number(id) => { id.0 }.to_string(),
         LlmTraceId::Text(text) => {
             let hex = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
             let number = hex.then(|| u128::from_str_radix(text, 16).ok()).flatten();

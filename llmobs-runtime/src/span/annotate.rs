@@ -115,7 +115,7 @@ impl SpanInner {
         }
         let told_method = given.iter().any(|(key, _)| key == tags::PROMPT_METHOD.0);
         for (key, value) in given {
-            if key == tags::SESSION && !value.is_empty() {
+            if key == *tags::SESSION && !value.is_empty() {
                 data.session = Some(self.first_session(Arc::from(&*value)));
             }
             tags::set(&mut data.tags, key, value);
@@ -183,7 +183,7 @@ impl SpanInner {
             data.model_provider = extra.model_provider;
         }
         if let Some(version) = extra.agent.as_ref().and_then(|agent| agent.version.clone()) {
-            data.agent_version = Some(version);
+            data.extra().agent_version = Some(version);
         }
         if extra.prompt.is_some() && !told_method {
             let (key, value) = tags::PROMPT_METHOD;

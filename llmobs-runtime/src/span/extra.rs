@@ -20,6 +20,7 @@ pub(super) const TOOLS: u8 = 2;
 pub(crate) struct SpanExtra {
     /// A name that took the place of the first one.
     pub(crate) name: Option<Text>,
+    pub(crate) agent_version: Option<Text>,
     pub(crate) prompt: Option<Arc<Prompt>>,
     pub(crate) tools: Option<Arc<[ToolDefinition]>>,
     /// Of a tool: the version by which the model above knows it.
@@ -61,10 +62,7 @@ impl SpanExtra {
 
     /// Adds what a prompt says to the one that is there.
     pub(crate) fn add_prompt(&mut self, prompt: Arc<Prompt>) {
-        match &mut self.prompt {
-            Some(mine) => Arc::make_mut(mine).update(Arc::unwrap_or_clone(prompt)),
-            None => self.prompt = Some(prompt),
-        }
+        Prompt::add(&mut self.prompt, prompt);
     }
 
     /// Bytes of text, for the memory limit. A prompt or tools that children share count
@@ -74,6 +72,7 @@ impl SpanExtra {
         let cost_tags = self.cost_tags.iter();
         size_of::<Self>()
             + self.name.as_ref().map_or(0, |name| name.len())
+            + self.agent_version.as_ref().map_or(0, Text::len)
             + self.tool_version.as_ref().map_or(0, String::len)
             + cost_tags
                 .map(|key| size_of_val(key) + key.len())
@@ -104,7 +103,7 @@ impl SpanInner {
                 let llm = above.filter(|llm| llm.carries(TOOLS))?;
                 let tools = llm.lock().extra.as_ref()?.tools.clone()?;
                 let name = self.current_name();
-                let tool = tools.iter().find(|tool| tool.name == name)?;
+                let tool = tools.iter().find(|tool| *tool.name == *name)?;
                 tool.version.clone().map(Inherited::ToolVersion)
             }
             _ => None,

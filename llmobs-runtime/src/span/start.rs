@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::extra::{self, SpanExtra};
 use super::trace::{TraceIds, TraceState};
 use super::{SpanData, SpanInner};
-use crate::annotation::{Content, apply};
+use crate::annotation::Content;
 use crate::capture;
 use crate::clock;
 use crate::context::Origin;
@@ -27,9 +27,6 @@ pub(crate) struct Start {
     pub(crate) model_name: Option<Text>,
     pub(crate) model_provider: Option<Text>,
     pub(crate) session_id: Option<Text>,
-    pub(crate) ml_app: Option<Text>,
-    pub(crate) agent_service: Option<Text>,
-    pub(crate) agent_version: Option<Text>,
     pub(crate) tags: Vec<(Text, Text)>,
     /// Later values win; a list, since dropping an empty map is not for nothing.
     pub(crate) metadata: Vec<(String, Value)>,
@@ -37,15 +34,19 @@ pub(crate) struct Start {
     pub(crate) input: Option<Content>,
     /// By an attribute: the tag `decorator:1`.
     pub(crate) decorated: bool,
-    /// What annotation contexts add.
-    pub(crate) scoped: Option<Box<Scoped>>,
+    /// In a box, so that the others, which are moved about, pay a word for it.
+    extra: Option<Box<StartExtra>>,
 }
 
-/// What annotation contexts say that few spans have.
+/// What few spans start with.
 #[derive(Default)]
-pub(crate) struct Scoped {
-    extra: SpanExtra,
+pub(crate) struct StartExtra {
+    pub(crate) ml_app: Option<Text>,
+    pub(crate) agent_service: Option<Text>,
+    pub(crate) agent_version: Option<Text>,
+    /// Of annotation contexts.
     pub(crate) cost_tags: Vec<Text>,
+    prompt: Option<Arc<Prompt>>,
 }
 
 impl Start {
@@ -56,62 +57,82 @@ impl Start {
             model_name: None,
             model_provider: None,
             session_id: None,
-            ml_app: None,
-            agent_service: None,
-            agent_version: None,
             tags: Vec::new(),
             metadata: Vec::new(),
             input: None,
             decorated: false,
-            scoped: None,
+            extra: None,
         }
     }
 
     pub(crate) fn add_prompt(&mut self, prompt: Arc<Prompt>) {
         let (key, value) = tags::PROMPT_METHOD;
         tags::set(&mut self.tags, key.into(), value.into());
-        self.scoped().extra.add_prompt(prompt);
+        Prompt::add(&mut self.extra().prompt, prompt);
     }
 
-    pub(crate) fn scoped(&mut self) -> &mut Scoped {
-        self.scoped.get_or_insert_default()
+    pub(crate) fn extra(&mut self) -> &mut StartExtra {
+        self.extra.get_or_insert_default()
+    }
+
+    /// The version of an agent, taken out.
+    pub(crate) fn take_agent_version(&mut self) -> Option<Text> {
+        filled(self.extra.as_mut()?.agent_version.take())
     }
 
     pub(super) fn take_cost_tags(&mut self) -> Vec<Text> {
-        let scoped = self.scoped.as_mut();
-        scoped.map_or_else(Vec::new, |scoped| std::mem::take(&mut scoped.cost_tags))
+        let extra = self.extra.as_mut();
+        extra.map_or_else(Vec::new, |extra| std::mem::take(&mut extra.cost_tags))
+    }
+
+    fn take_ml_app(&mut self) -> Option<Text> {
+        let extra = self.extra.as_mut()?;
+        filled(extra.agent_service.take()).or_else(|| filled(extra.ml_app.take()))
     }
 
     fn take_extra(&mut self) -> Option<Box<SpanExtra>> {
-        let scoped = self.scoped.as_mut()?;
-        let has_prompt = scoped.extra.prompt.is_some();
-        has_prompt.then(|| Box::new(std::mem::take(&mut scoped.extra)))
+        let agent_version = self.take_agent_version();
+        let prompt = self.extra.as_mut()?.prompt.take();
+        (prompt.is_some() || agent_version.is_some()).then(|| {
+            Box::new(SpanExtra {
+                prompt,
+                agent_version,
+                ..SpanExtra::default()
+            })
+        })
     }
 }
 
-fn filled(text: &mut Option<Text>) -> Option<Text> {
-    text.take().filter(|text| !text.is_empty())
+fn filled(text: Option<Text>) -> Option<Text> {
+    text.filter(|text| !text.is_empty())
 }
 
-fn metadata(start: &mut Start) -> Map<String, Value> {
-    if start.metadata.is_empty() {
+fn metadata(given: Vec<(String, Value)>) -> Map<String, Value> {
+    if given.is_empty() {
         return Map::new();
     }
-    capture::bound_map(std::mem::take(&mut start.metadata).into_iter().collect())
+    capture::bound_map(given.into_iter().collect())
 }
 
 impl SpanInner {
+    /// Takes what `start` has, which is large, out of its place.
     pub(super) fn start(start: &mut Start, origin: Origin) -> Self {
-        let now = Instant::now();
         let Origin {
             client,
             parent,
             remote,
-            annotations,
+            annotations: _,
         } = origin;
-        if let Some(annotations) = annotations {
-            apply(&annotations, start);
-        }
+        let ml_app = start
+            .take_ml_app()
+            .map(Arc::from)
+            .or_else(|| match &parent {
+                Some(parent) => parent.ml_app.clone(),
+                None => remote.as_ref()?.ml_app.clone(),
+            });
+        let extra = start.take_extra();
+        let kind = start.kind;
+        let now = Instant::now();
         let trace = match &parent {
             Some(parent) => parent.trace.clone(),
             None => TraceIds::new(clock::unix_seconds(now), remote.as_deref()),
@@ -120,21 +141,14 @@ impl SpanInner {
             SpanKind::Agent => Some(Arc::clone(parent)),
             _ => parent.agent.clone(),
         });
-        let ml_app = filled(&mut start.agent_service)
-            .or_else(|| filled(&mut start.ml_app))
-            .map(Arc::from)
-            .or_else(|| match &parent {
-                Some(parent) => parent.ml_app.clone(),
-                None => remote.as_ref()?.ml_app.clone(),
-            });
         let root = parent
             .as_ref()
             .map(|parent| Arc::clone(parent.root.as_ref().unwrap_or(parent)));
         let state = TraceState::new(remote);
         let shared = root.as_ref().map_or(&state, |root| &root.state);
-        let mut tags = start.tags.iter().rev();
-        let explicit = filled(&mut start.session_id)
+        let explicit = filled(start.session_id.take())
             .or_else(|| {
+                let mut tags = start.tags.iter().rev();
                 let (_, session) = tags.find(|(key, value)| key == SESSION && !value.is_empty())?;
                 Some(session.clone())
             })
@@ -145,21 +159,15 @@ impl SpanInner {
         let session = explicit
             .or_else(|| parent.as_ref()?.lock().session.clone())
             .or_else(|| shared.session.get().cloned());
-        let name = filled(&mut start.name).unwrap_or(Text::Borrowed(start.kind.as_str()));
+        let name = filled(start.name.take()).unwrap_or(Text::literal(kind.as_str()));
         let span_id = id::random();
-        let tracing = visible::open(
-            &client,
-            start.kind,
-            &name,
-            &trace.llmobs,
-            span_id,
-            [start.model_name.as_deref(), start.model_provider.as_deref()],
-        );
-        let extra = start.take_extra();
-        let carries = if extra.is_some() { extra::PROMPT } else { 0 };
+        let model = [&start.model_name, &start.model_provider];
+        let tracing = visible::open(&client, kind, &name, &trace.llmobs, span_id, model);
+        let has_prompt = extra.as_ref().is_some_and(|extra| extra.prompt.is_some());
+        let carries = if has_prompt { extra::PROMPT } else { 0 };
         Self {
             client,
-            kind: start.kind,
+            kind,
             name,
             span_id,
             trace,
@@ -175,16 +183,18 @@ impl SpanInner {
             handles: AtomicUsize::new(1),
             carries: AtomicU8::new(carries),
             data: Mutex::new(SpanData {
-                model_name: filled(&mut start.model_name),
-                model_provider: filled(&mut start.model_provider),
-                agent_version: filled(&mut start.agent_version),
-                metadata: metadata(start),
+                model_name: filled(start.model_name.take()),
+                model_provider: filled(start.model_provider.take()),
                 input: start.input.take(),
+                output: None,
+                metadata: metadata(std::mem::take(&mut start.metadata)),
+                metrics: Vec::new(),
                 tags: std::mem::take(&mut start.tags),
                 session,
+                error: None,
+                end: None,
                 extra,
-                tracing,
-                ..SpanData::default()
+                tracing: tracing.map(Box::new),
             }),
         }
     }

@@ -93,7 +93,7 @@ impl SpanInner {
         if let Some(agent) = &self.agent {
             return Some(AgentIds {
                 span: agent.span_id.to_string(),
-                name: Some(agent.current_name().into_owned()),
+                name: Some(agent.current_name().into()),
             });
         }
         let agent = self.remote()?.agent.as_ref()?;
@@ -110,7 +110,7 @@ impl SpanInner {
         }
         Some(AgentIds {
             span: self.span_id.to_string(),
-            name: Some(self.current_name().into_owned()),
+            name: Some(self.current_name().into()),
         })
     }
 

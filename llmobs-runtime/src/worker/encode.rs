@@ -20,7 +20,7 @@ pub(super) fn span(span: &SpanInner, anchor: &Anchor) -> SpanEvent {
     let settings = &span.client.settings;
     let end = data.end.unwrap_or(span.start);
     let duration = end.saturating_duration_since(span.start);
-    let tags = tags::list(tags::of(span, &data), data.error.as_ref());
+    let tags = tags::list(tags::of(span, &data), data.error.as_deref());
     let name = data.name(span).to_string();
     let session = data.session.take().filter(|session| !session.is_empty());
     let extra = data
@@ -72,7 +72,7 @@ pub(super) fn span(span: &SpanInner, anchor: &Anchor) -> SpanEvent {
         Some(_) => Status::Error,
         None => Status::Ok,
     };
-    meta.error = data.error;
+    meta.error = data.error.map(|error| *error);
 
     SpanEvent {
         trace_id: span.trace.llmobs.to_string(),
