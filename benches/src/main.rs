@@ -2,10 +2,14 @@
 //! docs/benchmarks.md tells what each measures, and has results.
 
 mod child;
+mod clock;
+mod compile;
+mod memory;
 mod overhead;
 mod report;
 mod sink;
 mod subjects;
+mod throughput;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -68,6 +72,9 @@ fn run() -> Result<()> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
         ["overhead"] => overhead::run(&options),
+        ["throughput"] => throughput::run(&options),
+        ["compile"] => compile::run(&options),
+        ["memory"] => memory::run(&options),
         // What the program starts of itself.
         ["serve", group, sink] => Ok(subjects::serve(group, sink.parse::<SocketAddr>()?)?),
         ["sink", "answers"] => sink::run(sink::Manner::Answers),

@@ -26,6 +26,8 @@ pub const ITEMS: u32 = 20;
 /// After that long, what has not arrived is lost.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+pub use self::llmobs::config;
+
 /// Serves the group until the standard input ends.
 pub fn serve(group: &str, sink: SocketAddr) -> Result<(), String> {
     match group {

@@ -193,7 +193,7 @@ fn common() -> [Variant; 2] {
 }
 
 /// An application's defaults, with `sink` in the place of Datadog's intake.
-pub(crate) fn config(sink: SocketAddr) -> Config {
+pub fn config(sink: SocketAddr) -> Config {
     Config::new()
         .ml_app("bench")
         .destination(Destination::Agentless)
