@@ -14,7 +14,7 @@ use crate::report::{self, Budget, median_and_minimum};
 use crate::{Options, Result};
 
 const FUNCTIONS: u32 = 500;
-const RUNS: usize = 7;
+const RUNS: usize = 5;
 
 /// A crate, and what stands over each of its functions. `empty` has none: what cargo and rustc
 /// take for any crate is no function's.

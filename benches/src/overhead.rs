@@ -1,6 +1,8 @@
 //! What a call costs the thread that makes it: llmobs and its peers in turns, round after round,
 //! so that what the machine does meanwhile meets all of them.
 
+mod budgets;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -9,7 +11,6 @@ use serde_json::json;
 use crate::child::Measurer;
 use crate::report::{self, Budget, median_and_minimum, number};
 use crate::sink::{Manner, Sink};
-use crate::subjects::{FURTHER, ITEMS};
 use crate::{Options, Result};
 
 const GROUPS: [&str; 7] = [
@@ -18,10 +19,9 @@ const GROUPS: [&str; 7] = [
 const ROUNDS: usize = 300;
 /// Python takes a thousand times as long.
 const PYTHON_EVERY: usize = 15;
-/// The calls that ddtrace_overhead.py makes before it measures.
+const CONTENDING_EVERY: usize = 3;
+/// The calls that `ddtrace_overhead.py` makes before it measures.
 const WARM: u32 = 20;
-/// There is no budget for it.
-const NONE: f64 = f64::INFINITY;
 const THREADS: [u32; 4] = [1, 2, 4, 8];
 /// What several threads do at once.
 const CONTENDING: [(&str, &str); 4] = [
@@ -36,19 +36,56 @@ struct Row {
     group: &'static str,
     name: String,
     threads: u32,
+    /// One of those that are measured on several threads, be it on one.
+    contends: bool,
     measured: Vec<f64>,
 }
 
 struct Rows(Vec<Row>);
 
+/// What measurements of one thing come to.
+#[derive(Clone, Copy)]
+struct Figures {
+    minimum: f64,
+    median: f64,
+}
+
 impl Rows {
-    fn of(&self, group: &str, name: &str) -> Result<(f64, f64)> {
+    fn of(&self, group: &str, name: &str) -> Result<Figures> {
         let row = self.0.iter();
-        let mut row = row.filter(|row| row.group == group && row.name == name && row.threads == 1);
+        let mut row = row.filter(|row| row.group == group && row.name == name && !row.contends);
         let row = row
             .next()
             .ok_or_else(|| format!("nothing was measured of {group}: {name}"))?;
-        Ok(median_and_minimum(&row.measured))
+        let (median, minimum) = median_and_minimum(&row.measured);
+        Ok(Figures { minimum, median })
+    }
+
+    fn print(&self) {
+        let alone = self.0.iter().filter(|row| !row.contends).map(|row| {
+            let (median, minimum) = median_and_minimum(&row.measured);
+            vec![
+                format!("{}: {}", row.group, row.name),
+                number(minimum),
+                number(median),
+            ]
+        });
+        report::table(&["what", "minimum", "median"], &alone.collect::<Vec<_>>());
+        println!("several threads at once, each its own CPU time a call: minimum (median)\n");
+        let contending = CONTENDING.iter().map(|(group, name)| {
+            let these = self.0.iter().filter(|row| row.contends);
+            let these = these.filter(|row| row.group == *group && row.name == *name);
+            let measured = these.map(|row| {
+                let (median, minimum) = median_and_minimum(&row.measured);
+                format!("{} ({})", number(minimum), number(median))
+            });
+            let first = std::iter::once(format!("{group}: {name}"));
+            first.chain(measured).collect::<Vec<_>>()
+        });
+        report::table(
+            &["what", "1 thread", "2", "4", "8"],
+            &contending.collect::<Vec<_>>(),
+        );
     }
 }
 
@@ -61,105 +98,100 @@ pub fn run(options: &Options) -> Result<()> {
     if let Some(python) = &options.python {
         more.push(("python", python_versions(python)?));
     }
-    let rounds = if options.quick { 2 } else { ROUNDS };
-    let share = if options.quick { 10 } else { 1 };
     let header = report::header(&more);
+    let rounds = if options.quick { 2 } else { ROUNDS };
 
-    let mut rows = Vec::new();
-    for measurer in &measurers {
-        for (name, _) in &measurer.variants {
-            rows.push(Row {
-                group: measurer.group,
-                name: name.clone(),
-                threads: 1,
-                measured: Vec::new(),
-            });
-        }
-    }
-    let alone = rows.len();
-    for threads in THREADS {
-        rows.extend(CONTENDING.map(|(group, name)| Row {
-            group,
-            name: name.to_owned(),
-            threads,
-            measured: Vec::new(),
-        }));
-    }
+    let mut rows = all_rows(&measurers);
     let mut made_by_python = 0;
     for round in 0..rounds {
-        for (number, row) in rows.iter_mut().enumerate() {
-            let python = row.group.starts_with("ddtrace");
-            let contends = number >= alone;
-            if (python && !round.is_multiple_of(PYTHON_EVERY)) || (contends && round % 3 != 0) {
-                continue;
+        for row in &mut rows {
+            if is_due(row, round) {
+                made_by_python += measure(row, &mut measurers, options)?;
             }
-            let measurer = measurers.iter_mut().find(|one| one.group == row.group);
-            let measurer = measurer.ok_or("no such group")?;
-            let mut variants = measurer.variants.iter();
-            let which = variants.position(|(name, _)| *name == row.name);
-            let which = which.ok_or_else(|| format!("{} has no {}", row.group, row.name))?;
-            let calls = (measurer.variants[which].1 / share).max(20);
-            if row.group == "ddtrace" && row.name != "bare" {
-                made_by_python += u64::from(calls + WARM);
-            }
-            row.measured
-                .push(measurer.measure(which, calls, row.threads)?);
         }
         if !options.json && round % 30 == 29 {
             eprintln!("round {} of {rounds}", round + 1);
         }
     }
-    let (single, contending): (Vec<_>, Vec<_>) = {
-        let contending = rows.split_off(alone);
-        (rows, contending)
-    };
-    let single = Rows(single);
     drop(measurers);
     let arrived = sink_of_python.received()?.spans;
     if arrived != made_by_python {
         return Err(format!("ddtrace made {made_by_python} spans, {arrived} arrived").into());
     }
-    let budgets = budgets(&single, options)?;
+
+    let rows = Rows(rows);
+    let budgets = budgets::of(&rows, options.python.is_some())?;
     if options.json {
         let result = json!({
             "header": report::header_json(&header),
             "unit": "nanoseconds of the calling thread's CPU time, a call",
             "rounds": rounds,
-            "variants": single.0.iter().map(row_json).collect::<Vec<_>>(),
-            "contending": contending.iter().map(row_json).collect::<Vec<_>>(),
+            "variants": rows.0.iter().map(row_json).collect::<Vec<_>>(),
             "budgets": budgets.iter().map(Budget::json).collect::<Vec<_>>(),
         });
         println!("{result:#}");
-        return Ok(());
+    } else {
+        report::print_header(&header);
+        println!(
+            "CPU time of the calling thread in nanoseconds a call; {rounds} rounds, in turns\n"
+        );
+        rows.print();
+        report::budgets(&budgets);
     }
-    report::print_header(&header);
-    println!("CPU time of the calling thread in nanoseconds a call; {rounds} rounds, in turns\n");
-    let cells = single.0.iter().map(|row| {
-        let (median, minimum) = median_and_minimum(&row.measured);
-        vec![
-            format!("{}: {}", row.group, row.name),
-            number(minimum),
-            number(median),
-        ]
-    });
-    report::table(&["what", "minimum", "median"], &cells.collect::<Vec<_>>());
-    println!("several threads at once, each its own CPU time a call: minimum (median)\n");
-    let cells = CONTENDING.iter().map(|(group, name)| {
-        let of_these = contending.iter();
-        let of_these = of_these.filter(|row| row.group == *group && row.name == *name);
-        let measured = of_these.map(|row| {
-            let (median, minimum) = median_and_minimum(&row.measured);
-            format!("{} ({})", number(minimum), number(median))
-        });
-        let first = std::iter::once(format!("{group}: {name}"));
-        first.chain(measured).collect::<Vec<_>>()
-    });
-    report::table(
-        &["what", "1 thread", "2", "4", "8"],
-        &cells.collect::<Vec<_>>(),
-    );
-    report::budgets(&budgets);
     Ok(())
+}
+
+/// Every variant alone, and some on several threads.
+fn all_rows(measurers: &[Measurer]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for measurer in measurers {
+        let row = |(name, _): &(String, u32)| Row {
+            group: measurer.group,
+            name: name.clone(),
+            threads: 1,
+            contends: false,
+            measured: Vec::new(),
+        };
+        rows.extend(measurer.variants.iter().map(row));
+    }
+    for threads in THREADS {
+        rows.extend(CONTENDING.map(|(group, name)| Row {
+            group,
+            name: name.to_owned(),
+            threads,
+            contends: true,
+            measured: Vec::new(),
+        }));
+    }
+    rows
+}
+
+fn is_due(row: &Row, round: usize) -> bool {
+    let every = match (row.contends, row.group) {
+        (true, _) => CONTENDING_EVERY,
+        (_, "ddtrace" | "ddtrace disabled") => PYTHON_EVERY,
+        _ => 1,
+    };
+    round.is_multiple_of(every)
+}
+
+/// Adds a measurement; gives how many spans ddtrace made for it.
+fn measure(row: &mut Row, measurers: &mut [Measurer], options: &Options) -> Result<u64> {
+    let measurer = measurers.iter_mut().find(|one| one.group == row.group);
+    let measurer = measurer.ok_or("no such group")?;
+    let mut variants = measurer.variants.iter();
+    let which = variants.position(|(name, _)| *name == row.name);
+    let which = which.ok_or_else(|| format!("{} has no {}", row.group, row.name))?;
+    let share = if options.quick { 10 } else { 1 };
+    let calls = (measurer.variants[which].1 / share).max(20);
+    let nanos = measurer.measure(which, calls, row.threads)?;
+    row.measured.push(nanos);
+    let makes_spans = row.group == "ddtrace" && row.name != "bare";
+    Ok(if makes_spans {
+        u64::from(calls + WARM)
+    } else {
+        0
+    })
 }
 
 fn row_json(row: &Row) -> serde_json::Value {
@@ -231,118 +263,4 @@ fn python_versions(python: &Path) -> Result<String> {
         "import sys, ddtrace; print(sys.version.split()[0], 'with ddtrace', ddtrace.__version__)";
     let output = clean(python).args(["-c", ask]).output()?;
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-}
-
-/// The budgets of the calling thread.
-fn budgets(rows: &Rows, options: &Options) -> Result<Vec<Budget>> {
-    let of = |group: &str, name: &str| rows.of(group, name);
-    // Differences of medians, and of minima.
-    let over =
-        |(median, minimum): (f64, f64), (less, least): (f64, f64)| (median - less, minimum - least);
-    let each = |(median, minimum): (f64, f64), count: u32| {
-        (median / f64::from(count), minimum / f64::from(count))
-    };
-    let mut budgets = Vec::new();
-    let mut must = |what: &str, (median, minimum): (f64, f64), limit: f64| {
-        budgets.push(Budget {
-            what: what.to_owned(),
-            unit: "ns",
-            minimum,
-            median,
-            limit: limit.is_finite().then_some(limit),
-        });
-    };
-
-    let strings = "#[llm], three strings";
-    let bare = of("disabled", "bare")?;
-    must(
-        "not enabled, over the bare function",
-        over(of("not enabled", strings)?, of("not enabled", "bare")?),
-        4.0,
-    );
-    must(
-        "disabled, over the bare function",
-        over(of("disabled", strings)?, bare),
-        4.0,
-    );
-    let bare_async = of("disabled", "bare async")?;
-    let disabled_async = of("disabled", "async #[llm]")?;
-    must(
-        "disabled, an async call, over a bare one",
-        over(disabled_async, bare_async),
-        12.0,
-    );
-    let bare_polls = over(of("disabled", "bare async, 100 further polls")?, bare_async);
-    let disabled_polls = over(
-        of("disabled", "async #[llm], 100 further polls")?,
-        disabled_async,
-    );
-    must(
-        "disabled, a poll, over a bare one",
-        each(over(disabled_polls, bare_polls), FURTHER),
-        6.0,
-    );
-
-    let fastrace = of("fastrace", "#[trace], three strings")?.1;
-    let otel = of("otel", "#[instrument], three arguments")?.1;
-    let ours = of("llmobs", strings)?;
-    must("#[llm], three strings: fastrace's", ours, fastrace);
-    must(
-        "the same, in a workflow: fastrace's",
-        of("llmobs", "#[llm], three strings, in a workflow")?,
-        fastrace,
-    );
-    must(
-        "#[llm], three strings: 1/8 of tracing-opentelemetry's",
-        ours,
-        otel / 8.0,
-    );
-    if options.python.is_some() {
-        let ddtrace = of("ddtrace", "@llm")?.1;
-        must(
-            "#[llm], three strings: 1/1000 of ddtrace's",
-            ours,
-            ddtrace / 1_000.0,
-        );
-    }
-    must(
-        "#[workflow], three arguments and the output",
-        of("llmobs", "#[workflow], three arguments")?,
-        500.0,
-    );
-    must(
-        "the same, text returned",
-        of("llmobs", "#[workflow], three arguments, text returned")?,
-        500.0,
-    );
-    must(
-        "#[llm], 10 kB of messages annotated",
-        of("llmobs", "#[llm], 10 kB of messages")?,
-        2_000.0,
-    );
-    must(
-        "export_span(None)",
-        of("llmobs", "export_span(None)")?,
-        30.0,
-    );
-    let plain = of("llmobs", "#[llm]")?;
-    must(
-        "annotate(None, tag), the first of a span",
-        over(of("llmobs", "#[llm] with annotate(None, tag)")?, plain),
-        100.0,
-    );
-    must(
-        "annotate(None, tag), a further one",
-        of("llmobs", "annotate(None, tag) again")?,
-        100.0,
-    );
-    let polls = over(
-        of("llmobs", "async #[llm], 100 further polls")?,
-        of("llmobs", "async #[llm]")?,
-    );
-    must("enabled, a further poll", each(polls, FURTHER), 20.0);
-    let stream = |items: u32| of("llmobs", &format!("#[llm(stream)] of {items}"));
-    let items = over(stream(ITEMS)?, stream(0)?);
-    must("enabled, an item of a stream", each(items, ITEMS), NONE);
-    Ok(budgets)
 }

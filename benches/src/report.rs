@@ -106,11 +106,12 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) {
         let mut line = String::from("|");
         for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
             let pad = " ".repeat(width - cell.chars().count());
-            line += &if column == 0 {
-                format!(" {cell}{pad} |")
+            let (left, right) = if column == 0 {
+                ("", &*pad)
             } else {
-                format!(" {pad}{cell} |")
+                (&*pad, "")
             };
+            line.push_str(&[" ", left, cell, right, " |"].concat());
         }
         println!("{line}");
     };

@@ -63,7 +63,7 @@ pub fn run(options: &Options) -> Result<()> {
         let (cpu, start) = (worker.cpu(), Instant::now());
         made_and_delivered(events)?;
         measured.push(Run {
-            worker: clock::nanos(worker.cpu() - cpu) / count(events),
+            worker: clock::nanos(worker.cpu().saturating_sub(cpu)) / count(events),
             wall: start.elapsed().as_secs_f64(),
         });
     }

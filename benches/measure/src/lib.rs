@@ -108,7 +108,7 @@ pub fn serve(variants: &[Variant], settle: impl Fn(u64) -> Result<(), String>) {
     out.flush().expect("nobody reads");
     for line in std::io::stdin().lock().lines() {
         let line = line.expect("unreadable");
-        let mut numbers = line.split(' ').map(|number| number.parse::<u32>());
+        let mut numbers = line.split(' ').map(str::parse::<u32>);
         let mut next = || numbers.next().expect("three numbers").expect("a number");
         let (which, calls, threads) = (next(), next(), next());
         let variant = &variants[which as usize];
@@ -151,8 +151,10 @@ fn measure(
             })
         };
         let running: Vec<_> = (0..threads).map(|_| start()).collect();
-        let joined = running.into_iter().map(|thread| thread.join());
-        joined.map(|nanos| nanos.expect("a thread panicked")).sum()
+        let joined = running.into_iter();
+        joined
+            .map(|thread| thread.join().expect("a thread panicked"))
+            .sum()
     });
     settle(u64::from(threads) * (made(warm) + made(calls)))?;
     Ok(nanos)

@@ -23,6 +23,11 @@ fn workflow(name: &str, model: &str, provider: &str) -> usize {
     black_box((name, model, provider)).0.len()
 }
 
+#[inline(never)]
+fn bare_returning(name: &str, model: &str, provider: &str) -> usize {
+    black_box((name, model, provider)).0.len()
+}
+
 async fn bare_async(polls: u32) {
     Pending(polls).await;
 }
@@ -54,6 +59,10 @@ pub(super) fn disabled() {
         Variant::new("#[llm], three strings", 50_000, |bench| {
             let (name, model, provider) = texts();
             bench.time(|| llm(name, model, provider));
+        }),
+        Variant::new("bare, a number returned", 50_000, |bench| {
+            let (name, model, provider) = texts();
+            bench.time(|| bare_returning(name, model, provider));
         }),
         Variant::new("#[workflow], three arguments", 50_000, |bench| {
             let (name, model, provider) = texts();
