@@ -1,0 +1,67 @@
+//! A process that measures when it is asked to: the other side of [`llmobs_bench_measure::serve`].
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use crate::Result;
+
+pub struct Measurer {
+    pub group: &'static str,
+    /// What it can measure, and how many calls that wants.
+    pub variants: Vec<(String, u32)>,
+    process: Child,
+    ask: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Measurer {
+    pub fn start(group: &'static str, command: &mut Command) -> Result<Self> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let started = command.spawn();
+        let mut process = started.map_err(|error| format!("{group}: {command:?}: {error}"))?;
+        let ask = process.stdin.take();
+        let out = process.stdout.take().ok_or("no output")?;
+        let mut measurer = Self {
+            group,
+            variants: Vec::new(),
+            process,
+            ask,
+            answers: BufReader::new(out),
+        };
+        loop {
+            let line = measurer.line()?;
+            if line == "ready" {
+                return Ok(measurer);
+            }
+            let (name, calls) = line.split_once('\t').ok_or("a line without a tab")?;
+            measurer.variants.push((name.to_owned(), calls.parse()?));
+        }
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        if self.answers.read_line(&mut line)? == 0 {
+            return Err(format!("{}: the process has ended", self.group).into());
+        }
+        Ok(line.trim_end().to_owned())
+    }
+
+    /// Nanoseconds for each call.
+    pub fn measure(&mut self, which: usize, calls: u32, threads: u32) -> Result<f64> {
+        let ask = self.ask.as_mut().ok_or("no input")?;
+        writeln!(ask, "{which} {calls} {threads}")?;
+        let answer = self.line()?;
+        let Some(nanos) = answer.strip_prefix("ok ") else {
+            return Err(format!("{}, {}: {answer}", self.group, self.variants[which].0).into());
+        };
+        Ok(nanos.parse::<f64>()? / f64::from(calls) / f64::from(threads))
+    }
+}
+
+impl Drop for Measurer {
+    fn drop(&mut self) {
+        // It ends with its input.
+        self.ask = None;
+        self.process.wait().ok();
+    }
+}

@@ -1,0 +1,84 @@
+//! What llmobs costs, beside its peers: `overhead`, `throughput`, `memory` and `compile`.
+//! docs/benchmarks.md tells what each measures, and has results.
+
+mod child;
+mod clock;
+mod compile;
+mod memory;
+mod overhead;
+mod report;
+mod sink;
+mod subjects;
+mod throughput;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const USAGE: &str =
+    "usage: llmobs-bench overhead|throughput|memory|compile [--json] [--quick] [--python PATH]
+
+  overhead     CPU time of the calling thread for each call, llmobs and its peers in turns
+  throughput   CPU time of the worker for each event, through a loopback intake
+  memory       resident memory while the intake hangs
+  compile      how long annotated functions take to compile
+
+  --json         the results as JSON
+  --quick        a run that only shows that the bench works; its numbers mean nothing
+  --python PATH  overhead: a Python with ddtrace, which is measured beside the others";
+
+/// What was asked for.
+pub struct Options {
+    json: bool,
+    quick: bool,
+    python: Option<PathBuf>,
+}
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    use lexopt::prelude::{Long, Short, Value, ValueExt as _};
+
+    let mut words = Vec::new();
+    let mut options = Options {
+        json: false,
+        quick: false,
+        python: None,
+    };
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("json") => options.json = true,
+            Long("quick") => options.quick = true,
+            Long("python") => options.python = Some(arguments.value()?.into()),
+            Long("help") | Short('h') => {
+                println!("{USAGE}");
+                return Ok(());
+            }
+            Value(word) => words.push(word.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["overhead"] => overhead::run(&options),
+        ["throughput"] => throughput::run(&options),
+        ["compile"] => compile::run(&options),
+        ["memory"] => memory::run(&options),
+        // What the program starts of itself.
+        ["serve", group, sink] => Ok(subjects::serve(group, sink.parse::<SocketAddr>()?)?),
+        ["sink", "answers"] => sink::run(sink::Manner::Answers),
+        ["sink", "hangs"] => sink::run(sink::Manner::Hangs),
+        _ => Err(USAGE.into()),
+    }
+}

@@ -1,0 +1,266 @@
+//! What a call costs the thread that makes it: llmobs and its peers in turns, round after round,
+//! so that what the machine does meanwhile meets all of them.
+
+mod budgets;
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::child::Measurer;
+use crate::report::{self, Budget, median_and_minimum, number};
+use crate::sink::{Manner, Sink};
+use crate::{Options, Result};
+
+const GROUPS: [&str; 7] = [
+    "disabled", "llmobs", "seen", "registry", "otel", "fastrace", "logfire",
+];
+const ROUNDS: usize = 300;
+/// Python takes a thousand times as long.
+const PYTHON_EVERY: usize = 15;
+const CONTENDING_EVERY: usize = 3;
+/// The calls that `ddtrace_overhead.py` makes before it measures.
+const WARM: u32 = 20;
+const THREADS: [u32; 4] = [1, 2, 4, 8];
+/// What several threads do at once.
+const CONTENDING: [(&str, &str); 4] = [
+    ("llmobs", "#[llm], three strings"),
+    ("registry", "#[instrument], three arguments"),
+    ("otel", "#[instrument], three arguments"),
+    ("fastrace", "#[trace], three strings"),
+];
+
+/// One variant and what was measured of it, in nanoseconds a call.
+struct Row {
+    group: &'static str,
+    name: String,
+    threads: u32,
+    /// One of those that are measured on several threads, be it on one.
+    contends: bool,
+    measured: Vec<f64>,
+}
+
+struct Rows(Vec<Row>);
+
+/// What measurements of one thing come to.
+#[derive(Clone, Copy)]
+struct Figures {
+    minimum: f64,
+    median: f64,
+}
+
+impl Rows {
+    fn of(&self, group: &str, name: &str) -> Result<Figures> {
+        let row = self.0.iter();
+        let mut row = row.filter(|row| row.group == group && row.name == name && !row.contends);
+        let row = row
+            .next()
+            .ok_or_else(|| format!("nothing was measured of {group}: {name}"))?;
+        let (median, minimum) = median_and_minimum(&row.measured);
+        Ok(Figures { minimum, median })
+    }
+
+    fn print(&self) {
+        let alone = self.0.iter().filter(|row| !row.contends).map(|row| {
+            let (median, minimum) = median_and_minimum(&row.measured);
+            vec![
+                format!("{}: {}", row.group, row.name),
+                number(minimum),
+                number(median),
+            ]
+        });
+        report::table(&["what", "minimum", "median"], &alone.collect::<Vec<_>>());
+        println!("several threads at once, each its own CPU time a call: minimum (median)\n");
+        let contending = CONTENDING.iter().map(|(group, name)| {
+            let these = self.0.iter().filter(|row| row.contends);
+            let these = these.filter(|row| row.group == *group && row.name == *name);
+            let measured = these.map(|row| {
+                let (median, minimum) = median_and_minimum(&row.measured);
+                format!("{} ({})", number(minimum), number(median))
+            });
+            let first = std::iter::once(format!("{group}: {name}"));
+            first.chain(measured).collect::<Vec<_>>()
+        });
+        report::table(
+            &["what", "1 thread", "2", "4", "8"],
+            &contending.collect::<Vec<_>>(),
+        );
+    }
+}
+
+pub fn run(options: &Options) -> Result<()> {
+    let sink = Sink::start(Manner::Answers)?;
+    // Its own, which tells what arrived: ddtrace drops what is too much for it.
+    let sink_of_python = Sink::start(Manner::Answers)?;
+    let mut measurers = start(options, &sink, &sink_of_python)?;
+    let mut more = Vec::new();
+    if let Some(python) = &options.python {
+        more.push(("python", python_versions(python)?));
+    }
+    let header = report::header(&more);
+    let rounds = if options.quick { 2 } else { ROUNDS };
+
+    let mut rows = all_rows(&measurers);
+    let mut made_by_python = 0;
+    for round in 0..rounds {
+        for row in &mut rows {
+            if is_due(row, round) {
+                made_by_python += measure(row, &mut measurers, options)?;
+            }
+        }
+        if !options.json && round % 30 == 29 {
+            eprintln!("round {} of {rounds}", round + 1);
+        }
+    }
+    drop(measurers);
+    let arrived = sink_of_python.received()?.spans;
+    if arrived != made_by_python {
+        return Err(format!("ddtrace made {made_by_python} spans, {arrived} arrived").into());
+    }
+
+    let rows = Rows(rows);
+    let budgets = budgets::of(&rows, options.python.is_some())?;
+    if options.json {
+        let result = json!({
+            "header": report::header_json(&header),
+            "unit": "nanoseconds of the calling thread's CPU time, a call",
+            "rounds": rounds,
+            "variants": rows.0.iter().map(row_json).collect::<Vec<_>>(),
+            "budgets": budgets.iter().map(Budget::json).collect::<Vec<_>>(),
+        });
+        println!("{result:#}");
+    } else {
+        report::print_header(&header);
+        println!(
+            "CPU time of the calling thread in nanoseconds a call; {rounds} rounds, in turns\n"
+        );
+        rows.print();
+        report::budgets(&budgets);
+    }
+    Ok(())
+}
+
+/// Every variant alone, and some on several threads.
+fn all_rows(measurers: &[Measurer]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for measurer in measurers {
+        let row = |(name, _): &(String, u32)| Row {
+            group: measurer.group,
+            name: name.clone(),
+            threads: 1,
+            contends: false,
+            measured: Vec::new(),
+        };
+        rows.extend(measurer.variants.iter().map(row));
+    }
+    for threads in THREADS {
+        rows.extend(CONTENDING.map(|(group, name)| Row {
+            group,
+            name: name.to_owned(),
+            threads,
+            contends: true,
+            measured: Vec::new(),
+        }));
+    }
+    rows
+}
+
+fn is_due(row: &Row, round: usize) -> bool {
+    let every = match (row.contends, row.group) {
+        (true, _) => CONTENDING_EVERY,
+        (_, "ddtrace" | "ddtrace disabled") => PYTHON_EVERY,
+        _ => 1,
+    };
+    round.is_multiple_of(every)
+}
+
+/// Adds a measurement; gives how many spans ddtrace made for it.
+fn measure(row: &mut Row, measurers: &mut [Measurer], options: &Options) -> Result<u64> {
+    let measurer = measurers.iter_mut().find(|one| one.group == row.group);
+    let measurer = measurer.ok_or("no such group")?;
+    let mut variants = measurer.variants.iter();
+    let which = variants.position(|(name, _)| *name == row.name);
+    let which = which.ok_or_else(|| format!("{} has no {}", row.group, row.name))?;
+    let share = if options.quick { 10 } else { 1 };
+    let calls = (measurer.variants[which].1 / share).max(20);
+    let nanos = measurer.measure(which, calls, row.threads)?;
+    row.measured.push(nanos);
+    let makes_spans = row.group == "ddtrace" && row.name != "bare";
+    Ok(if makes_spans {
+        u64::from(calls + WARM)
+    } else {
+        0
+    })
+}
+
+fn row_json(row: &Row) -> serde_json::Value {
+    let (median, minimum) = median_and_minimum(&row.measured);
+    json!({
+        "group": row.group, "name": row.name, "threads": row.threads,
+        "minimum": minimum, "median": median, "measurements": row.measured.len(),
+    })
+}
+
+fn start(options: &Options, sink: &Sink, sink_of_python: &Sink) -> Result<Vec<Measurer>> {
+    let this = std::env::current_exe()?;
+    let mut measurers = vec![Measurer::start(
+        "not enabled",
+        &mut Command::new(build_off()?),
+    )?];
+    for group in GROUPS {
+        let mut command = clean(&this);
+        command.args(["serve", group, &sink.address.to_string()]);
+        measurers.push(Measurer::start(group, &mut command)?);
+    }
+    if let Some(python) = &options.python {
+        for group in ["ddtrace disabled", "ddtrace"] {
+            let mut command = clean(python);
+            command
+                .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/ddtrace_overhead.py"))
+                .args([group, &sink_of_python.address.to_string()]);
+            measurers.push(Measurer::start(group, &mut command)?);
+        }
+    }
+    Ok(measurers)
+}
+
+/// No setting of the machine may reach what is measured.
+fn clean(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        let settings = ["DD_", "_DD_", "LLMOBS_", "OTEL_", "LOGFIRE_", "RUST_LOG"];
+        if settings.iter().any(|start| text.starts_with(start)) {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+/// Builds the program without the feature `enabled`, alone, and says where it is: a package
+/// that is built with another gets the other's features.
+fn build_off() -> Result<std::path::PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["build", "--release", "--quiet", "--message-format=json"])
+        .args(["--package", "llmobs-bench-off", "--manifest-path"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .stderr(std::process::Stdio::inherit())
+        .output()?;
+    let out = String::from_utf8(output.stdout)?;
+    for line in out.lines() {
+        let message: serde_json::Value = serde_json::from_str(line)?;
+        if let Some(path) = message["executable"].as_str() {
+            return Ok(path.into());
+        }
+    }
+    Err("llmobs-bench-off was not built".into())
+}
+
+fn python_versions(python: &Path) -> Result<String> {
+    let ask =
+        "import sys, ddtrace; print(sys.version.split()[0], 'with ddtrace', ddtrace.__version__)";
+    let output = clean(python).args(["-c", ask]).output()?;
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}

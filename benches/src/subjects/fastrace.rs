@@ -1,0 +1,90 @@
+//! fastrace with a reporter that drops.
+
+use std::hint::black_box;
+
+use fastrace::collector::{Config, Reporter, SpanRecord};
+use fastrace::prelude::{Span, SpanContext};
+use fastrace::trace;
+use llmobs_bench_measure::{Pending, Variant, poll_to_end};
+
+use super::{Arrived, FURTHER, texts};
+
+/// The properties are strings of the span's own, as the three of llmobs are.
+#[trace(
+    short_name = true,
+    properties = { "name": "{name}", "model_name": "{model}", "model_provider": "{provider}" }
+)]
+#[inline(never)]
+fn three_strings(name: &str, model: &str, provider: &str) {
+    black_box((name, model, provider));
+}
+
+#[trace(short_name = true)]
+#[inline(never)]
+fn plain() {
+    black_box(());
+}
+
+#[trace(short_name = true)]
+async fn asynchronous(polls: u32) {
+    Pending(polls).await;
+}
+
+struct Drops(Arrived);
+
+impl Reporter for Drops {
+    fn report(&mut self, spans: Vec<SpanRecord>) {
+        self.0.add(spans.len());
+    }
+}
+
+/// Without a root above it, `#[trace]` does nothing.
+fn root() -> Span {
+    Span::root("root", SpanContext::random())
+}
+
+pub(super) fn serve() {
+    let arrived = Arrived::default();
+    fastrace::set_reporter(Drops(arrived.clone()), Config::default());
+    let variants = [
+        Variant::new("#[trace], three strings", 1_000, |bench| {
+            let (name, model, provider) = texts();
+            let root = root();
+            let _in_root = root.set_local_parent();
+            bench.time(|| three_strings(name, model, provider));
+        })
+        .and_one(),
+        Variant::new("#[trace]", 1_000, |bench| {
+            let root = root();
+            let _in_root = root.set_local_parent();
+            bench.time(plain);
+        })
+        .and_one(),
+        Variant::new("a root and #[trace], three strings", 1_000, |bench| {
+            let (name, model, provider) = texts();
+            bench.time(|| {
+                let root = root();
+                let _in_root = root.set_local_parent();
+                three_strings(name, model, provider);
+            });
+        })
+        .each(2),
+        Variant::new("async #[trace]", 1_000, |bench| {
+            let root = root();
+            let _in_root = root.set_local_parent();
+            bench.time(|| poll_to_end(asynchronous(black_box(0))));
+        })
+        .and_one(),
+        // Each poll is a command in a queue of 10,240; past that fastrace loses spans.
+        Variant::new("async #[trace], 100 further polls", 50, |bench| {
+            let root = root();
+            let _in_root = root.set_local_parent();
+            bench.time(|| poll_to_end(asynchronous(black_box(FURTHER))));
+        })
+        .and_one(),
+    ];
+    llmobs_bench_measure::serve(&variants, |made| {
+        fastrace::flush();
+        arrived.all_of(made)
+    });
+}
