@@ -183,7 +183,7 @@ impl AgentManifest {
 
     /// Bytes of text, for the memory limit.
     pub(crate) fn weight(&self) -> usize {
-        let text = |text: &Option<Text>| text.as_ref().map_or(0, |text| text.len());
+        let text = |text: &Option<Text>| text.as_ref().map_or(0, Text::len);
         let texts = [&self.version, &self.name, &self.model, &self.instructions];
         let tools = self.tools.iter();
         let tools = tools.map(|tool| size_of_val(tool) + tool.name.len() + tool.description.len());

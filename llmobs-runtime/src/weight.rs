@@ -31,7 +31,7 @@ pub(crate) fn of_span(data: &SpanData) -> usize {
         + metrics.sum::<usize>()
         + texts
             .into_iter()
-            .map(|text| text.as_ref().map_or(0, |text| text.len()))
+            .map(|text| text.as_ref().map_or(0, Text::len))
             .sum::<usize>()
         + data.error.as_deref().map_or(0, SpanError::weight)
         + data.extra.as_ref().map_or(0, |extra| extra.weight())

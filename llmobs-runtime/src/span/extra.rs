@@ -71,7 +71,7 @@ impl SpanExtra {
         let tools = self.tools.iter().flat_map(|tools| tools.iter());
         let cost_tags = self.cost_tags.iter();
         size_of::<Self>()
-            + self.name.as_ref().map_or(0, |name| name.len())
+            + self.name.as_ref().map_or(0, Text::len)
             + self.agent_version.as_ref().map_or(0, Text::len)
             + self.tool_version.as_ref().map_or(0, String::len)
             + cost_tags

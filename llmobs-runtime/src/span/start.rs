@@ -95,8 +95,8 @@ impl Start {
         let prompt = self.extra.as_mut()?.prompt.take();
         (prompt.is_some() || agent_version.is_some()).then(|| {
             Box::new(SpanExtra {
-                prompt,
                 agent_version,
+                prompt,
                 ..SpanExtra::default()
             })
         })
