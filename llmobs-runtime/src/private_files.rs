@@ -162,7 +162,8 @@ fn close_to_others(path: &Path) -> io::Result<()> {
     no_links(&mut how, libc::O_DIRECTORY);
     let folder = how.open(path).map_err(|error| explained(path, error))?;
     let found = folder.metadata()?;
-    if found.mode() & 0o077 == 0 {
+    let others = found.mode() & 0o077;
+    if others == 0 {
         return Ok(());
     }
     let closed = folder.set_permissions(fs::Permissions::from_mode(0o700));
@@ -195,5 +196,6 @@ fn explained(path: &Path, error: io::Error) -> io::Error {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;

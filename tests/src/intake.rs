@@ -126,8 +126,7 @@ impl Shared {
 impl Intake {
     /// Listens on a free port of 127.0.0.1.
     pub fn start() -> Self {
-        let (mut intake, address) =
-            Self::spawn_tcp(|listener, shared| server::accept_tcp(listener, shared));
+        let (mut intake, address) = Self::spawn_tcp(server::accept_tcp);
         intake.url = format!("http://{address}");
         intake
     }
