@@ -66,7 +66,7 @@ fn open_to_others(dir: &Path) -> Vec<String> {
 fn all_that_is_written_is_for_its_owner_alone() {
     let folder = Folder::new();
     written(&folder.0.join("new"));
-    assert_eq!(open_to_others(&folder.0), [String::new(); 0]);
+    assert_eq!(open_to_others(&folder.0), Vec::<String>::new());
     assert_eq!(mode(&folder.0.join("new/journal")), 0o700);
     let [segment] = &names(&folder.0.join("new/journal"))[..] else {
         panic!("one segment")
