@@ -2,6 +2,8 @@
 //! wrapped future. Ours alone; a `tracing` filter cannot take it away.
 
 mod future;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::fmt;
