@@ -4,6 +4,7 @@ mod answers;
 mod destinations;
 mod ends;
 mod feedback;
+mod sizes;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
