@@ -244,7 +244,8 @@ mod tests {
         manifest.bound();
         let event = serde_json::to_value(manifest.event("span")).unwrap();
         let kept = 5_000_000 - "agentm".len();
-        let cut = format!("{}…[6 bytes cut]", "x".repeat(kept));
+        let half = "x".repeat(kept / 2);
+        let cut = format!("{half}…[6 bytes cut]…{half}");
         assert!(event["instructions"] == cut);
         assert_eq!(event["model"], "m");
         assert_eq!(event["tools"], json!([{"name": "…[rest cut]"}]));

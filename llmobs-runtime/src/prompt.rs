@@ -411,7 +411,9 @@ mod tests {
         long.bound();
         let event = long.event("app");
         let kept = 5_000_000 - "ptk2a".len();
-        let cut = format!("{}…[5 bytes cut]", "x".repeat(kept));
+        // An odd number of bytes: the tail has one more.
+        let (head, tail) = ("x".repeat(kept / 2), "x".repeat(kept.div_ceil(2)));
+        let cut = format!("{head}…[5 bytes cut]…{tail}");
         assert!(event.variables["a"] == cut);
         assert_eq!(event.variables.len(), 2);
         assert_eq!(event.variables["…"], "…[rest cut]");

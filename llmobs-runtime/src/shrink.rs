@@ -17,6 +17,7 @@ mod walk;
 use serde_json::Value;
 
 use crate::event::{EvaluationEvent, FeedbackEvent, SpanEvent};
+use crate::message::Message;
 use strings::{Json, Pieces};
 
 /// Lends each string of an event, always in the same order.
@@ -82,6 +83,19 @@ fn cut(walk: Walk<'_>, excess: usize) -> bool {
         }
     }
     false
+}
+
+/// Replaces media in messages until their texts have at most `most` bytes together, or none
+/// is left.
+pub(crate) fn media_in_messages(messages: &mut [Message], most: usize) {
+    let mut bytes = 0;
+    walk::in_messages(&mut *messages, &mut |text, _| bytes += text.len());
+    if bytes > most {
+        media::replace(
+            &mut |visit| walk::in_messages(&mut *messages, visit),
+            bytes - most,
+        );
+    }
 }
 
 /// What became of an evaluation or of feedback.

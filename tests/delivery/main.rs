@@ -7,6 +7,7 @@ mod faults;
 mod feedback;
 #[path = "../scenarios/log.rs"]
 mod log;
+mod sizes;
 mod table;
 
 use std::path::PathBuf;

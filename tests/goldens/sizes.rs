@@ -2,8 +2,9 @@
 
 use llmobs::{Annotation, Prompt, Span};
 use llmobs_tests::Exemptions;
+use serde_json::json;
 
-use crate::twin::Twin;
+use crate::twin::{SOON, Twin};
 
 /// The largest body that the intake takes, envelopes included.
 const LARGEST_BODY: usize = 5_000_000;
@@ -43,10 +44,10 @@ fn twin_26_payload_is_split_over_requests() {
     assert!((2..=4).contains(&sizes.len()), "{sizes:?}");
 }
 
-/// What is sent of an event that is too large is today what ddtrace sends: the rest of it, and a mark. The scenario
-/// tells of a third span, of which the recording has nothing.
+/// Ours cuts the longest string, where ddtrace drops all of input and output. The scenario tells of a third span, of
+/// which the recording has nothing.
 #[test]
-fn twin_25_event_over_5mb_goes_without_its_input_and_output() {
+fn twin_25_event_over_5mb_loses_the_middle_of_its_longest_string() {
     let twin = Twin::start("25-event-over-5MB");
     let long = "a".repeat(5_100_000);
     twin.run(|| {
@@ -63,5 +64,29 @@ fn twin_25_event_over_5mb_goes_without_its_input_and_output() {
         let small = Span::task("small_after").start();
         small.annotate(Annotation::new().input("x")).unwrap();
     });
-    twin.assert_equal(&Exemptions::none());
+    twin.client().flush(SOON).unwrap();
+    let spans = twin.intake().spans();
+    let big = spans.iter().find(|span| span["name"] == "too_big").unwrap();
+    let input = &big["meta"]["input"];
+    let content = input["messages"][0]["content"].as_str().unwrap();
+    let (head, rest) = content.split_once("…[").unwrap();
+    let (missing, tail) = rest.split_once(" bytes cut]…").unwrap();
+    assert!(head.len() > 2_400_000 && head.bytes().all(|byte| byte == b'a'));
+    assert!(tail.len() > 2_400_000 && tail.bytes().all(|byte| byte == b'a'));
+    let missing: usize = missing.parse().unwrap();
+    assert_eq!(head.len() + missing + tail.len(), long.len());
+    assert_eq!(input["prompt"]["template"], "t");
+    let exemptions = Exemptions::none()
+        .expect("too_big", "/meta/input", input.clone())
+        .expect(
+            "too_big",
+            "/meta/output",
+            json!({"messages": [{"content": "ok", "role": ""}]}),
+        );
+    let sent = twin.assert_equal(&exemptions);
+    assert!(
+        sent.requests
+            .iter()
+            .all(|one| one.body.len() <= LARGEST_BODY)
+    );
 }

@@ -154,6 +154,11 @@ fn a_prompt_and_tools_without_end_are_cut_and_the_span_arrives() {
     for name in ["parent", "child", "scoped"] {
         let span = sent.span(name);
         assert_eq!(span["collection_errors"], json!(["dropped_io"]), "{name}");
+        let variable = &span["meta"]["input"]["prompt"]["variables"]["v"];
+        assert!(
+            variable.as_str().unwrap().contains(" bytes cut]…"),
+            "{name}"
+        );
     }
     let tools = sent.span("caller")["meta"]["tool_definitions"].as_array();
     let tools = tools.unwrap();

@@ -135,6 +135,12 @@ fn a_stream_of_many_megabytes_passes_and_its_span_arrives() {
     // As with anything that is annotated: an event has less than 5,000,000 bytes.
     let endless = sent.span("endless");
     assert_eq!(endless["collection_errors"], json!(["dropped_io"]));
+    let output = sent.output("endless").as_str().unwrap();
+    assert!(output.len() > 4_900_000 && output.starts_with("xxx"));
+    assert!(
+        output.ends_with("…[35000000 bytes cut]"),
+        "of what came after"
+    );
     assert_eq!(endless["status"], "ok");
 }
 

@@ -97,7 +97,7 @@ fn no_body_is_larger_than_the_configuration_allows_envelopes_included() {
 }
 
 #[test]
-fn what_is_too_large_for_any_request_is_counted_and_holds_up_nothing() {
+fn what_is_too_large_is_cut_and_holds_up_nothing() {
     let client = Client::configured(Config::new().payload_size_bytes(20_000));
     let huge = "x".repeat(30_000);
     client.run(|| {
@@ -113,17 +113,25 @@ fn what_is_too_large_for_any_request_is_counted_and_holds_up_nothing() {
         llmobs::submit_evaluation(target(), Evaluation::new("small", 1)).unwrap();
     });
     let stats = client.handle().shutdown(SOON).unwrap().stats;
-    let too_large = [(DropReason::TooLarge, 1)];
-    assert_eq!((stats.spans().made, stats.spans().delivered), (3, 2));
-    assert_eq!(stats.spans().dropped, too_large);
-    assert_eq!(stats.evaluations().dropped, too_large);
+    assert_eq!(
+        (stats.spans().delivered, stats.evaluations().delivered),
+        (3, 2)
+    );
+    assert_eq!((stats.cut, stats.dropped()), (3, 0));
+    // Told once in a process, maybe by the test beside.
+    let lines = log::lines_with("`stats().cut` counts such events");
+    assert!(
+        lines
+            .iter()
+            .any(|(_, line)| line.starts_with("span ") && line.contains("limit is")),
+        "{lines:?}"
+    );
     let spans = client.intake().spans();
     for span in &spans {
-        let errors = (span["name"] == "huge input").then(|| json!(["dropped_io"]));
+        let errors = (span["name"] != "small").then(|| json!(["dropped_io"]));
         assert_eq!(span.get("collection_errors"), errors.as_ref(), "{span}");
     }
-    assert!(spans.iter().any(|span| span["name"] == "small"));
-    assert_eq!(client.intake().evaluations()[0]["label"], "small");
+    assert_eq!(client.intake().evaluations()[1]["label"], "small");
 }
 
 #[test]

@@ -5,13 +5,18 @@ use super::{bound, bound_text, bound_within};
 use crate::annotation::IoRepr;
 use crate::document::Document;
 use crate::message::{MediaPart, MediaSource, Message, ToolCall, ToolResult};
+use crate::shrink;
 
 /// An input or an output within the limits, which count for all of it together.
 pub(crate) fn bound_io(io: IoRepr) -> IoRepr {
     match io {
         IoRepr::Text(text) => IoRepr::Text(bound_text(text)),
         IoRepr::Texts(texts) => IoRepr::Texts(bound_list(texts)),
-        IoRepr::Messages(messages) => IoRepr::Messages(bound_list(messages)),
+        IoRepr::Messages(mut messages) => {
+            // A picture must not take the room of the question that follows it.
+            shrink::media_in_messages(&mut messages, Limits::EVENT.text);
+            IoRepr::Messages(bound_list(messages))
+        }
         IoRepr::Documents(documents) => IoRepr::Documents(bound_list(documents)),
         IoRepr::Json(value) => IoRepr::Json(bound(value)),
         IoRepr::Read(value) => IoRepr::Read(value),

@@ -104,9 +104,18 @@ impl Budget {
         head
     }
 
-    /// `text`, or as much of it as there is room for, with a mark.
+    /// `text`, or as much of it as there is room for, with a mark: its head and its tail where
+    /// that is something to read.
     pub(super) fn copy(&mut self, text: &str) -> String {
+        const FOR_TWO_ENDS: usize = 1_024;
+        let room = self.text;
         let head = self.take_head(text);
+        if head.len() < text.len() && room >= FOR_TWO_ENDS {
+            let head = self::head(text, room / 2);
+            let tail = tail(text, room - head.len());
+            let cut = text.len() - head.len() - tail.len();
+            return format!("{head}{}…{tail}", cut_mark(cut));
+        }
         if head.len() == text.len() {
             return text.to_owned();
         }
@@ -190,6 +199,15 @@ pub(super) fn head(text: &str, bytes: usize) -> &str {
         end -= 1;
     }
     &text[..end]
+}
+
+/// The longest end of `text` that has at most `bytes` and begins between characters.
+fn tail(text: &str, bytes: usize) -> &str {
+    let mut start = text.len().saturating_sub(bytes);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    &text[start..]
 }
 
 /// What stands where containers nest deeper than `depth`.

@@ -63,7 +63,8 @@ impl Envelope {
 
     pub(super) fn frame(&self) -> Frame {
         Frame {
-            around: self.open.len() + self.close.len(),
+            // The first event has no comma before it.
+            around: self.open.len() + self.close.len() - ",".len(),
             each: self.before.len() + self.after.len() + ",".len(),
         }
     }

@@ -27,15 +27,33 @@ pub(super) fn of<T: Serialize + ?Sized>(value: &T) -> usize {
 
 /// The bytes that `text` has inside a JSON string, without the quotes.
 pub(super) fn inside(text: &str) -> usize {
-    text.bytes().map(of_byte).sum()
+    let mut bytes = 0;
+    // A loop, since programs are run without optimization too and texts have megabytes.
+    for byte in text.as_bytes() {
+        bytes += of_byte(*byte);
+    }
+    bytes
 }
 
-fn of_byte(byte: u8) -> usize {
-    match byte {
-        b'"' | b'\\' | 0x08 | b'\t' | b'\n' | 0x0c | b'\r' => 2,
-        0..0x20 => 6,
-        _ => 1,
+/// What a byte is inside a JSON string, in bytes, as `serde_json` writes it.
+const WRITTEN: [u8; 256] = {
+    let mut written = [1; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        written[control] = 6;
+        control += 1;
     }
+    let short = *b"\x08\t\n\x0c\r\"\\";
+    let mut index = 0;
+    while index < short.len() {
+        written[short[index] as usize] = 2;
+        index += 1;
+    }
+    written
+};
+
+fn of_byte(byte: u8) -> usize {
+    usize::from(WRITTEN[usize::from(byte)])
 }
 
 /// How a text may be divided.
@@ -68,8 +86,11 @@ pub(super) fn push_cut(out: &mut String, text: &str, form: Form, most: usize) {
 
 /// How many bytes are missing once `text` is, those of earlier cuts included.
 pub(super) fn missing_bytes(text: &str) -> usize {
-    let more = |bytes, (mark, missing)| bytes - mark + missing;
-    earlier_marks(text).fold(text.len(), more)
+    let mut bytes = text.len();
+    for (mark, missing) in earlier_marks(text) {
+        bytes = (bytes + missing).saturating_sub(mark);
+    }
+    bytes
 }
 
 fn earlier_marks(text: &str) -> impl Iterator<Item = (usize, usize)> {
@@ -84,7 +105,11 @@ pub(super) fn earlier_mark(text: &str) -> Option<(usize, usize)> {
     // A text can claim what it wants.
     let missing: u32 = rest[..digits].parse().ok()?;
     let after = rest[digits..].strip_prefix(" bytes cut]")?;
-    let after = after.strip_prefix('…').unwrap_or(after);
+    // The ellipsis may be that of the next mark.
+    let closed = after
+        .strip_prefix('…')
+        .filter(|rest| !rest.starts_with('['));
+    let after = closed.unwrap_or(after);
     Some((text.len() - after.len(), missing as usize))
 }
 
@@ -93,13 +118,22 @@ pub(super) fn earlier_mark(text: &str) -> Option<(usize, usize)> {
 fn ends(text: &str, form: Form, room: usize) -> (usize, usize) {
     let (mut head, mut left) = (0, room.div_ceil(2));
     while head < text.len() {
-        let end = head + unit(text, head, form);
-        let cost = inside(&text[head..end]);
+        let end = match form {
+            Form::Plain => head + 1,
+            Form::Literal => head + unit(text, head),
+        };
+        let mut cost = 0;
+        for byte in &text.as_bytes()[head..end] {
+            cost += of_byte(*byte);
+        }
         if cost > left {
             break;
         }
         left -= cost;
         head = end;
+    }
+    while !text.is_char_boundary(head) {
+        head -= 1;
     }
     if form == Form::Plain {
         let before = |at: usize| text[..at].chars().next_back().map(|c| at - c.len_utf8());
@@ -115,29 +149,31 @@ fn tail_start(text: &str, head: usize, form: Form, mut room: usize) -> usize {
         // From the front, since an escape cannot be told from its end.
         let (mut tail, mut rest) = (head, inside(&text[head..]));
         while rest > room {
-            let end = tail + unit(text, tail, form);
+            let end = tail + unit(text, tail);
             rest -= inside(&text[tail..end]);
             tail = end;
         }
         return tail;
     }
     let mut tail = text.len();
-    for c in text[head..].chars().rev() {
-        let start = tail - c.len_utf8();
-        let cost = inside(&text[start..tail]);
+    while tail > head {
+        let cost = of_byte(text.as_bytes()[tail - 1]);
         if cost > room {
             break;
         }
         room -= cost;
-        tail = start;
+        tail -= 1;
+    }
+    while !text.is_char_boundary(tail) {
+        tail += 1;
     }
     let after = |at: usize| text[at..].chars().next().map(|c| at + c.len_utf8());
     between_signs(text, tail, after)
 }
 
-/// The bytes of what may not be divided at `at`: a character, or in a literal an escape, both
+/// The bytes of what may not be divided at `at` of a literal: a character or an escape, both
 /// halves of a surrogate pair together.
-fn unit(text: &str, at: usize, form: Form) -> usize {
+fn unit(text: &str, at: usize) -> usize {
     let rest = &text.as_bytes()[at..];
     let is_high = |digits: &[u8]| {
         matches!(
@@ -146,11 +182,11 @@ fn unit(text: &str, at: usize, form: Form) -> usize {
         )
     };
     let bytes = match rest {
-        [b'\\', b'u', digits @ ..] if form == Form::Literal => {
+        [b'\\', b'u', digits @ ..] => {
             let low = digits.get(4..).is_some_and(|low| low.starts_with(b"\\u"));
             if is_high(digits) && low { 12 } else { 6 }
         }
-        [b'\\', ..] if form == Form::Literal => 2,
+        [b'\\', ..] => 2,
         _ => text[at..].chars().next().map_or(1, char::len_utf8),
     };
     bytes.min(rest.len())
@@ -250,6 +286,18 @@ mod tests {
         let kept = twice.matches(['a', 'b']).count();
         // One of them is that of "bytes".
         assert_eq!(missing + kept - 1, 1_000, "{twice}");
+    }
+
+    #[test]
+    fn marks_that_stand_side_by_side_are_counted_each_for_itself() {
+        let text = "…[1 bytes cut]…[2 bytes cut]…[0 bytes cut]";
+        assert_eq!(missing_bytes(text), 3);
+        assert_eq!(missing_bytes(&format!("ab{text}…c")), 6);
+        assert_eq!(
+            missing_bytes("…[4294967296 bytes cut]"),
+            25,
+            "no mark of ours"
+        );
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Pieces {
                 };
                 match inside {
                     Some(literals) => pieces.extend(literals),
-                    None => pieces.extend(whole(number, text, site)),
+                    None => pieces.extend(whole(number, text, site, cost)),
                 }
             }
             number += 1;
@@ -110,7 +110,7 @@ fn worth_cutting(text: &str) -> Option<usize> {
     may_be.then(cost).filter(|cost| *cost > SHORTEST)
 }
 
-fn whole(number: usize, text: &str, site: Site<'_>) -> Option<Piece> {
+fn whole(number: usize, text: &str, site: Site<'_>, cost: usize) -> Option<Piece> {
     const LONGEST_KEY: usize = 200;
     let start = match site {
         Site::Tag => match text.find(':') {
@@ -123,7 +123,10 @@ fn whole(number: usize, text: &str, site: Site<'_>) -> Option<Piece> {
         text: number,
         range: start..text.len(),
         form: Form::Plain,
-        cost: worth_cutting(&text[start..])?,
+        cost: match start {
+            0 => cost,
+            _ => worth_cutting(&text[start..])?,
+        },
     })
 }
 
