@@ -35,19 +35,20 @@ pub(super) fn inside(text: &str) -> usize {
     bytes
 }
 
-/// What a byte is inside a JSON string, in bytes, as serde_json writes it.
+/// What a byte is inside a JSON string, in bytes, as `serde_json` writes it.
 const WRITTEN: [u8; 256] = {
     let mut written = [1; 256];
     let mut control = 0;
     while control < 0x20 {
-        written[control] = match control as u8 {
-            0x08 | b'\t' | b'\n' | 0x0c | b'\r' => 2,
-            _ => 6,
-        };
+        written[control] = 6;
         control += 1;
     }
-    written[b'"' as usize] = 2;
-    written[b'\\' as usize] = 2;
+    let short = *b"\x08\t\n\x0c\r\"\\";
+    let mut index = 0;
+    while index < short.len() {
+        written[short[index] as usize] = 2;
+        index += 1;
+    }
     written
 };
 
@@ -85,8 +86,11 @@ pub(super) fn push_cut(out: &mut String, text: &str, form: Form, most: usize) {
 
 /// How many bytes are missing once `text` is, those of earlier cuts included.
 pub(super) fn missing_bytes(text: &str) -> usize {
-    let more = |bytes, (mark, missing)| bytes - mark + missing;
-    earlier_marks(text).fold(text.len(), more)
+    let mut bytes = text.len();
+    for (mark, missing) in earlier_marks(text) {
+        bytes = (bytes + missing).saturating_sub(mark);
+    }
+    bytes
 }
 
 fn earlier_marks(text: &str) -> impl Iterator<Item = (usize, usize)> {
@@ -101,7 +105,11 @@ pub(super) fn earlier_mark(text: &str) -> Option<(usize, usize)> {
     // A text can claim what it wants.
     let missing: u32 = rest[..digits].parse().ok()?;
     let after = rest[digits..].strip_prefix(" bytes cut]")?;
-    let after = after.strip_prefix('…').unwrap_or(after);
+    // The ellipsis may be that of the next mark.
+    let closed = after
+        .strip_prefix('…')
+        .filter(|rest| !rest.starts_with('['));
+    let after = closed.unwrap_or(after);
     Some((text.len() - after.len(), missing as usize))
 }
 
@@ -278,6 +286,18 @@ mod tests {
         let kept = twice.matches(['a', 'b']).count();
         // One of them is that of "bytes".
         assert_eq!(missing + kept - 1, 1_000, "{twice}");
+    }
+
+    #[test]
+    fn marks_that_stand_side_by_side_are_counted_each_for_itself() {
+        let text = "…[1 bytes cut]…[2 bytes cut]…[0 bytes cut]";
+        assert_eq!(missing_bytes(text), 3);
+        assert_eq!(missing_bytes(&format!("ab{text}…c")), 6);
+        assert_eq!(
+            missing_bytes("…[4294967296 bytes cut]"),
+            25,
+            "no mark of ours"
+        );
     }
 
     #[test]

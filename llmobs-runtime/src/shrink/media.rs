@@ -170,10 +170,9 @@ fn run(text: &str) -> (usize, usize) {
                 digits += 1;
                 at += 1;
             }
-            b'=' => at += 1,
+            b'=' | b'\n' | b'\r' => at += 1,
             b'\\' if bytes.get(at + 1) == Some(&b'/') => at += 1,
             b'\\' if matches!(bytes.get(at + 1), Some(b'n' | b'r')) => at += 2,
-            b'\n' | b'\r' => at += 1,
             0xe2 => match text.get(at..).and_then(earlier_mark) {
                 Some((mark, cut)) => {
                     missing += cut;

@@ -134,7 +134,7 @@ fn fixed_of(event: &mut SpanEvent, part: &Part) -> usize {
         Part::Tools => {
             let size = length::of(&meta.tool_definitions);
             fixed(size, &mut |visit| {
-                walk::tools(&mut meta.tool_definitions, visit)
+                walk::tools(&mut meta.tool_definitions, visit);
             })
         }
         Part::Input | Part::Output => {
