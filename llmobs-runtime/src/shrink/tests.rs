@@ -209,7 +209,8 @@ fn metadata_of_many_keys_tell_how_many_are_gone() {
 
 #[test]
 fn the_largest_part_goes_first_and_the_others_stay() {
-    let cases: [(&str, fn(&mut SpanEvent, usize)); 6] = [
+    type Fill = fn(&mut SpanEvent, usize);
+    let cases: [(&str, Fill); 6] = [
         ("input", |event, size| {
             event.meta.input.messages = Some(vec![Message::user("hi"); size]);
         }),
