@@ -375,7 +375,8 @@ impl Config {
     /// The folder of the journal and the spool: `LLMOBS_DIR`, default `.llmobs` in the working
     /// directory.
     ///
-    /// It is made for its owner alone, with a `.gitignore` that keeps all of it out of commits.
+    /// It is made for its owner alone, with a `.gitignore` that keeps all of it out of commits; in a
+    /// folder that is there already, the same is done for the folders in it that are made.
     /// An empty path, or one with a NUL in it, is an error when llmobs is enabled. It is made when
     /// there is something to write, so never when llmobs is disabled.
     pub fn dir(mut self, path: impl Into<PathBuf>) -> Config {

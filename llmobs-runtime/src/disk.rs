@@ -15,20 +15,27 @@ use std::path::{Path, PathBuf};
 
 use private::PrivateDir;
 
-/// Makes the folder `name` in the one of everything that llmobs keeps on disk.
-pub(crate) fn folder(root: &Path, name: impl AsRef<Path>) -> io::Result<PrivateDir> {
+/// Makes the folder `top` in the one of everything that llmobs keeps on disk, and `below` in that.
+pub(crate) fn folder(root: &Path, top: &str, below: Option<&str>) -> io::Result<PrivateDir> {
+    let is_ours = !root.exists();
     private::make_root(root)?;
-    ignore(root)?;
-    let name = name.as_ref();
-    if let Some(above) = name.parent().filter(|above| *above != Path::new("")) {
-        PrivateDir::make(&root.join(above))?;
+    if is_ours {
+        ignore(root)?;
     }
-    PrivateDir::make(&root.join(name))
+    let top = PrivateDir::make(&root.join(top))?;
+    // A folder that was there may hold more than what is ours: a whole repository, say.
+    if !root.join(".gitignore").exists() {
+        ignore(top.path())?;
+    }
+    match below {
+        Some(name) => PrivateDir::make(&top.path().join(name)),
+        None => Ok(top),
+    }
 }
 
-/// Keeps the folder out of version control.
-fn ignore(root: &Path) -> io::Result<()> {
-    match private::create(&root.join(".gitignore")) {
+/// Keeps a folder out of version control.
+fn ignore(folder: &Path) -> io::Result<()> {
+    match private::create(&folder.join(".gitignore")) {
         Ok(mut file) => file.write_all(b"*\n"),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),

@@ -231,23 +231,34 @@ impl Start {
     /// Starts the thread. It knows the client only as long as somebody else does.
     pub(crate) fn spawn(self, client: &Arc<ClientInner>) -> std::io::Result<()> {
         let client = Arc::downgrade(client);
+        // On the caller's thread: a program that forks from there finds no static of tokio half
+        // made in the child, which would wait for it for ever.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let runtime = Background(Some(runtime));
         std::thread::Builder::new()
             .name("llmobs-worker".to_owned())
-            .spawn(move || self.run(&client))
+            .spawn(move || self.run(&client, &runtime))
             .map(drop)
     }
 
-    fn run(self, client: &Weak<ClientInner>) {
+    fn run(self, client: &Weak<ClientInner>, runtime: &Background) {
         let _silence = report::silence();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        match runtime {
-            Ok(runtime) => runtime.block_on(Running::start(self, client)),
-            // The receiver goes with `self`: what is enqueued from now on counts as dropped.
-            Err(error) => report::error(|| {
-                format!("the worker could not start ({error}): nothing will be delivered")
-            }),
+        if let Some(runtime) = &runtime.0 {
+            runtime.block_on(Running::start(self, client));
+        }
+    }
+}
+
+/// A runtime that may be dropped anywhere: where the thread cannot be started that is the
+/// caller's, perhaps within a runtime of its own, where tokio would panic.
+struct Background(Option<tokio::runtime::Runtime>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use llmobs::{
@@ -132,10 +133,21 @@ fn without_agent_and_key_the_journal_takes_everything() {
         assert_eq!(line["v"], 1);
         assert!(line["made_ms"].as_u64().unwrap() > 1_600_000_000_000);
     }
-    assert_eq!(
-        std::fs::read_to_string(folder.0.join(".gitignore")).unwrap(),
-        "*\n"
-    );
+}
+
+#[test]
+fn what_is_kept_on_disk_is_no_part_of_a_repository() {
+    let folder = Folder::new();
+    let ignored = |path: PathBuf| std::fs::read_to_string(path.join(".gitignore")).ok();
+    let everything = Some("*\n".to_owned());
+    for (dir, ours) in [(folder.0.clone(), false), (folder.0.join("inner"), true)] {
+        let config = Config::new().destination(Destination::Journal).dir(&dir);
+        client(config).shutdown(SOON).unwrap();
+        // A folder that was there may be the repository itself.
+        assert_eq!(ignored(dir.clone()).is_some(), ours);
+        let where_it_stands = if ours { dir } else { dir.join("journal") };
+        assert_eq!(ignored(where_it_stands), everything);
+    }
 }
 
 #[cfg(unix)]

@@ -112,27 +112,39 @@ fn a_gitignore_that_leads_elsewhere_is_left_as_it_is() {
 
 #[test]
 fn a_segment_that_was_planted_as_a_link_is_passed_by() {
+    const PLANTED: usize = 1_000;
     let folder = Folder::new();
-    let (journal, victim) = (folder.0.join("journal"), folder.0.join("victim"));
-    fs::create_dir(&journal).unwrap();
+    let (first, dir) = (folder.0.join("first"), folder.0.join("dir"));
+    let (journal, victim) = (dir.join("journal"), folder.0.join("victim"));
+    fs::create_dir_all(&journal).unwrap();
     fs::write(&victim, "untouched").unwrap();
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
+    // The names of this process: what it is, when it began, and a number that goes up.
+    written(&first);
+    let mut names_of_first = names(&first.join("journal"));
+    let name = names_of_first.pop().unwrap();
+    let (start, number) = name
+        .strip_suffix(".jsonl")
         .unwrap()
-        .as_millis();
-    let pid = std::process::id();
-    // Whenever it starts within the next half minute, its first name is taken.
-    for ms in now..now + 30_000 {
-        symlink(&victim, journal.join(format!("{pid}-{ms}-0.jsonl"))).unwrap();
+        .rsplit_once('-')
+        .unwrap();
+    let number: usize = number.parse().unwrap();
+    for next in 1..=PLANTED {
+        let name = format!("{start}-{}.jsonl", number + next);
+        symlink(&victim, journal.join(name)).unwrap();
     }
-    written(&folder.0);
+    written(&dir);
     assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
-    let names = names(&journal);
-    let made: Vec<_> = names
-        .iter()
-        .filter(|name| name.ends_with("-1.jsonl"))
+    let files = fs::read_dir(&journal).unwrap();
+    let files: Vec<_> = files
+        .map(Result::unwrap)
+        .filter(|entry| entry.file_type().unwrap().is_file() && entry.file_name() != ".gitignore")
         .collect();
-    assert_eq!((made.len(), names.len()), (1, 30_001));
+    assert_eq!(files.len(), 1, "{files:?}");
+    assert!(
+        fs::read_to_string(files[0].path())
+            .unwrap()
+            .contains("made_ms")
+    );
 }
 
 #[test]

@@ -104,6 +104,20 @@ fn other_files_stay_as_they_are() {
     assert!(folder.0.join("elsewhere.jsonl").exists());
 }
 
+/// A repository may bring a folder of llmobs with it.
+#[cfg(unix)]
+#[test]
+fn a_segment_that_is_open_to_others_is_not_sent() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = Folder::new();
+    let (intake, segment) = left(&folder);
+    let planted = segment.with_file_name("1-1-1-spans.jsonl");
+    fs::copy(&segment, &planted).unwrap();
+    fs::set_permissions(&planted, fs::Permissions::from_mode(0o644)).unwrap();
+    assert_next_sends(&folder, &intake, &["a", "b"]);
+    assert_eq!(folder.files(), [planted]);
+}
+
 #[test]
 fn what_was_acknowledged_before_the_process_ended_is_not_sent_again() {
     let folder = Folder::new();

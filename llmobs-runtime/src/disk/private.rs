@@ -100,6 +100,26 @@ pub(crate) fn create(path: &Path) -> io::Result<File> {
     how.open(path)
 }
 
+/// Whether a file may be one of ours: those are for their owner alone. One that came with a
+/// repository, say, must not be sent with the user's key.
+#[cfg(unix)]
+pub(crate) fn check(path: &Path, file: &File) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let for_others = file.metadata()?.mode() & 0o077;
+    if for_others == 0 {
+        return Ok(());
+    }
+    Err(refused(
+        path,
+        "is open to others, so llmobs has not made it",
+    ))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn check(_: &Path, _: &File) -> io::Result<()> {
+    Ok(())
+}
+
 /// Without a slash or a dot at its end, behind which a link would be followed.
 fn plain(path: &Path) -> PathBuf {
     path.components().collect()

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::private::PrivateDir;
+use super::private::{self, PrivateDir};
 use super::record::{self, Record};
 use crate::clock;
 
@@ -84,6 +84,7 @@ impl Segment {
     pub(crate) fn adopt(dir: &PrivateDir, path: &Path) -> io::Result<Option<Self>> {
         let name = path.file_name().unwrap_or_default();
         let file = dir.open(name, OpenOptions::new().read(true).append(true))?;
+        private::check(path, &file)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => return Ok(None),

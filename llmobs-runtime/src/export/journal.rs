@@ -29,7 +29,7 @@ pub(crate) struct Journal {
 impl Journal {
     /// Makes the folder and the first segment in it.
     pub(super) fn open(root: &Path) -> io::Result<Self> {
-        let dir = disk::folder(root, "journal")?;
+        let dir = disk::folder(root, "journal", None)?;
         let segment = begin(&dir)?;
         Ok(Self {
             dir,

@@ -196,7 +196,7 @@ impl Spool {
 
     /// The destination's folder, made where it is missing.
     fn folder(&self) -> io::Result<PrivateDir> {
-        disk::folder(&self.root, Path::new("spool").join(&self.name))
+        disk::folder(&self.root, "spool", Some(&self.name))
     }
 
     /// How many bytes the destination's folder has over what it may have.
