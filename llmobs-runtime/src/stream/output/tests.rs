@@ -169,10 +169,6 @@ fn a_message_that_the_wire_does_not_allow_is_its_text() {
 }
 
 #[test]
-#[cfg_attr(
-    miri,
-    ignore = "minutes of pushes, and no other code than its neighbours"
-)]
 fn elements_beyond_the_limit_are_left_out_and_marked() {
     let mut output = StreamOutput::new(SpanKind::Task, true);
     for number in 0..100_002 {
