@@ -4,9 +4,11 @@
 
 use crate::config::{Config, ConfigError};
 use crate::context::Context;
+use crate::event::SpanEvent;
 use crate::id::LlmTraceId;
 use crate::remote::{Passed, Remote, RemoteAgent, RemoteParent};
 use crate::sampling::Sampling;
+use crate::shrink;
 
 /// How many bytes of text a context holds of the headers that it was made from.
 pub fn held_of_headers(context: &Context) -> usize {
@@ -65,4 +67,14 @@ pub fn held_of_headers(context: &Context) -> usize {
 /// Those of [`Config::enable`].
 pub fn settings(config: &Config) -> Result<String, ConfigError> {
     config.settings().map(|settings| format!("{settings:?}"))
+}
+
+/// The JSON of a span's event before it is made to fit `limit` bytes, and after that where anything
+/// had to be done; `None` where `json` is no such event.
+pub fn cut_to(json: &[u8], limit: usize) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+    let mut event: SpanEvent = serde_json::from_slice(json).ok()?;
+    let before = serde_json::to_vec(&event).ok()?;
+    let done = shrink::span(&mut event, before.len(), limit);
+    let after = done.and_then(|_| serde_json::to_vec(&event).ok());
+    Some((before, after))
 }
