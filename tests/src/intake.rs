@@ -189,14 +189,18 @@ impl Intake {
     pub fn start_tls(config: rustls::ServerConfig) -> Self {
         let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
         let (sender, address) = std::sync::mpsc::channel::<SocketAddr>();
-        let mut intake = Self::spawn(move |_, shared| async move {
+        let mut intake = Self::spawn(move |mut changes, shared| async move {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
                 .await
                 .expect("a free port");
             sender
                 .send(listener.local_addr().expect("an address"))
                 .expect("the test's thread waits");
-            server::accept_tls(listener, acceptor, shared).await;
+            tokio::select! {
+                () = server::accept_tls(listener, acceptor, shared) => {}
+                // It goes down with the intake only.
+                _ = changes.recv() => {}
+            }
         });
         let port = address.recv().expect("the server starts").port();
         intake.url = format!("https://localhost:{port}");
