@@ -130,17 +130,18 @@ fn strings(before: &str, after: &str, json: Json, pairs: &mut Pairs) {
 
 /// Whether `after` is the head and the tail of `before` with the mark between them.
 fn is_cut(before: &str, after: &str) -> bool {
-    after.match_indices("…[").any(|(at, _)| {
-        let Some((mark, missing)) = length::earlier_mark(&after[at..]) else {
+    after.match_indices("…[").any(|(at, mark)| {
+        let (head, rest) = (&after[..at], &after[at + mark.len()..]);
+        let Some((missing, tail)) = rest.split_once(" bytes cut]…") else {
             return false;
         };
-        let (head, tail) = (&after[..at], &after[at + mark..]);
-        let gone = before.len().checked_sub(head.len() + tail.len());
-        gone.is_some_and(|gone| {
-            let same = before.starts_with(head) && before.ends_with(tail);
-            same && missing == length::missing_bytes(&before[head.len()..head.len() + gone])
-        }) && !head.is_empty()
-            && !tail.is_empty()
+        let Some(gone) = before.len().checked_sub(head.len() + tail.len()) else {
+            return false;
+        };
+        let same = before.starts_with(head) && before.ends_with(tail);
+        let whole = !head.is_empty() && !tail.is_empty();
+        let gone = || length::missing_bytes(&before[head.len()..head.len() + gone]);
+        same && whole && missing == gone().to_string()
     })
 }
 
