@@ -39,8 +39,10 @@ impl Folder {
         let Ok(segments) = std::fs::read_dir(self.0.join("journal")) else {
             return Vec::new();
         };
-        let texts = segments.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
-        texts
+        let paths = segments.map(|entry| entry.unwrap().path());
+        let segments = paths.filter(|path| path.extension().is_some_and(|end| end == "jsonl"));
+        segments
+            .map(|path| std::fs::read_to_string(path).unwrap())
             .flat_map(|text| {
                 let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
                 lines.collect::<Vec<_>>()

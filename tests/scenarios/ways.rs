@@ -112,7 +112,9 @@ impl Folder {
     /// The lines of all files of the journal.
     fn journal(&self) -> Vec<Value> {
         let segments = std::fs::read_dir(self.0.join("journal")).unwrap();
-        let text = segments.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+        let paths = segments.map(|file| file.unwrap().path());
+        let segments = paths.filter(|path| path.extension().is_some_and(|end| end == "jsonl"));
+        let text = segments.map(|path| std::fs::read_to_string(path).unwrap());
         let text: String = text.collect();
         let lines = text.lines();
         lines

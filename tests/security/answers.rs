@@ -185,22 +185,28 @@ fn headers_that_drip_and_answers_that_put_off_are_left_at_the_timeout() {
 }
 
 #[test]
-fn what_an_agent_says_of_itself_is_read_to_a_bound_in_bytes_and_time() {
-    for then in [
-        Then::For(b"\"/evp_proxy/v2/\","),
-        Then::Drip(b"\"/evp_proxy/v2/\","),
-    ] {
-        let folder = Folder::new();
-        let server = Endless::start(true, INFO, then);
-        let stats = one_span(&server, Config::new().dir(&folder.0));
-        // What has no end is no JSON, so there is no Agent.
-        assert!(
-            stats.destinations[0].name.starts_with("journal "),
-            "{stats:?}"
-        );
-        assert_eq!(stats.spans().delivered, 1);
-        server.left();
-    }
+fn what_an_agent_says_of_itself_is_read_to_a_bound() {
+    let folder = Folder::new();
+    let server = Endless::start(true, INFO, Then::For(b"\"/evp_proxy/v2/\","));
+    let stats = one_span(&server, Config::new().dir(&folder.0));
+    // What has no end is no JSON, so there is no Agent.
+    let name = &stats.destinations[0].name;
+    assert!(name.starts_with("journal "), "{stats:?}");
+    assert_eq!(stats.spans().delivered, 1);
+    server.left();
+}
+
+#[test]
+fn an_agent_that_drips_what_it_says_of_itself_is_left_after_a_while() {
+    witness::listen();
+    let folder = Folder::new();
+    let server = Endless::start(true, INFO, Then::Drip(b"\"/evp_proxy/v2/\","));
+    let client = client(Config::new().agent_url(&server.url).dir(&folder.0));
+    make_span(&client);
+    // Half an answer says nothing of what is there: the span waits.
+    server.left();
+    assert_eq!(client.stats().waiting(), 1);
+    client.shutdown(Duration::from_millis(1)).unwrap_err();
 }
 
 /// A small answer stays small: nothing is unpacked, and nothing packed is asked for.

@@ -32,8 +32,10 @@ impl Folder {
 
     /// The folder of the only destination.
     pub(crate) fn destination(&self) -> PathBuf {
-        let mut folders = std::fs::read_dir(self.0.join("spool")).unwrap();
-        let only = folders.next().unwrap().unwrap().path();
+        let entries = std::fs::read_dir(self.0.join("spool")).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        let mut folders = paths.filter(|path| path.is_dir());
+        let only = folders.next().unwrap();
         assert!(folders.next().is_none());
         only
     }
