@@ -173,7 +173,7 @@ impl SpanInner {
         let rate = {
             let data = root.lock();
             let tags = tags::of(root, &data);
-            let tag = |key: &str| tags.get(key).copied();
+            let tag = |key: &str| tags.get(key);
             let mut rules = settings.sampling_rules.iter();
             rules.find(|rule| rule.fits(tag)).map(|rule| rule.rate)
         };
