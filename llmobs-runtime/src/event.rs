@@ -35,7 +35,7 @@ pub(crate) const DROPPED_IO: &str =
     "[This value has been dropped because this span's size exceeds the 5MB size limit.]";
 
 /// One finished span.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SpanEvent {
     pub(crate) trace_id: String,
     pub(crate) span_id: String,
@@ -57,14 +57,15 @@ pub(crate) struct SpanEvent {
     pub(crate) collection_errors: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Status {
+    #[default]
     Ok,
     Error,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Meta {
     pub(crate) span: MetaSpan,
     pub(crate) metadata: Map<String, Value>,
@@ -94,7 +95,7 @@ pub(crate) struct ToolInfo {
     pub(crate) version: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct MetaSpan {
     pub(crate) kind: String,
 }
@@ -119,7 +120,7 @@ pub(crate) struct IoFields {
     pub(crate) prompt: Option<PromptEvent>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Internal {
     pub(crate) span_id: String,
     pub(crate) trace_id: String,
@@ -171,16 +172,7 @@ impl Meta {
             span: MetaSpan {
                 kind: kind.as_str().to_owned(),
             },
-            metadata: Map::new(),
-            input: IoFields::default(),
-            output: IoFields::default(),
-            model_name: None,
-            model_provider: None,
-            error: None,
-            agent_attribution: None,
-            tool_definitions: Vec::new(),
-            tool: None,
-            intent: None,
+            ..Self::default()
         }
     }
 
@@ -195,8 +187,24 @@ impl Meta {
 
 /// Metrics as an object; a number that JSON does not have was refused before.
 pub(crate) fn metrics(metrics: Vec<(String, Number)>) -> Map<String, Value> {
-    let known = |(key, number): (String, Number)| Some((key, number.to_json()?));
-    metrics.into_iter().filter_map(known).collect()
+    let mut map = Map::new();
+    set_metrics(&mut map, metrics);
+    map
+}
+
+/// The same in place of other metrics, in their room where the keys are the same.
+pub(crate) fn set_metrics(map: &mut Map<String, Value>, metrics: Vec<(String, Number)>) {
+    let same = map.len() == metrics.len() && metrics.iter().all(|(key, _)| map.contains_key(key));
+    if !same {
+        map.clear();
+    }
+    for (key, number) in metrics {
+        match (number.to_json(), map.get_mut(&key)) {
+            (Some(number), Some(other)) => *other = number,
+            (Some(number), None) => drop(map.insert(key, number)),
+            (None, _) => drop(map.remove(&key)),
+        }
+    }
 }
 
 /// How deep containers may nest before ddtrace makes text of them; `meta` itself is 0

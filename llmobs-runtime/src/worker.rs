@@ -18,11 +18,13 @@ use std::pin::pin;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::sync::mpsc::{
     UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel,
 };
 
 use batch::{Event, Gathering};
+use encode::Encoder;
 use lane::{Lanes, Mark};
 pub(crate) use queue::Payload;
 use queue::{Budget, Receiver, Sender};
@@ -297,6 +299,7 @@ struct Running {
     gatherings: [Gathering<Arc<Event>>; 3],
     lanes: Lanes,
     anchor: Anchor,
+    encoder: Encoder,
     flushes: Vec<(Flush, Mark)>,
     closing: Closing,
     /// When the queue is looked at next, whatever happens until then.
@@ -324,6 +327,7 @@ impl Running {
             gatherings: EventKind::ALL.map(gather),
             lanes,
             anchor: Anchor::now(),
+            encoder: Encoder::default(),
             flushes: Vec::new(),
             processing: Processing::new(&settings),
             settings,
@@ -432,51 +436,27 @@ impl Running {
     }
 
     fn take(&mut self, payload: Payload, weight: usize, anchor: &Anchor) {
-        let (kind, name, made_ms, json) = match payload {
+        let (kind, made_ms, json) = match payload {
             Payload::Span(span) => {
-                let largest = self.gatherings[EventKind::Span as usize].largest_event();
-                let limit = self.settings.event_size_bytes.min(largest);
-                let event = encode::span(&span, anchor);
-                let made_ms = event.start_ns.saturating_add(event.duration) / 1_000_000;
-                let event = self.processed(event, &span);
-                let (name, json) = match event {
-                    Ok(mut event) => {
-                        let json = encode::span_json(&mut event, limit);
-                        (event.name, json)
-                    }
-                    Err(reason) => (String::new(), Err(reason)),
-                };
-                let json = json.map(|(json, cut)| {
-                    if cut && json.len() <= largest {
-                        span.client.front.cut();
-                    }
-                    json
-                });
-                (EventKind::Span, name, made_ms, json)
+                let (made_ms, json) = self.encode(&span, anchor);
+                (EventKind::Span, made_ms, json)
             }
             Payload::Evaluation(event, _) => {
-                let json = encode::json(&event);
-                (EventKind::Evaluation, event.label, event.timestamp_ms, json)
+                let kind = EventKind::Evaluation;
+                let json = self.fitting(kind, &event.label, encode::json(&event));
+                (kind, event.timestamp_ms, json)
             }
             Payload::Feedback(event, _) => {
-                let json = encode::json(&event);
-                (EventKind::Feedback, event.label, event.timestamp_ms, json)
+                let kind = EventKind::Feedback;
+                let json = self.fitting(kind, &event.label, encode::json(&event));
+                (kind, event.timestamp_ms, json)
             }
         };
-        let gathering = &mut self.gatherings[kind as usize];
-        let largest = gathering.largest_event();
-        let json = json.and_then(|json| {
-            if json.len() <= largest {
-                return Ok(json);
-            }
-            report::too_large(kind, &name, json.len(), largest);
-            Err(DropReason::TooLarge)
-        });
         match json {
             Ok(json) => {
                 let budget = Arc::clone(&self.receiver.budget);
                 let event = Event::new(kind, json, made_ms, budget, weight);
-                if let Some(sealed) = gathering.add(event) {
+                if let Some(sealed) = self.gatherings[kind as usize].add(event) {
                     self.lanes.submit(kind, &sealed);
                 }
             }
@@ -487,19 +467,44 @@ impl Running {
         }
     }
 
-    /// What processors leave of an event.
-    fn processed(&self, event: SpanEvent, span: &SpanInner) -> Result<SpanEvent, DropReason> {
-        let Some(processing) = &self.processing else {
-            return Ok(event);
-        };
-        match processing.run(event, span.kind, encode::own_tags(span)) {
-            Processed::Kept(event) => Ok(event),
-            Processed::Stripped(event) => {
-                span.client.front.stripped();
-                Ok(event)
-            }
-            Processed::Dropped => Err(DropReason::Processor),
+    /// When a span was over, in milliseconds since 1970, and its JSON.
+    fn encode(&mut self, span: &SpanInner, anchor: &Anchor) -> (u64, Result<Bytes, DropReason>) {
+        let largest = self.gatherings[EventKind::Span as usize].largest_event();
+        let limit = self.settings.event_size_bytes.min(largest);
+        let event = self.encoder.span(span, anchor);
+        let made_ms = event.start_ns.saturating_add(event.duration) / 1_000_000;
+        let json = match &self.processing {
+            Some(processing) => self
+                .encoder
+                .change(|event| processed(processing, event, span)),
+            None => Ok(()),
         }
+        .and_then(|()| self.encoder.json(limit));
+        if let Ok((json, true)) = &json
+            && json.len() <= largest
+        {
+            span.client.front.cut();
+        }
+        let json = json.map(|(json, _)| json);
+        let json = self.fitting(EventKind::Span, self.encoder.name(), json);
+        self.encoder.clear();
+        (made_ms, json)
+    }
+
+    /// Refuses what is too large for any request.
+    fn fitting(
+        &self,
+        kind: EventKind,
+        name: &str,
+        json: Result<Bytes, DropReason>,
+    ) -> Result<Bytes, DropReason> {
+        let largest = self.gatherings[kind as usize].largest_event();
+        let json = json?;
+        if json.len() <= largest {
+            return Ok(json);
+        }
+        report::too_large(kind, name, json.len(), largest);
+        Err(DropReason::TooLarge)
     }
 
     fn seal_aged(&mut self) {
@@ -570,5 +575,21 @@ impl Running {
             flush.answer.tell(done);
         }
         shutdown.answer.tell(done);
+    }
+}
+
+/// What processors leave of an event.
+fn processed(
+    processing: &Processing,
+    event: SpanEvent,
+    span: &SpanInner,
+) -> Result<SpanEvent, DropReason> {
+    match processing.run(event, span.kind, encode::own_tags(span)) {
+        Processed::Kept(event) => Ok(event),
+        Processed::Stripped(event) => {
+            span.client.front.stripped();
+            Ok(event)
+        }
+        Processed::Dropped => Err(DropReason::Processor),
     }
 }

@@ -73,7 +73,9 @@ fn what_takes_an_agents_place_is_decided_once_for_spans_and_evaluations() {
     });
     client.shutdown(SOON).unwrap();
     assert_eq!(folder.journal().len(), 2);
-    let segments = std::fs::read_dir(folder.0.join("journal")).unwrap();
+    let files = std::fs::read_dir(folder.0.join("journal")).unwrap();
+    let paths = files.map(|file| file.unwrap().path());
+    let segments = paths.filter(|path| path.extension().is_some_and(|end| end == "jsonl"));
     assert_eq!(segments.count(), 1);
 }
 

@@ -71,6 +71,12 @@ fn a_segment_of_which_nothing_can_be_read_is_set_aside() {
     fs::write(&segment, vec![0_u8; 100_000]).unwrap();
     assert_next_sends(&folder, &intake, &[]);
     fs::write(&segment, "nonsense\n".repeat(1_000)).unwrap();
+    #[cfg(unix)]
+    {
+        // As one of ours, which are for their owner alone.
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(&segment, fs::Permissions::from_mode(0o600)).unwrap();
+    }
     assert_next_sends(&folder, &intake, &[]);
     assert_eq!(folder.files(), [segment.with_extension("corrupt")]);
 }

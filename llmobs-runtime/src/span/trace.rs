@@ -4,7 +4,6 @@
 use std::sync::{Arc, OnceLock};
 
 use super::SpanInner;
-use crate::event::NO_PARENT;
 use crate::id::{LlmTraceId, TraceId};
 use crate::kind::SpanKind;
 use crate::remote::{Remote, RemoteAgent, RemoteParent};
@@ -82,12 +81,11 @@ impl SpanInner {
         self.root().state.remote.as_deref()
     }
 
-    /// The parent's id as it is sent.
-    pub(crate) fn parent_text(&self) -> String {
-        let remote = || Some(self.remote()?.parent.as_ref()?.span);
+    /// The parent's id, in this process or in another one; `None` for a root.
+    pub(crate) fn parent_id(&self) -> Option<u64> {
         match &self.parent {
-            Some(parent) => parent.span_id.to_string(),
-            None => remote().map_or_else(|| NO_PARENT.to_owned(), |span| span.to_string()),
+            Some(parent) => Some(parent.span_id),
+            None => Some(self.remote()?.parent.as_ref()?.span),
         }
     }
 
@@ -176,7 +174,7 @@ impl SpanInner {
         let rate = {
             let data = root.lock();
             let tags = tags::of(root, &data);
-            let tag = |key: &str| tags.get(key).copied();
+            let tag = |key: &str| tags.get(key);
             let mut rules = settings.sampling_rules.iter();
             rules.find(|rule| rule.fits(tag)).map(|rule| rule.rate)
         };

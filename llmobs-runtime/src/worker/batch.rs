@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
+
 use super::lane::Account;
 use super::queue::Budget;
 use super::retry::Fate;
@@ -18,7 +20,7 @@ pub(crate) const MOST_EVENTS: usize = 1_000;
 /// settled it.
 pub(crate) struct Event {
     pub(crate) kind: EventKind,
-    pub(crate) json: Box<[u8]>,
+    pub(crate) json: Bytes,
     pub(crate) made_ms: u64,
     budget: Arc<Budget>,
 }
@@ -35,7 +37,7 @@ impl Event {
     /// Takes over the budget that `estimate` bytes were reserved in.
     pub(super) fn new(
         kind: EventKind,
-        json: Vec<u8>,
+        json: Bytes,
         made_ms: u64,
         budget: Arc<Budget>,
         estimate: usize,
@@ -43,7 +45,7 @@ impl Event {
         budget.correct(estimate, json.len() + OVERHEAD);
         Arc::new(Self {
             kind,
-            json: json.into(),
+            json,
             made_ms,
             budget,
         })
@@ -251,7 +253,13 @@ mod tests {
     use super::*;
 
     fn event(budget: &Arc<Budget>, len: usize) -> Arc<Event> {
-        Event::new(EventKind::Span, vec![b' '; len], 0, Arc::clone(budget), 0)
+        Event::new(
+            EventKind::Span,
+            vec![b' '; len].into(),
+            0,
+            Arc::clone(budget),
+            0,
+        )
     }
 
     fn gathering(most_bytes: usize) -> (Gathering<Arc<Event>>, Arc<Budget>) {

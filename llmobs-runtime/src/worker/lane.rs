@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::mpsc::WeakUnboundedSender;
 use tokio::task::JoinHandle;
 
@@ -216,7 +217,7 @@ impl Task {
                 continue;
             };
             read += 1;
-            let json = record.json.as_bytes().to_vec();
+            let json = Bytes::copy_from_slice(record.json.as_bytes());
             let event = Event::new(kind, json, record.made_ms, Arc::clone(&budget), 0);
             let pending = Pending::spooled(event, &self.account, end);
             if record.json.len() > gathering.largest_event() {
@@ -265,7 +266,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
             let budget = Arc::new(Budget::new(1, 10));
-            let event = Event::new(EventKind::Span, vec![b'{', b'}'], 0, budget, 0);
+            let event = Event::new(EventKind::Span, Bytes::from_static(b"{}"), 0, budget, 0);
             lanes.submit(EventKind::Span, &[event]);
             assert!(lanes.reached(&lanes.mark()));
             let ledgers: Vec<Arc<Ledger>> = lanes.ledgers();
