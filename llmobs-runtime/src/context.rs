@@ -150,12 +150,20 @@ impl Stack {
         let token = Token(self.next);
         self.next += 1;
         self.annotated += usize::from(entry.is_annotated());
-        // What has room already is written to its place at once, not by way of the stack.
-        if self.entries.len() == self.entries.capacity() {
-            self.entries.reserve(4);
+        // Where there is room, which is nearly always, the compiler writes it to its place at
+        // once, and not by way of memory that it then waits for.
+        if self.entries.len() < self.entries.capacity() {
+            self.entries.push((token, entry));
+        } else {
+            self.push_and_grow(token, entry);
         }
-        self.entries.push((token, entry));
         token
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn push_and_grow(&mut self, token: Token, entry: Entry) {
+        self.entries.push((token, entry));
     }
 
     /// The entry that says which span is current.

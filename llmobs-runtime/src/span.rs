@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 
 use crate::annotation::{AnnotateError, Annotation, Content, apply};
 use crate::client::ClientInner;
-use crate::context::{self, Origin, SpanGuard};
+use crate::context::{self, SpanGuard};
 use crate::failure::SpanError;
 use crate::id::SpanContext;
 use crate::kind::SpanKind;
@@ -104,14 +104,15 @@ pub(crate) struct SpanData {
 impl Span {
     /// Starts a span below the current one.
     pub(crate) fn begin(start: &mut Start) -> Self {
-        match context::origin() {
-            Some(origin) => Self::begin_at(start, origin),
-            None => Self::idle(),
-        }
+        start.origin = context::origin();
+        Self::begin_at_origin(start)
     }
 
-    /// Starts a span at a place that was looked up before.
-    pub(crate) fn begin_at(start: &mut Start, origin: Origin) -> Self {
+    /// Starts a span at the place that was looked up before.
+    pub(crate) fn begin_at_origin(start: &mut Start) -> Self {
+        let Some(origin) = start.origin.take() else {
+            return Self::idle();
+        };
         if let Some(annotations) = &origin.annotations {
             apply(annotations, start);
         }

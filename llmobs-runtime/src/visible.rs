@@ -33,12 +33,12 @@ pub(crate) fn open(
     trace: &LlmTraceId,
     span: u64,
     [model, provider]: [&Option<Text>; 2],
-) -> Option<tracing::Span> {
+) -> Option<Box<tracing::Span>> {
     if !client.settings.tracing_spans {
         return None;
     }
     let opened = open!(kind, name, trace, span, model, provider,
         Llm "llm" Workflow "workflow" Agent "agent" Tool "tool" Task "task"
         Embedding "embedding" Retrieval "retrieval");
-    (!opened.is_disabled()).then_some(opened)
+    (!opened.is_disabled()).then(|| Box::new(opened))
 }

@@ -23,6 +23,8 @@ use crate::visible;
 /// What a span starts with.
 pub(crate) struct Start {
     pub(crate) kind: SpanKind,
+    /// Where it starts, if that was looked up before.
+    pub(crate) origin: Option<Origin>,
     pub(crate) name: Option<Text>,
     pub(crate) model_name: Option<Text>,
     pub(crate) model_provider: Option<Text>,
@@ -53,6 +55,7 @@ impl Start {
     pub(crate) fn new(kind: SpanKind) -> Self {
         Self {
             kind,
+            origin: None,
             name: None,
             model_name: None,
             model_provider: None,
@@ -77,7 +80,7 @@ impl Start {
 
     /// The version of an agent, taken out.
     pub(crate) fn take_agent_version(&mut self) -> Option<Text> {
-        filled(self.extra.as_mut()?.agent_version.take())
+        filled(&mut self.extra.as_mut()?.agent_version)
     }
 
     pub(super) fn take_cost_tags(&mut self) -> Vec<Text> {
@@ -87,7 +90,7 @@ impl Start {
 
     fn take_ml_app(&mut self) -> Option<Text> {
         let extra = self.extra.as_mut()?;
-        filled(extra.agent_service.take()).or_else(|| filled(extra.ml_app.take()))
+        filled(&mut extra.agent_service).or_else(|| filled(&mut extra.ml_app))
     }
 
     fn take_extra(&mut self) -> Option<Box<SpanExtra>> {
@@ -103,8 +106,12 @@ impl Start {
     }
 }
 
-fn filled(text: Option<Text>) -> Option<Text> {
-    text.filter(|text| !text.is_empty())
+/// What stands there, unless it is empty. By reference: it is copied once.
+fn filled(text: &mut Option<Text>) -> Option<Text> {
+    match text {
+        Some(text) if text.is_empty() => None,
+        text => text.take(),
+    }
 }
 
 fn metadata(given: Vec<(String, Value)>) -> Map<String, Value> {
@@ -146,7 +153,7 @@ impl SpanInner {
             .map(|parent| Arc::clone(parent.root.as_ref().unwrap_or(parent)));
         let state = TraceState::new(remote);
         let shared = root.as_ref().map_or(&state, |root| &root.state);
-        let explicit = filled(start.session_id.take())
+        let explicit = filled(&mut start.session_id)
             .or_else(|| {
                 let mut tags = start.tags.iter().rev();
                 let (_, session) = tags.find(|(key, value)| key == SESSION && !value.is_empty())?;
@@ -159,7 +166,7 @@ impl SpanInner {
         let session = explicit
             .or_else(|| parent.as_ref()?.lock().session.clone())
             .or_else(|| shared.session.get().cloned());
-        let name = filled(start.name.take()).unwrap_or(Text::literal(kind.as_str()));
+        let name = filled(&mut start.name).unwrap_or_else(|| Text::literal(kind.as_str()));
         let span_id = id::random();
         let model = [&start.model_name, &start.model_provider];
         let tracing = visible::open(&client, kind, &name, &trace.llmobs, span_id, model);
@@ -183,8 +190,8 @@ impl SpanInner {
             handles: AtomicUsize::new(1),
             carries: AtomicU8::new(carries),
             data: Mutex::new(SpanData {
-                model_name: filled(start.model_name.take()),
-                model_provider: filled(start.model_provider.take()),
+                model_name: filled(&mut start.model_name),
+                model_provider: filled(&mut start.model_provider),
                 input: start.input.take(),
                 output: None,
                 metadata: metadata(std::mem::take(&mut start.metadata)),
@@ -194,7 +201,7 @@ impl SpanInner {
                 error: None,
                 end: None,
                 extra,
-                tracing: tracing.map(Box::new),
+                tracing,
             }),
         }
     }

@@ -20,16 +20,19 @@ pub(crate) struct TraceIds {
 
 impl TraceIds {
     /// The ids of a trace that begins here, or goes on from another process.
+    #[inline]
     pub(super) fn new(seconds: u32, remote: Option<&Remote>) -> Self {
-        let parent = remote.and_then(|remote| remote.parent.as_ref());
+        let Some(remote) = remote else {
+            return Self {
+                llmobs: LlmTraceId::Number(TraceId::new(seconds)),
+                apm: TraceId::new(seconds),
+            };
+        };
+        let new = || TraceId::new(seconds);
+        let parent = remote.parent.as_ref();
         Self {
-            llmobs: parent.map_or_else(
-                || LlmTraceId::Number(TraceId::new(seconds)),
-                |parent| parent.trace.clone(),
-            ),
-            apm: remote
-                .and_then(|remote| remote.apm)
-                .unwrap_or_else(|| TraceId::new(seconds)),
+            llmobs: parent.map_or_else(|| LlmTraceId::Number(new()), |parent| parent.trace.clone()),
+            apm: remote.apm.unwrap_or_else(new),
         }
     }
 }
