@@ -139,7 +139,7 @@ impl Annotation {
     /// `session_id` also sets the span's session.
     pub fn tag(mut self, key: impl IntoText, value: impl fmt::Display) -> Self {
         if let Some(key) = key.into_text() {
-            self.tags.push((key, capture::told(&value).into()));
+            self.tags.push((key, capture::told(&value)));
         }
         self
     }

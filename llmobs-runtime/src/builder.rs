@@ -117,7 +117,7 @@ impl<K: Kind> SpanBuilder<K> {
     /// `session_id` also sets the session, unless [`session_id`](Self::session_id) does.
     pub fn tag(mut self, key: impl IntoText, value: impl fmt::Display) -> Self {
         if let Some(key) = key.into_text() {
-            self.start.tags.push((key, capture::told(&value).into()));
+            self.start.tags.push((key, capture::told(&value)));
         }
         self
     }

@@ -28,6 +28,7 @@ use serde_json::{Map, Value};
 
 use crate::annotation::{Io, IoRepr};
 use crate::report;
+use crate::text::{Text, TextBuffer};
 
 pub(crate) use annotated::{bound_io, rest_message};
 pub(crate) use growing::{Growing, Room};
@@ -121,10 +122,7 @@ pub(crate) fn debug<T: Debug + ?Sized>(value: &T) -> String {
         write!(text, "{value:?}")
     });
     match print {
-        Ok(mut text) => {
-            text.map(printed::redact);
-            text.finish()
-        }
+        Ok(text) => text.finish_with(printed::redact),
         Err(mark) => mark,
     }
 }
@@ -136,15 +134,19 @@ pub(crate) fn display<T: Display + ?Sized>(value: &T) -> String {
 
 /// What `{value}` prints where a user gives it by hand, a tag for instance: as much of it as
 /// an event may have.
-pub(crate) fn told<T: Display + ?Sized>(value: &T) -> String {
+pub(crate) fn told<T: Display + ?Sized>(value: &T) -> Text {
     displayed(Limits::EVENT.text, value)
 }
 
-fn displayed<T: Display + ?Sized>(longest: usize, value: &T) -> String {
+fn displayed<R, T>(longest: usize, value: &T) -> R
+where
+    R: From<String> + From<TextBuffer>,
+    T: Display + ?Sized,
+{
     let print = print(type_name::<T>(), "Display", longest, &mut |text| {
         write!(text, "{value}")
     });
-    print.map_or_else(|mark| mark, Clipped::finish)
+    print.map_or_else(R::from, Clipped::finish)
 }
 
 /// What was printed; `Err` with a mark where that is not known.

@@ -23,6 +23,17 @@ pub(crate) fn set<K: PartialEq, V>(pairs: &mut Vec<(K, V)>, key: K, value: V) {
     }
 }
 
+/// Adds pairs in their order; the later value of a key wins.
+pub(crate) fn set_all<K: PartialEq, V>(pairs: &mut Vec<(K, V)>, given: Vec<(K, V)>) {
+    if pairs.is_empty() && given.len() < 2 {
+        *pairs = given;
+        return;
+    }
+    for (key, value) in given {
+        set(pairs, key, value);
+    }
+}
+
 /// Those of the configuration, and llmobs' own.
 pub(crate) fn configured<'a>(
     settings: &'a Settings,

@@ -37,11 +37,70 @@ impl Text {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.bytes().len()
+        match &self.0 {
+            Repr::Literal(text) => text.len(),
+            Repr::Short { len, .. } => usize::from(*len),
+            Repr::Long(text) => text.len(),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// Text that comes in pieces: one that stays short needs no allocation.
+#[derive(Default)]
+pub(crate) struct TextBuffer {
+    short: [u8; SHORT],
+    len: usize,
+    /// All of it, once it is not short.
+    long: Option<String>,
+}
+
+impl TextBuffer {
+    pub(crate) fn len(&self) -> usize {
+        self.long.as_ref().map_or(self.len, String::len)
+    }
+
+    pub(crate) fn push_str(&mut self, text: &str) {
+        if let Some(long) = &mut self.long {
+            long.push_str(text);
+            return;
+        }
+        let end = self.len + text.len();
+        if let Some(room) = self.short.get_mut(self.len..end) {
+            room.copy_from_slice(text.as_bytes());
+            self.len = end;
+        } else {
+            self.long = Some([self.as_short(), text].concat());
+        }
+    }
+
+    fn as_short(&self) -> &str {
+        let bytes = self.short.get(..self.len).unwrap_or_default();
+        std::str::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
+impl From<TextBuffer> for String {
+    fn from(buffer: TextBuffer) -> Self {
+        match buffer.long {
+            Some(long) => long,
+            None => buffer.as_short().to_owned(),
+        }
+    }
+}
+
+impl From<TextBuffer> for Text {
+    fn from(buffer: TextBuffer) -> Self {
+        match (buffer.long, u8::try_from(buffer.len)) {
+            (None, Ok(len)) => Self(Repr::Short {
+                len,
+                bytes: buffer.short,
+            }),
+            (long, _) => long.unwrap_or_default().into(),
+        }
     }
 }
 

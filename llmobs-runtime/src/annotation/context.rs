@@ -63,7 +63,7 @@ impl AnnotationContext {
     /// `session_id` also sets the session, unless the span has one of its own.
     pub fn tag(mut self, key: impl IntoText, value: impl fmt::Display) -> Self {
         if let Some(key) = key.into_text() {
-            tags::set(&mut self.parts().tags, key, capture::told(&value).into());
+            tags::set(&mut self.parts().tags, key, capture::told(&value));
         }
         self
     }

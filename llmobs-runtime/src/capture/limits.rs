@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::text::TextBuffer;
+
 /// What a captured or annotated value may hold. A value within the limits stays as it is;
 /// the marks in one that is cut come on top: a line for each level at most.
 #[derive(Clone, Copy, Debug)]
@@ -218,7 +220,7 @@ pub(super) fn too_deep(depth: usize) -> String {
 /// A writer that takes so many bytes and then refuses, which ends a `Debug` or `Display`
 /// that passes errors on.
 pub(super) struct Clipped {
-    text: String,
+    text: TextBuffer,
     limit: usize,
     cut: bool,
 }
@@ -226,7 +228,7 @@ pub(super) struct Clipped {
 impl Clipped {
     pub(super) fn new(limit: usize) -> Self {
         Self {
-            text: String::new(),
+            text: TextBuffer::default(),
             limit,
             cut: false,
         }
@@ -236,18 +238,22 @@ impl Clipped {
         self.cut
     }
 
-    /// Changes the text, which is told whether it was cut.
-    pub(super) fn map(&mut self, change: impl FnOnce(String, bool) -> String) {
-        self.text = change(std::mem::take(&mut self.text), self.cut);
+    /// The text, changed by what is told whether it was cut, and marked where it was.
+    pub(super) fn finish_with(self, change: impl FnOnce(String, bool) -> String) -> String {
+        let mut text = change(self.text.into(), self.cut);
+        if self.cut {
+            text.push_str(REST);
+        }
+        text
     }
 
     /// The text, marked where it was cut. How much is missing is not known: what had more
     /// to say was stopped.
-    pub(super) fn finish(mut self) -> String {
+    pub(super) fn finish<T: From<TextBuffer>>(mut self) -> T {
         if self.cut {
             self.text.push_str(REST);
         }
-        self.text
+        self.text.into()
     }
 }
 

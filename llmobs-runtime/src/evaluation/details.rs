@@ -58,7 +58,7 @@ impl Details {
     }
 
     pub(crate) fn tag(&mut self, key: impl Into<String>, value: impl fmt::Display) {
-        self.tags.push((key.into(), capture::told(&value)));
+        self.tags.push((key.into(), capture::told(&value).into()));
     }
 
     pub(crate) fn ml_app(&mut self, ml_app: impl IntoText) {

@@ -83,13 +83,11 @@ impl SpanInner {
             format!("a property of the metadata has an empty key (value {value})")
         }));
         let mut given = annotation.tags;
-        flaw.invalid(
-            given
-                .iter()
-                .find(|(key, _)| key.is_empty())
-                .map(|(_, value)| format!("a tag has an empty key (value {:?})", shortened(value))),
-        );
-        given.retain(|(key, _)| !key.is_empty());
+        if let Some((_, value)) = given.iter().find(|(key, _)| key.is_empty()) {
+            let reason = format!("a tag has an empty key (value {:?})", shortened(value));
+            flaw.invalid(Some(reason));
+            given.retain(|(key, _)| !key.is_empty());
+        }
         let checked = |(key, number)| match metric(key, number) {
             Ok(metric) => Some(metric),
             Err(error) => {
@@ -109,17 +107,17 @@ impl SpanInner {
                 name: self.name.to_string(),
             });
         }
-        data.metadata.extend(metadata);
-        for (key, number) in metrics {
-            tags::set(&mut data.metrics, key, number);
+        if !metadata.is_empty() {
+            data.metadata.extend(metadata);
         }
+        tags::set_all(&mut data.metrics, metrics);
         let told_method = given.iter().any(|(key, _)| key == tags::PROMPT_METHOD.0);
-        for (key, value) in given {
-            if key == *tags::SESSION && !value.is_empty() {
-                data.session = Some(self.first_session(Arc::from(&*value)));
+        for (key, value) in &given {
+            if key == tags::SESSION && !value.is_empty() {
+                data.session = Some(self.first_session(Arc::from(&**value)));
             }
-            tags::set(&mut data.tags, key, value);
         }
+        tags::set_all(&mut data.tags, given);
         if input.is_some() {
             data.input = input;
         }
