@@ -155,7 +155,7 @@ impl From<Content> for IoFields {
             Content::Arguments(arguments) => {
                 let named = arguments
                     .into_iter()
-                    .map(|(name, value)| (name.into_owned(), value));
+                    .map(|(name, value)| (name.to_owned(), value));
                 fields.value = Some(Value::Object(named.collect()).to_string());
             }
             Content::Messages(messages) => fields.messages = Some(messages),

@@ -95,6 +95,9 @@ fn of_message(message: &Message) -> usize {
 }
 
 pub(crate) fn of_map(map: &Map<String, Value>) -> usize {
+    if map.is_empty() {
+        return 0;
+    }
     map.iter().map(|(k, v)| k.len() + of_json(v)).sum()
 }
 

@@ -81,6 +81,7 @@ impl Expansion<'_> {
             return TokenStream::new();
         }
         let mut arguments = TokenStream::new();
+        let mut count = 0_usize;
         for binding in &self.bindings {
             let Binding { ident, cfg, .. } = binding;
             if binding.is_unused() || args.skip.contains(ident) {
@@ -91,12 +92,14 @@ impl Expansion<'_> {
                 &quote_spanned!(*span=> &#ident),
                 &quote_spanned!(*span=> #p::Some(#name)),
             );
+            count += 1;
             arguments.extend(quote_spanned!(*span=> #(#cfg)* __llmobs_s.argument(#name, #cap);));
         }
         if arguments.is_empty() {
             return arguments;
         }
-        quote_spanned!(*span=> if __llmobs_s.captures() { use #p::ladder::*; #arguments })
+        let count = Literal::usize_unsuffixed(count);
+        quote_spanned!(*span=> if __llmobs_s.captures_arguments(#count) { use #p::ladder::*; #arguments })
     }
 
     fn text(&self, expr: &Expr) -> TokenStream {

@@ -2,7 +2,6 @@
 //! captured value is kept, kind by kind.
 
 use std::any::Any;
-use std::borrow::Cow;
 use std::fmt::Display;
 
 use serde_json::{Map, Value};
@@ -99,7 +98,7 @@ fn text_content(kind: SpanKind, side: Side, value: &Value) -> Option<Content> {
 /// if it is one, else all of them as JSON text.
 pub(super) fn arguments(
     kind: SpanKind,
-    mut arguments: Vec<(Cow<'static, str>, Value)>,
+    mut arguments: Vec<(&'static str, Value)>,
 ) -> Option<Content> {
     let side = Side::Input;
     if !kind.has_model() {

@@ -1,16 +1,15 @@
 //! The start of an annotated function: what its attribute says and what it captures.
 
-use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use serde_json::Value;
 
 use super::record;
-use crate::annotation::{Content, Side};
+use crate::annotation::Side;
 use crate::client;
 use crate::config::Capture;
-use crate::context::{self, Attached, Origin};
+use crate::context::{self, Attached};
 use crate::kind::SpanKind;
 use crate::span::{Span, Start};
 use crate::text::{IntoText, Text};
@@ -18,10 +17,8 @@ use crate::text::{IntoText, Text};
 /// A span that is about to start.
 pub struct Starting {
     start: Start,
-    /// Until it has started.
-    origin: Option<Origin>,
     captures: bool,
-    arguments: Vec<(Cow<'static, str>, Value)>,
+    arguments: Vec<(&'static str, Value)>,
 }
 
 /// The kinds as functions. What calls with a function counts for clippy as having an
@@ -59,13 +56,14 @@ impl Starting {
     #[inline(never)]
     fn new(name: &'static str, kind: SpanKind) -> Option<Self> {
         let origin = context::origin()?;
+        let captures = origin.client.settings.capture == Capture::Full;
         let mut start = Start::new(kind);
+        start.origin = Some(origin);
         start.name = Some(Text::literal(name));
         start.decorated = true;
         Some(Self {
-            captures: origin.client.settings.capture == Capture::Full,
+            captures,
             start,
-            origin: Some(origin),
             arguments: Vec::new(),
         })
     }
@@ -116,9 +114,17 @@ impl Starting {
         self.start.metadata.push((key.to_owned(), value));
     }
 
+    /// The same of so many arguments, for which there is room then.
+    pub fn captures_arguments(&mut self, count: usize) -> bool {
+        if self.captures {
+            self.arguments.reserve_exact(count);
+        }
+        self.captures
+    }
+
     /// One captured argument.
     pub fn argument(&mut self, name: &'static str, value: Value) {
-        self.arguments.push((Cow::Borrowed(name), value));
+        self.arguments.push((name, value));
     }
 
     /// `input = expr`.
@@ -133,12 +139,7 @@ impl Starting {
             let arguments = std::mem::take(&mut self.arguments);
             self.start.input = record::arguments(self.start.kind, arguments);
         }
-        if let Some(Content::Arguments(arguments)) = &mut self.start.input {
-            // Ten bytes of tail are not worth keeping until the worker comes.
-            arguments.shrink_to_fit();
-        }
-        let begin = |origin| Span::begin_at(&mut self.start, origin);
-        let span = self.origin.take().map_or_else(Span::idle, begin);
+        let span = Span::begin_at_origin(&mut self.start);
         Entered {
             attached: Attached::span(&span),
             span,

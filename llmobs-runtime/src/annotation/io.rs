@@ -59,7 +59,7 @@ pub(crate) enum Content {
     /// `value`: JSON, made text by the worker.
     Json(Value),
     /// `value`: the arguments of a function by name, made a JSON object by the worker.
-    Arguments(Vec<(Cow<'static, str>, Value)>),
+    Arguments(Vec<(&'static str, Value)>),
     Messages(Vec<Message>),
     Documents(Vec<Document>),
 }
