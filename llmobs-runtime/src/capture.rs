@@ -19,7 +19,7 @@ mod redact;
 mod serializer;
 mod tree;
 
-use std::any::type_name;
+use std::any::{Any, type_name};
 use std::fmt::{self, Debug, Display, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -173,14 +173,22 @@ fn print(
 
 /// Runs code of a user; true if it panics. What it was writing to holds what it wrote.
 pub(crate) fn panics(run: impl FnOnce()) -> bool {
-    let Err(payload) = catch_unwind(AssertUnwindSafe(run)) else {
-        return false;
-    };
-    // A payload is a user's too: its drop may panic.
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(()) => false,
+        Err(payload) => {
+            discard(payload);
+            true
+        }
+    }
+}
+
+/// A payload is a user's too: its drop may panic. Apart, so that it is compiled once.
+#[cold]
+#[inline(never)]
+fn discard(payload: Box<dyn Any + Send>) {
     if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(second);
     }
-    true
 }
 
 /// Tells once that a value could not be captured; the mark to put in its place.

@@ -339,8 +339,9 @@ impl Drop for Lent<'_> {
     }
 }
 
-impl Drop for Attached {
-    fn drop(&mut self) {
+impl Attached {
+    #[inline(never)]
+    fn undo(&mut self) {
         match self.tracing.take() {
             // Kept by a thread-local. That it is never left is the lesser evil.
             Some(entered) if torn_down() => std::mem::forget(entered),
@@ -348,6 +349,16 @@ impl Drop for Attached {
         }
         if let Some(token) = self.token {
             drop(pop(token));
+        }
+    }
+}
+
+impl Drop for Attached {
+    // Only the question whether there is anything stands in annotated functions.
+    #[inline]
+    fn drop(&mut self) {
+        if self.token.is_some() || self.tracing.is_some() {
+            self.undo();
         }
     }
 }

@@ -252,16 +252,27 @@ impl Clone for Span {
     }
 }
 
-impl Drop for Span {
-    fn drop(&mut self) {
-        let Some(inner) = &self.inner else { return };
+impl Span {
+    /// What the drop of a handle is where there is a span.
+    #[inline(never)]
+    fn leave(inner: &Arc<SpanInner>) {
         // Where it is the only one, nobody can make another of it meanwhile.
         let last = inner.handles.load(Ordering::Acquire) == 1
             || inner.handles.fetch_sub(1, Ordering::AcqRel) == 1;
         if last {
             let panicked = std::thread::panicking() && !inner.panicking_at_start;
             let error = panicked.then(SpanError::panic_without_message);
+            // Ended before is the usual case here, and no mistake.
             SpanInner::end(inner, error);
+        }
+    }
+}
+
+impl Drop for Span {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(inner) = &self.inner {
+            Self::leave(inner);
         }
     }
 }

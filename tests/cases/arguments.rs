@@ -215,6 +215,24 @@ fn case_49_an_expression_that_panics_harms_nobody() {
 }
 
 #[test]
+fn a_role_that_panics_when_it_is_read_harms_nobody() {
+    struct Role;
+    impl AsRef<str> for Role {
+        fn as_ref(&self) -> &str {
+            panic!("a role")
+        }
+    }
+    #[llm(input = turn, output = |n| (Role, n.to_string()))]
+    fn answer(turn: (Role, &str)) -> usize {
+        turn.1.len()
+    }
+    let (length, spans) = record(|| answer((Role, "four")));
+    assert_eq!(length, 4);
+    assert_eq!(only(&spans)["name"], "answer");
+    assert_eq!(only(&spans)["status"], "ok");
+}
+
+#[test]
 fn what_a_model_is_told_may_be_pairs_of_role_and_content() {
     #[llm(input = ("user", prompt), output = |reply| ("assistant", reply))]
     fn one(prompt: &str) -> String {

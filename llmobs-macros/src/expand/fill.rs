@@ -12,7 +12,8 @@ use crate::valid::literal;
 
 impl Expansion<'_> {
     /// What the attribute says, and what is captured. Expressions of the user may panic,
-    /// which is no reason for the function to do so.
+    /// which is no reason for the function to do so; the guard against it is code in each
+    /// function, so it stands only where there is something to fear.
     pub(super) fn fill(&self) -> TokenStream {
         let Self { p, span, args, .. } = self;
         let mut told = self.told();
@@ -21,7 +22,7 @@ impl Expansion<'_> {
         let mut exprs = texts
             .chain(pairs.map(|pair| &pair.value))
             .chain(&args.input);
-        if exprs.any(|expr| !matches!(expr, Expr::Lit(_))) {
+        if exprs.any(may_panic) {
             told = quote_spanned!(*span=> #p::attempt(|| { #told }););
         }
         if args.input.is_none() {
@@ -124,5 +125,17 @@ impl Expansion<'_> {
     pub(super) fn cap(&self, reference: &TokenStream, name: &TokenStream) -> TokenStream {
         let Self { p, span, .. } = self;
         quote_spanned!(*span=> (&&&&&&#p::Cap(#reference)).__llmobs_cap(#name))
+    }
+}
+
+/// Whether evaluating it may run code of a user. To name something, or to refer to it, does
+/// not; to name a field may, by a `Deref`.
+fn may_panic(expr: &Expr) -> bool {
+    match expr {
+        Expr::Lit(_) | Expr::Path(_) => false,
+        Expr::Reference(to) => may_panic(&to.expr),
+        Expr::Paren(inner) => may_panic(&inner.expr),
+        Expr::Group(inner) => may_panic(&inner.expr),
+        _ => true,
     }
 }

@@ -45,17 +45,24 @@ pub(super) fn begun(entered: Entered) {
     }
 }
 
-/// Polls for the first time; gives the span that the body has started.
+/// The first poll is about to begin; gives what another that is going on waits for.
 #[cold]
 #[inline(never)]
-fn first_poll<R>(poll: impl FnOnce() -> R) -> (std::thread::Result<R>, Option<Span>) {
-    let outer = swap_first_poll(FirstPoll::Waiting);
-    let polled = catch_unwind(AssertUnwindSafe(poll));
-    let span = match swap_first_poll(outer) {
-        FirstPoll::Begun(entered) => Some(entered.leave()),
-        _ => None,
-    };
-    (polled, span)
+fn before_first_poll() -> FirstPoll {
+    swap_first_poll(FirstPoll::Waiting)
+}
+
+/// The first poll is over; keeps the span that the body has started, if it has.
+#[cold]
+#[inline(never)]
+fn after_first_poll(outer: FirstPoll, kept: &mut Span) -> State {
+    match swap_first_poll(outer) {
+        FirstPoll::Begun(entered) => {
+            *kept = entered.leave();
+            State::Running
+        }
+        _ => State::Idle,
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -212,27 +219,24 @@ impl<F: Future, D: Done<F::Output>> Future for Instrumented<F, D> {
                 catch_unwind(poll)
             }
             State::Fresh if client::any_enabled() => {
-                let (polled, span) = first_poll(poll.0);
-                *this.state = State::Idle;
-                if let Some(span) = span {
-                    *this.span = span;
-                    *this.state = State::Running;
-                }
+                let outer = before_first_poll();
+                let polled = catch_unwind(poll);
+                *this.state = after_first_poll(outer, this.span);
                 polled
             }
-            State::Fresh => {
+            State::Fresh | State::Idle => {
                 *this.state = State::Idle;
-                return poll.0().map(|output| this.done.idle(output));
+                Ok(poll.0())
             }
-            State::Idle => return poll.0().map(|output| this.done.idle(output)),
         };
         match polled {
             Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(output)) => Poll::Ready(if *this.state == State::Running {
-                *this.state = State::Idle;
-                this.done.done(this.span, output)
-            } else {
-                this.done.idle(output)
+            Ok(Poll::Ready(output)) => Poll::Ready(match *this.state {
+                State::Running => {
+                    *this.state = State::Idle;
+                    this.done.done(this.span, output)
+                }
+                State::Fresh | State::Idle => this.done.idle(output),
             }),
             Err(payload) => {
                 *this.state = State::Idle;

@@ -56,11 +56,18 @@ pub(super) fn guarded<R>(run: impl FnOnce() -> R) -> Option<R> {
 
 /// Evaluates the expressions of an attribute. Where one panics, the rest is left out.
 pub fn attempt(tell: impl FnOnce()) {
-    if guarded(tell).is_none() {
-        report::once(report::Kind::Attribute, || {
-            "an expression of an attribute panicked: what it was to say is left out".to_owned()
-        });
+    if capture::panics(tell) {
+        attribute_panicked();
     }
+}
+
+/// By itself, for what stands in a generic function is compiled with each of its callers.
+#[cold]
+#[inline(never)]
+fn attribute_panicked() {
+    report::once(report::Kind::Attribute, || {
+        "an expression of an attribute panicked: what it was to say is left out".to_owned()
+    });
 }
 
 /// A user's `Display`, which may panic.

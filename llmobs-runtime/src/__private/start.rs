@@ -41,33 +41,29 @@ impl Kind {
     pub const Retrieval: fn() -> SpanKind = || SpanKind::Retrieval;
 }
 
-/// `None` while nothing is enabled, at the price of one relaxed load.
+/// Whether anything is, at the price of one relaxed load.
 #[inline]
+pub fn enabled() -> bool {
+    client::any_enabled()
+}
+
+/// `None` where no client takes it.
+#[cold]
+#[inline(never)]
 pub fn start(name: &'static str, kind: fn() -> SpanKind) -> Option<Starting> {
-    if client::any_enabled() {
-        Starting::new(name, kind())
-    } else {
-        None
-    }
+    let mut start = Start::new(kind());
+    start.origin = context::origin();
+    let captures = start.origin.as_ref()?.client.settings.capture == Capture::Full;
+    start.name = Some(Text::literal(name));
+    start.decorated = true;
+    Some(Starting {
+        start,
+        captures,
+        arguments: Vec::new(),
+    })
 }
 
 impl Starting {
-    #[cold]
-    #[inline(never)]
-    fn new(name: &'static str, kind: SpanKind) -> Option<Self> {
-        let origin = context::origin()?;
-        let captures = origin.client.settings.capture == Capture::Full;
-        let mut start = Start::new(kind);
-        start.origin = Some(origin);
-        start.name = Some(Text::literal(name));
-        start.decorated = true;
-        Some(Self {
-            captures,
-            start,
-            arguments: Vec::new(),
-        })
-    }
-
     /// Whether what the function is given may be looked at.
     #[inline]
     pub fn captures(&self) -> bool {

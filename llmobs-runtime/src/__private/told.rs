@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use super::ladder::{Cap, Name};
+use super::record;
 
 /// `(role, content)`.
 trait Pair {
@@ -70,6 +71,9 @@ pub trait CapMessages {
 
 impl<T: Conversation + ?Sized> CapMessages for &&&&&&Cap<'_, T> {
     fn __llmobs_cap(&self, _: Name) -> Value {
-        self.0.messages()
+        let mut messages = Value::Null;
+        // An `AsRef<str>` is a user's.
+        record::attempt(|| messages = self.0.messages());
+        messages
     }
 }
