@@ -76,7 +76,7 @@ fn check(spool: bool, world: &World, client: &LlmObs, made: u32) {
         assert_eq!(counts.made, u64::from(made), "{name}, {kind:?}");
         assert_adds_up(name, counts);
         let (arrived, twice) = world.seen.of(kind, 0);
-        println!("{name}, {kind:?}: {arrived} have arrived, {twice} of them once more");
+        println!("{name}, {kind:?}: {arrived} have arrived, {twice} of them more than once");
         again += twice;
         assert!(
             arrived >= counts.delivered,

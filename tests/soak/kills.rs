@@ -73,7 +73,7 @@ pub(crate) fn run(options: &Options) {
         }
     }
     std::fs::remove_dir_all(&dir).expect("the folder of the spool");
-    println!("everything that was safe has arrived; {again} events came once more");
+    println!("everything that was safe has arrived; {again} events came more than once");
 }
 
 /// One process, from start to kill.

@@ -51,15 +51,15 @@ impl Seen {
         }
     }
 
-    /// How many different events of a run have arrived, and how many came again.
+    /// How many different events of a run have arrived, and how many of them more than once.
     pub(crate) fn of(&self, kind: Kind, run: u32) -> (u64, u64) {
         let runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(times) = runs.of(kind).get(&run) else {
             return (0, 0);
         };
         let different = times.iter().filter(|times| **times > 0).count() as u64;
-        let all: u64 = times.iter().map(|times| u64::from(*times)).sum();
-        (different, all - different)
+        let again = times.iter().filter(|times| **times > 1).count() as u64;
+        (different, again)
     }
 
     /// Which of the events before `end` have not arrived.
