@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::annotation::{AnnotateError, Annotation};
+use crate::clock;
 use crate::config::{Config, ConfigError, Settings};
 use crate::context::{self, Context, FutureExt, InContext};
 use crate::id::SpanContext;
@@ -195,6 +196,7 @@ impl ClientInner {
 
     fn start(settings: Settings, global: bool) -> Result<Arc<Self>, ConfigError> {
         process::watch_forks();
+        clock::choose();
         let (worker, start) = Worker::new(&settings);
         let client = Arc::new(Self {
             settings,

@@ -12,12 +12,12 @@ use std::error::Error;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use serde_json::{Map, Value};
 
 use crate::annotation::{AnnotateError, Annotation, Content, apply};
 use crate::client::ClientInner;
+use crate::clock::Moment;
 use crate::context::{self, SpanGuard};
 use crate::failure::SpanError;
 use crate::id::SpanContext;
@@ -73,7 +73,7 @@ pub(crate) struct SpanInner {
     agent: Option<Arc<SpanInner>>,
     /// Explicit or inherited; `None` is the client's.
     ml_app: Option<Arc<str>>,
-    pub(crate) start: Instant,
+    pub(crate) start: Moment,
     pub(crate) decorated: bool,
     has_tracing: bool,
     panicking_at_start: bool,
@@ -96,7 +96,7 @@ pub(crate) struct SpanData {
     pub(crate) tags: Vec<(Text, Text)>,
     pub(crate) session: Option<Arc<str>>,
     pub(crate) error: Option<Box<SpanError>>,
-    pub(crate) end: Option<Instant>,
+    pub(crate) end: Option<Moment>,
     pub(crate) extra: Option<Box<SpanExtra>>,
     tracing: Option<Box<tracing::Span>>,
 }
@@ -323,7 +323,7 @@ impl SpanInner {
         if this.client.is_of_parent() {
             return true;
         }
-        let now = Instant::now();
+        let now = Moment::now();
         let inherited = this.inherited();
         this.decide();
         let (tracing, weight) = {

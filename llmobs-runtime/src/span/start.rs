@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicU8, AtomicUsize};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use serde_json::{Map, Value};
 
@@ -11,7 +10,7 @@ use super::trace::{TraceIds, TraceState};
 use super::{SpanData, SpanInner};
 use crate::annotation::Content;
 use crate::capture;
-use crate::clock;
+use crate::clock::{self, Moment};
 use crate::context::Origin;
 use crate::id;
 use crate::kind::SpanKind;
@@ -139,7 +138,7 @@ impl SpanInner {
             });
         let extra = start.take_extra();
         let kind = start.kind;
-        let now = Instant::now();
+        let now = Moment::now();
         let trace = match &parent {
             Some(parent) => parent.trace.clone(),
             None => TraceIds::new(clock::unix_seconds(now), remote.as_deref()),

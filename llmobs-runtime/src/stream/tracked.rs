@@ -76,7 +76,7 @@ impl Tracked {
         let (Some(running), Some(inner)) = (&mut self.running, self.span.inner()) else {
             return;
         };
-        let elapsed = || inner.start.elapsed().as_secs_f64();
+        let elapsed = || inner.start.elapsed_seconds();
         let now = running.time_to_first.is_none().then(elapsed);
         let output = &mut running.output;
         output.begin_item();

@@ -150,9 +150,8 @@ fn fill(event: &mut SpanEvent, span: &SpanInner, anchor: &Anchor) {
     let session = data.session.take().filter(|session| !session.is_empty());
     set_option(session_id, session.as_deref());
     let end = data.end.unwrap_or(span.start);
-    let took = end.saturating_duration_since(span.start);
     *start_ns = anchor.unix_ns(span.start);
-    *duration = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+    *duration = anchor.ns_between(span.start, end);
     *status = match &data.error {
         Some(_) => Status::Error,
         None => Status::Ok,
