@@ -251,7 +251,6 @@ impl Expansion<'_> {
         let record = self.record();
         quote_spanned!(*span=>
             if let #p::Some(__llmobs_in) = &__llmobs_in {
-                let __llmobs_in = __llmobs_in.span();
                 let __llmobs_out = &__llmobs_out;
                 #record
             }

@@ -26,10 +26,10 @@ use crate::context::{self, Context, FutureExt, InContext};
 use crate::id::SpanContext;
 use crate::process::{self, PerProcess, Process};
 use crate::report;
-use crate::span::{Span, SpanInner};
+use crate::span::{Checked, Span};
 use crate::stats::{DropReason, EventKind, Front, Ledger, Stats};
 use crate::sync::atomic::AtomicBool;
-use crate::worker::{Payload, Worker};
+use crate::worker::{Finished, Worker};
 pub use guard::Guard;
 pub(crate) use owner::Owner;
 pub use submit::{submit_evaluation, submit_feedback};
@@ -255,16 +255,31 @@ impl ClientInner {
         }
         let ledgers = lock(&self.ledgers);
         let ledgers: Vec<&Ledger> = ledgers.iter().map(|ledger| &**ledger).collect();
-        self.front.stats(&ledgers)
+        self.front.stats(&ledgers, || self.worker.spans_made())
     }
 
     /// Takes a finished span. A span that outlives its client is counted as dropped.
-    pub(crate) fn finish_span(&self, span: Arc<SpanInner>, weight: usize) {
-        self.front.made(EventKind::Span);
-        if !self.is_open() {
-            return self.dropped(EventKind::Span, DropReason::Shutdown);
+    pub(crate) fn finish_span(span: Finished, weight: usize) {
+        let mut span = Some(span);
+        let pushed = context::push_finished(&mut span, weight);
+        if let (Some(span), Err(reason)) = (span, pushed) {
+            span.refused(reason);
         }
-        self.worker.enqueue(self, Payload::Span(span), weight);
+    }
+
+    /// Counts a finished span for which there was no room.
+    pub(crate) fn refused(&self, reason: DropReason) {
+        self.front.made(EventKind::Span);
+        self.dropped(EventKind::Span, reason);
+    }
+
+    pub(crate) fn worker(&self) -> &Worker {
+        &self.worker
+    }
+
+    /// Whether it has been given nothing.
+    pub(crate) fn made_nothing(&self) -> bool {
+        self.front.made_nothing() && self.worker.spans_made() == 0
     }
 
     pub(crate) fn dropped(&self, kind: EventKind, reason: DropReason) {
@@ -547,8 +562,8 @@ pub fn annotate<'a>(
     }
     match span.into() {
         Some(span) => span.annotate(annotation),
-        None => match context::current_span() {
-            Some(span) => span.annotate(annotation),
+        None => match context::current_kind() {
+            Some(kind) => context::annotate_current(Checked::new(annotation, kind)),
             // Another client may be open elsewhere; what counts is the one in force here.
             None => match context::current_client() {
                 Some(client) => {

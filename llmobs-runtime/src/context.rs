@@ -11,15 +11,20 @@ use std::sync::Arc;
 
 pub use future::{FutureExt, InAnnotationContext, InContext, InSpan};
 
-use crate::annotation::{AnnotationContext, Annotations};
+use crate::annotation::{AnnotateError, AnnotationContext, Annotations};
 use crate::client::{self, ClientInner};
 use crate::id::SpanContext;
+use crate::kind::SpanKind;
 use crate::remote::Remote;
-use crate::span::{Span, SpanInner};
+use crate::span::{Checked, Slot, Span, SpanData, SpanInner};
+use crate::stats::DropReason;
+use crate::worker::{Buffer, Finished};
 
 /// One thing that was made current and not yet undone.
 pub(crate) enum Entry {
     Span(Arc<SpanInner>),
+    /// The span that the stack owns.
+    Own,
     /// All that is current, in place of what lies below.
     Context(Context),
     /// Annotations for spans that start above it.
@@ -37,11 +42,29 @@ struct Stack {
     annotated: usize,
     /// The global client as this thread last saw it, so that a span takes no lock.
     global: Option<(u64, Arc<ClientInner>)>,
+    /// The span of the annotated function that was called last, as long as nobody else refers
+    /// to it: it needs no allocation and no lock, and goes from here to the worker.
+    own: Option<Slot>,
+    /// Empty places for the next ones.
+    spare: Vec<Slot>,
+    /// Where this thread puts what it has finished, for each of the clients that it used last.
+    buffers: Vec<Arc<Buffer>>,
 }
+
+/// For how many clients a thread keeps a buffer.
+const BUFFERS: usize = 4;
 
 thread_local! {
     static STACK: RefCell<Stack> = const {
-        RefCell::new(Stack { entries: Vec::new(), next: 0, annotated: 0, global: None })
+        RefCell::new(Stack {
+            entries: Vec::new(),
+            next: 0,
+            annotated: 0,
+            global: None,
+            own: None,
+            spare: Vec::new(),
+            buffers: Vec::new(),
+        })
     };
 }
 
@@ -84,13 +107,137 @@ pub(crate) fn current_client() -> Option<Arc<ClientInner>> {
     Some(origin()?.client)
 }
 
-pub(crate) fn current_span() -> Option<Arc<SpanInner>> {
-    with_stack(|stack| stack.current()?.span().cloned()).flatten()
+pub(crate) fn current_kind() -> Option<SpanKind> {
+    with_stack(|stack| Some(stack.span(stack.current()?)?.kind)).flatten()
+}
+
+/// Adds to the current span, which was there just now.
+pub(crate) fn annotate_current(checked: Checked) -> Result<(), AnnotateError> {
+    enum Current {
+        Own(Result<(), AnnotateError>),
+        Shared(Arc<SpanInner>),
+    }
+
+    let mut checked = Some(checked);
+    let current = with_stack(|stack| {
+        let entry = stack.current()?;
+        if let Some(span) = stack.shared(entry) {
+            return Some(Current::Shared(Arc::clone(span)));
+        }
+        let span = stack.span(entry)?;
+        Some(Current::Own(span.annotate(checked.take()?)))
+    });
+    match (current.flatten(), checked) {
+        (Some(Current::Own(result)), _) => result,
+        (Some(Current::Shared(span)), Some(checked)) => span.annotate(checked),
+        _ => Ok(()),
+    }
 }
 
 /// The identity of the current span, without touching its reference count.
 pub(crate) fn current_context() -> Option<SpanContext> {
-    with_stack(|stack| Some(stack.current()?.span()?.context())).flatten()
+    with_stack(|stack| Some(stack.span(stack.current()?)?.context())).flatten()
+}
+
+/// An empty place for a span that nobody else refers to; none while the thread is being torn down.
+pub(crate) fn own_slot() -> Option<Slot> {
+    with_stack(|stack| {
+        let spare = stack.spare.pop();
+        spare.unwrap_or_else(|| Slot::new(&mut stack.spare))
+    })
+}
+
+/// Makes the span in `slot` current, to which nobody else refers.
+pub(crate) fn push_own(slot: Slot) -> Option<Token> {
+    with_stack(|stack| {
+        stack.share_own();
+        stack.own = Some(slot);
+        stack.push(Entry::Own)
+    })
+}
+
+/// Runs `change` on what the span of a [`push_own`] holds. No code of
+/// a user may run in it: the stack is borrowed.
+pub(crate) fn with_own<R>(token: Token, change: impl FnOnce(&mut SpanData) -> R) -> Option<R> {
+    let mut change = Some(change);
+    let done = with_stack(|stack| match stack.entry(token)? {
+        Entry::Own => {
+            let span = stack.own.as_mut()?.span_mut()?;
+            change.take().map(|change| Ok(change(span.data_mut())))
+        }
+        Entry::Span(span) => Some(Err(Arc::clone(span))),
+        _ => None,
+    });
+    match (done.flatten()?, change) {
+        (Ok(done), _) => Some(done),
+        (Err(span), Some(change)) => span.with_data(change),
+        (Err(_), None) => None,
+    }
+}
+
+/// Takes the span of a [`push_own`] off the stack, open still.
+pub(crate) fn pop_own(token: Token) -> Option<Arc<SpanInner>> {
+    with_stack(|stack| match stack.pop(token)? {
+        Entry::Own => stack.take_own().map(Arc::new),
+        Entry::Span(span) => Some(span),
+        _ => None,
+    })
+    .flatten()
+}
+
+/// Takes the span of a [`push_own`] off the stack and ends it, unless somebody has.
+pub(crate) fn finish_own(token: Token) {
+    enum Popped {
+        Own(Slot),
+        Refused(Finished, DropReason),
+        Shared(Arc<SpanInner>),
+    }
+
+    let popped = with_stack(|stack| {
+        Some(match stack.pop(token)? {
+            Entry::Own => {
+                let mut slot = stack.own.take()?;
+                let Some(span) = slot.span_mut().filter(|span| !span.client.is_of_parent()) else {
+                    return Some(Popped::Own(slot));
+                };
+                let weight = span.end_own();
+                let mut span = Some(Finished::Own(slot));
+                let reason = stack.push_finished(&mut span, weight).err()?;
+                Popped::Refused(span?, reason)
+            }
+            Entry::Span(span) => Popped::Shared(span),
+            _ => return None,
+        })
+    });
+    match popped.flatten() {
+        None => {}
+        Some(Popped::Shared(span)) => drop(Span::of(span)),
+        Some(Popped::Refused(span, reason)) => span.refused(reason),
+        // Of the parent of a forked child: nothing of the client is touched but its reference.
+        Some(Popped::Own(slot)) => drop(slot),
+    }
+}
+
+/// Puts a finished span where its client's worker fetches it; leaves it where there is no room.
+pub(crate) fn push_finished(span: &mut Option<Finished>, weight: usize) -> Result<(), DropReason> {
+    // Models run all their threads on one of the system's.
+    let pushed = if cfg!(all(test, llmobs_loom)) {
+        None
+    } else {
+        with_stack(|stack| stack.push_finished(span, weight))
+    };
+    match pushed {
+        Some(pushed) => pushed,
+        None => {
+            let Some(client) = span.as_ref().and_then(Finished::client).map(Arc::clone) else {
+                return Ok(());
+            };
+            if !client.is_open() {
+                return Err(DropReason::Shutdown);
+            }
+            client.worker().last_buffer().push(span, weight)
+        }
+    }
 }
 
 pub(crate) fn push(entry: Entry) -> Option<Token> {
@@ -99,36 +246,10 @@ pub(crate) fn push(entry: Entry) -> Option<Token> {
 
 /// Undoes a `push`, in whatever order they are undone.
 pub(crate) fn pop(token: Token) -> Option<Entry> {
-    with_stack(|stack| {
-        let last = stack.entries.pop_if(|(last, _)| *last == token);
-        let (_, entry) = last.or_else(|| {
-            let mut entries = stack.entries.iter();
-            let at = entries.rposition(|(other, _)| *other == token)?;
-            Some(stack.entries.remove(at))
-        })?;
-        stack.annotated -= usize::from(entry.is_annotated());
-        Some(entry)
-    })
-    .flatten()
+    with_stack(|stack| stack.pop(token)).flatten()
 }
 
 impl Entry {
-    fn client(&self) -> Option<&Arc<ClientInner>> {
-        match self {
-            Self::Span(span) => Some(&span.client),
-            Self::Context(context) => context.client(),
-            Self::Annotations(_) => None,
-        }
-    }
-
-    fn span(&self) -> Option<&Arc<SpanInner>> {
-        match self {
-            Self::Span(span) => Some(span),
-            Self::Context(context) => context.span(),
-            Self::Annotations(_) => None,
-        }
-    }
-
     fn remote(&self) -> Option<&Arc<Remote>> {
         match self {
             Self::Context(context) => context.remote(),
@@ -140,12 +261,115 @@ impl Entry {
         match self {
             Self::Annotations(_) => true,
             Self::Context(context) => context.annotations().is_some(),
-            Self::Span(_) => false,
+            Self::Span(_) | Self::Own => false,
         }
     }
 }
 
 impl Stack {
+    /// The client of an entry.
+    fn client<'a>(&'a self, entry: &'a Entry) -> Option<&'a Arc<ClientInner>> {
+        match entry {
+            Entry::Context(context) => context.client(),
+            Entry::Annotations(_) => None,
+            Entry::Span(_) | Entry::Own => Some(&self.span(entry)?.client),
+        }
+    }
+
+    /// The span of an entry.
+    fn span<'a>(&'a self, entry: &'a Entry) -> Option<&'a SpanInner> {
+        match entry {
+            Entry::Own => self.own.as_ref()?.span(),
+            _ => self.shared(entry).map(|span| &**span),
+        }
+    }
+
+    /// The same where others may refer to it.
+    fn shared<'a>(&self, entry: &'a Entry) -> Option<&'a Arc<SpanInner>> {
+        match entry {
+            Entry::Span(span) => Some(span),
+            Entry::Context(context) => context.span(),
+            Entry::Annotations(_) | Entry::Own => None,
+        }
+    }
+
+    /// The span that the stack owns, out of its place.
+    fn take_own(&mut self) -> Option<SpanInner> {
+        let mut slot = self.own.take()?;
+        let span = slot.take();
+        self.spare.push(slot);
+        span
+    }
+
+    /// Others may refer to the span that the stack owned from now on.
+    fn share_own(&mut self) {
+        if let Some(span) = self.take_own() {
+            let mut entries = self.entries.iter_mut().rev();
+            let entry = entries.find(|(_, entry)| matches!(entry, Entry::Own));
+            if let Some((_, entry)) = entry {
+                *entry = Entry::Span(Arc::new(span));
+            }
+        }
+    }
+
+    /// The same if it is the current span.
+    fn share_current(&mut self) {
+        if self.own.is_some() && matches!(self.current(), Some(Entry::Own)) {
+            self.share_own();
+        }
+    }
+
+    fn entry(&self, token: Token) -> Option<&Entry> {
+        let mut entries = self.entries.iter().rev();
+        let (_, entry) = entries.find(|(other, _)| *other == token)?;
+        Some(entry)
+    }
+
+    fn pop(&mut self, token: Token) -> Option<Entry> {
+        let last = self.entries.pop_if(|(last, _)| *last == token);
+        let (_, entry) = last.or_else(|| {
+            let mut entries = self.entries.iter();
+            let at = entries.rposition(|(other, _)| *other == token)?;
+            Some(self.entries.remove(at))
+        })?;
+        self.annotated -= usize::from(entry.is_annotated());
+        Some(entry)
+    }
+
+    /// See [`push_finished`].
+    fn push_finished(
+        &mut self,
+        span: &mut Option<Finished>,
+        weight: usize,
+    ) -> Result<(), DropReason> {
+        let Some(client) = span.as_ref().and_then(Finished::client) else {
+            return Ok(());
+        };
+        if !client.is_open() {
+            return Err(DropReason::Shutdown);
+        }
+        let buffer = self.buffer(client);
+        buffer.push(span, weight)
+    }
+
+    /// Where this thread puts the spans of a client.
+    fn buffer(&mut self, client: &ClientInner) -> &Buffer {
+        let id = client.worker().buffers_id();
+        let at = match self.buffers.iter().position(|buffer| buffer.is_of(id)) {
+            Some(at) => at,
+            None => self.open_buffer(client),
+        };
+        &self.buffers[at]
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn open_buffer(&mut self, client: &ClientInner) -> usize {
+        // The worker fetches what is in the one that goes.
+        self.buffers.truncate(BUFFERS - 1);
+        self.buffers.insert(0, client.worker().open_buffer());
+        0
+    }
     fn push(&mut self, entry: Entry) -> Token {
         let token = Token(self.next);
         self.next += 1;
@@ -187,7 +411,7 @@ impl Stack {
                     outer = context.annotations().cloned();
                     break;
                 }
-                Entry::Span(_) => {}
+                Entry::Span(_) | Entry::Own => {}
             }
         }
         if inner.is_empty() {
@@ -200,7 +424,7 @@ impl Stack {
     /// The client of the innermost scope or span.
     fn scoped(&self) -> Option<&Arc<ClientInner>> {
         let mut entries = self.entries.iter().rev();
-        entries.find_map(|(_, entry)| entry.client())
+        entries.find_map(|(_, entry)| self.client(entry))
     }
 
     /// The global client; what was cached before goes to `stale` if that has changed.
@@ -221,8 +445,9 @@ impl Stack {
             Some(client) if !client.is_global() => return None,
             _ => Arc::clone(self.global(stale).filter(|client| client.is_open())?),
         };
+        self.share_current();
         let current = self.current();
-        let span = current.and_then(Entry::span);
+        let span = current.and_then(|entry| self.shared(entry));
         let (mut parent, mut remote) = (span.cloned(), current.and_then(Entry::remote).cloned());
         // In a forked child the trace of its parent goes on (as in ddtrace).
         if let Some(theirs) = span.filter(|span| span.client.is_of_parent()) {

@@ -8,11 +8,27 @@ use std::time::Duration;
 use crate::client::ClientInner;
 use crate::config::Settings;
 use crate::event::{EvaluationEvent, FeedbackEvent};
-use crate::span::SpanInner;
-use crate::stats::EventKind;
+use crate::span::{Slot, SpanInner};
+use crate::stats::{DropReason, EventKind};
 
-pub(crate) enum Payload {
-    Span(Arc<SpanInner>),
+pub(crate) enum Finished {
+    Own(Slot),
+    Shared(Arc<SpanInner>),
+}
+
+impl Finished {
+    pub(crate) fn client(&self) -> Option<&Arc<ClientInner>> {
+        match self {
+            Self::Own(slot) => slot.span().map(|span| &span.client),
+            Self::Shared(span) => Some(&span.client),
+        }
+    }
+
+    #[allow(clippy::unused_self, reason = "the signature of the real one")]
+    pub(crate) fn refused(&self, _: DropReason) {}
+}
+
+pub(crate) enum Submitted {
     Evaluation(Box<EvaluationEvent>, Arc<ClientInner>),
     Feedback(Box<FeedbackEvent>, Arc<ClientInner>),
 }
@@ -21,14 +37,46 @@ pub(crate) struct Worker;
 
 pub(crate) struct Start;
 
+pub(crate) struct Buffer;
+
+impl Buffer {
+    pub(crate) fn is_of(&self, _: u64) -> bool {
+        true
+    }
+
+    pub(crate) fn push(&self, _: &mut Option<Finished>, _: usize) -> Result<(), DropReason> {
+        Err(DropReason::Shutdown)
+    }
+}
+
 impl Worker {
     pub(crate) fn new(_: &Settings) -> (Self, Start) {
         (Self, Start)
     }
 
     #[allow(clippy::unused_self, reason = "the signature of the real one")]
-    pub(crate) fn enqueue(&self, _: &ClientInner, payload: Payload, _: usize) {
-        drop(payload);
+    pub(crate) fn submit(&self, _: &ClientInner, submitted: Submitted, _: usize) {
+        drop(submitted);
+    }
+
+    #[allow(clippy::unused_self, reason = "the signature of the real one")]
+    pub(crate) fn buffers_id(&self) -> u64 {
+        0
+    }
+
+    #[allow(clippy::unused_self, reason = "the signature of the real one")]
+    pub(crate) fn open_buffer(&self) -> Arc<Buffer> {
+        Arc::new(Buffer)
+    }
+
+    #[allow(clippy::unused_self, reason = "the signature of the real one")]
+    pub(crate) fn last_buffer(&self) -> &Buffer {
+        &Buffer
+    }
+
+    #[allow(clippy::unused_self, reason = "the signature of the real one")]
+    pub(crate) fn spans_made(&self) -> u64 {
+        0
     }
 
     pub(crate) fn largest_event(_: &Settings, _: EventKind) -> usize {

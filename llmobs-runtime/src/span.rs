@@ -5,6 +5,7 @@
 
 mod annotate;
 mod extra;
+mod slot;
 mod start;
 mod trace;
 
@@ -15,9 +16,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value};
 
-use crate::annotation::{AnnotateError, Annotation, Content, apply};
+use crate::annotation::{AnnotateError, Annotation, Content};
 use crate::client::ClientInner;
 use crate::clock::Moment;
+use crate::config::Capture;
 use crate::context::{self, SpanGuard};
 use crate::failure::SpanError;
 use crate::id::SpanContext;
@@ -26,9 +28,12 @@ use crate::number::Number;
 use crate::tags;
 use crate::text::Text;
 use crate::weight;
+use crate::worker::Finished;
 
-pub(crate) use annotate::metric;
+pub(crate) use annotate::{Checked, metric};
+use extra::Inherited;
 pub(crate) use extra::SpanExtra;
+pub(crate) use slot::Slot;
 pub(crate) use start::Start;
 use trace::{TraceIds, TraceState};
 
@@ -110,23 +115,16 @@ impl Span {
 
     /// Starts a span at the place that was looked up before.
     pub(crate) fn begin_at_origin(start: &mut Start) -> Self {
-        let Some(origin) = start.origin.take() else {
-            return Self::idle();
-        };
-        if let Some(annotations) = &origin.annotations {
-            apply(annotations, start);
-        }
-        let cost_tags = start.take_cost_tags();
-        let inner = Arc::new(SpanInner::start(start, origin));
-        if !cost_tags.is_empty() {
-            // One that this span has no tag for is for others of the scope.
-            let _ = tags::add_cost_tags(&inner, &mut inner.lock(), cost_tags);
-        }
-        Self { inner: Some(inner) }
+        SpanInner::begin(start).map_or_else(Self::idle, |inner| Self::of(Arc::new(inner)))
     }
 
     pub(crate) fn idle() -> Self {
         Self { inner: None }
+    }
+
+    /// The first handle of a span.
+    pub(crate) fn of(inner: Arc<SpanInner>) -> Self {
+        Self { inner: Some(inner) }
     }
 
     pub(crate) fn inner(&self) -> Option<&Arc<SpanInner>> {
@@ -161,7 +159,7 @@ impl Span {
     /// rest was applied. Always `Ok` while llmobs is not enabled.
     pub fn annotate(&self, annotation: Annotation) -> Result<(), AnnotateError> {
         match &self.inner {
-            Some(inner) => inner.annotate(annotation),
+            Some(inner) => inner.annotate(Checked::new(annotation, inner.kind)),
             None => Ok(()),
         }
     }
@@ -210,19 +208,10 @@ impl Span {
         Some(self.inner.as_ref()?.context())
     }
 
-    /// What an attribute captured as output, unless the user has set one (as in ddtrace).
-    pub(crate) fn capture_output(&self, output: Content) {
-        self.with_data(|data| {
-            data.output.get_or_insert(output);
-        });
-    }
-
-    pub(crate) fn has_output(&self) -> bool {
-        self.with_data(|data| data.output.is_some()) == Some(true)
-    }
-
-    pub(crate) fn record_error(&self, error: SpanError) {
-        self.with_data(|data| data.error = Some(Box::new(error)));
+    /// The kind, where values may be looked at.
+    pub(crate) fn captured_kind(&self) -> Option<SpanKind> {
+        let inner = self.inner.as_ref()?;
+        (inner.client.settings.capture == Capture::Full).then_some(inner.kind)
     }
 
     /// Marks a span whose future was dropped before its end.
@@ -232,12 +221,7 @@ impl Span {
 
     /// Changes what can be added until the end; `None` after it.
     pub(crate) fn with_data<R>(&self, change: impl FnOnce(&mut SpanData) -> R) -> Option<R> {
-        let inner = self.inner.as_ref()?;
-        if inner.client.is_of_parent() {
-            return None;
-        }
-        let mut data = inner.lock();
-        data.end.is_none().then(|| change(&mut data))
+        self.inner.as_ref()?.with_data(change)
     }
 }
 
@@ -260,10 +244,8 @@ impl Span {
         let last = inner.handles.load(Ordering::Acquire) == 1
             || inner.handles.fetch_sub(1, Ordering::AcqRel) == 1;
         if last {
-            let panicked = std::thread::panicking() && !inner.panicking_at_start;
-            let error = panicked.then(SpanError::panic_without_message);
             // Ended before is the usual case here, and no mistake.
-            SpanInner::end(inner, error);
+            SpanInner::end(inner, inner.passing_panic());
         }
     }
 }
@@ -287,6 +269,56 @@ impl fmt::Debug for Span {
 }
 
 impl SpanInner {
+    /// Starts a span as `start` says, below what its origin has.
+    pub(crate) fn begin(start: &mut Start) -> Option<Self> {
+        let origin = start.origin.take()?;
+        start.annotate(&origin);
+        let cost_tags = start.take_cost_tags();
+        let span = Self::start(start, origin);
+        span.add_cost_tags(cost_tags);
+        Some(span)
+    }
+
+    /// The same in a place of its own.
+    pub(crate) fn begin_in(slot: &mut Slot, start: &mut Start) -> bool {
+        let Some(origin) = start.origin.take() else {
+            return false;
+        };
+        start.annotate(&origin);
+        let cost_tags = start.take_cost_tags();
+        slot.fill(Self::start(start, origin));
+        if let Some(span) = slot.span() {
+            span.add_cost_tags(cost_tags);
+        }
+        true
+    }
+
+    fn add_cost_tags(&self, cost_tags: Vec<Text>) {
+        if !cost_tags.is_empty() {
+            // One that this span has no tag for is for others of the scope.
+            let _ = tags::add_cost_tags(self, &mut self.lock(), cost_tags);
+        }
+    }
+
+    /// Changes what can be added until the end; `None` after it.
+    pub(crate) fn with_data<R>(&self, change: impl FnOnce(&mut SpanData) -> R) -> Option<R> {
+        if self.client.is_of_parent() {
+            return None;
+        }
+        let mut data = self.lock();
+        data.end.is_none().then(|| change(&mut data))
+    }
+
+    /// The same of a span that nobody else has.
+    pub(crate) fn data_mut(&mut self) -> &mut SpanData {
+        self.data.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a `tracing` span goes beside it.
+    pub(crate) fn has_tracing(&self) -> bool {
+        self.has_tracing
+    }
+
     /// No code of a user runs under this lock, so it cannot be poisoned; if it is, the
     /// data is whole all the same. Not for a span of the parent of a forked child.
     pub(crate) fn lock(&self) -> MutexGuard<'_, SpanData> {
@@ -331,13 +363,7 @@ impl SpanInner {
             if data.end.is_some() {
                 return false;
             }
-            data.end = Some(now);
-            if let Some(error) = error {
-                data.error.get_or_insert_with(|| Box::new(error));
-            }
-            if let Some(inherited) = inherited {
-                data.extra().inherit(inherited);
-            }
+            data.end(now, error, inherited);
             (
                 // Left where it is, it goes with the record, on the worker's thread.
                 data.tracing.take_if(|_| !context::torn_down()),
@@ -346,12 +372,41 @@ impl SpanInner {
         };
         // A subscriber may do anything when its span closes: not under our lock.
         drop(tracing);
-        this.client.finish_span(Arc::clone(this), weight);
+        ClientInner::finish_span(Finished::Shared(Arc::clone(this)), weight);
         true
+    }
+
+    /// Ends a span that nobody else has; gives its weight.
+    #[inline]
+    pub(crate) fn end_own(&mut self) -> usize {
+        let now = Moment::now();
+        let inherited = self.inherited();
+        self.decide();
+        let error = self.passing_panic();
+        let name = self.name.len();
+        let data = self.data_mut();
+        data.end(now, error, inherited);
+        name + weight::of_span(data)
+    }
+
+    /// A panic that passes where the span ends, and did not where it began.
+    fn passing_panic(&self) -> Option<SpanError> {
+        let panicked = std::thread::panicking() && !self.panicking_at_start;
+        panicked.then(SpanError::panic_without_message)
     }
 }
 
 impl SpanData {
+    fn end(&mut self, now: Moment, error: Option<SpanError>, inherited: Option<Inherited>) {
+        self.end = Some(now);
+        if let Some(error) = error {
+            self.error.get_or_insert_with(|| Box::new(error));
+        }
+        if let Some(inherited) = inherited {
+            self.extra().inherit(inherited);
+        }
+    }
+
     /// Takes everything but what children still inherit and what says that it has ended.
     pub(crate) fn take(&mut self) -> Self {
         let kept = Self {

@@ -344,7 +344,9 @@ impl Front {
         self.cut.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn stats(&self, destinations: &[&Ledger]) -> Stats {
+    /// `spans_made` counts those that are not counted here. It is asked after what is settled was
+    /// looked at.
+    pub(crate) fn stats(&self, destinations: &[&Ledger], spans_made: impl Fn() -> u64) -> Stats {
         let none = Ledger::default();
         let ledgers = if destinations.is_empty() {
             &[&none][..]
@@ -352,7 +354,10 @@ impl Front {
             destinations
         };
         Stats {
-            destinations: ledgers.iter().map(|ledger| ledger.stats(self)).collect(),
+            destinations: ledgers
+                .iter()
+                .map(|ledger| ledger.stats(self, &spans_made))
+                .collect(),
             rejected: self.rejected.load(Ordering::Relaxed),
             stripped: self.stripped.load(Ordering::Relaxed),
             cut: self.cut.load(Ordering::Relaxed),
@@ -422,23 +427,23 @@ impl Ledger {
         self.possible_duplicates.fetch_add(count, Ordering::Relaxed);
     }
 
-    fn stats(&self, front: &Front) -> DestinationStats {
+    fn stats(&self, front: &Front, spans_made: impl Fn() -> u64) -> DestinationStats {
         DestinationStats {
             name: self
                 .name
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .clone(),
-            spans: self.counts(EventKind::Span, front),
-            evaluations: self.counts(EventKind::Evaluation, front),
-            feedback: self.counts(EventKind::Feedback, front),
+            spans: self.counts(EventKind::Span, front, spans_made),
+            evaluations: self.counts(EventKind::Evaluation, front, || 0),
+            feedback: self.counts(EventKind::Feedback, front, || 0),
             retried: self.retried.load(Ordering::Relaxed),
             possible_duplicates: self.possible_duplicates.load(Ordering::Relaxed),
         }
     }
 
     /// Reads what is settled before what was made, so that `waiting` is never below zero.
-    fn counts(&self, kind: EventKind, front: &Front) -> Counts {
+    fn counts(&self, kind: EventKind, front: &Front, made_elsewhere: impl Fn() -> u64) -> Counts {
         let tally = &self.kinds[kind as usize];
         let delivered = tally.delivered.load(Ordering::Acquire);
         let dropped: Vec<_> = DropReason::ALL
@@ -452,7 +457,7 @@ impl Ledger {
             .collect();
         let spooled = tally.spooled.load(Ordering::Acquire);
         let recovered = tally.recovered.load(Ordering::Acquire);
-        let made = front.made[kind as usize].load(Ordering::Relaxed);
+        let made = front.made[kind as usize].load(Ordering::Relaxed) + made_elsewhere();
         let settled = delivered + spooled + dropped.iter().map(|(_, count)| count).sum::<u64>();
         Counts {
             made,

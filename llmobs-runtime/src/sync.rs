@@ -2,9 +2,9 @@
 //! which threads can meet.
 
 #[cfg(not(all(test, llmobs_loom)))]
-pub(crate) use std::sync::{atomic, mpsc};
+pub(crate) use std::sync::{Mutex, MutexGuard, atomic, mpsc};
 
 #[cfg(all(test, llmobs_loom))]
-pub(crate) use loom::sync::atomic;
+pub(crate) use loom::sync::{Mutex, MutexGuard, atomic};
 #[cfg(all(test, llmobs_loom))]
 pub(crate) mod mpsc;

@@ -5,6 +5,7 @@
 //! asks for it; a caller never waits for it and rarely wakes it.
 
 pub(crate) mod batch;
+mod buffer;
 mod encode;
 mod lane;
 mod line;
@@ -26,8 +27,8 @@ use tokio::sync::mpsc::{
 use batch::{Event, Gathering};
 use encode::Encoder;
 use lane::{Lanes, Mark};
-pub(crate) use queue::Payload;
-use queue::{Budget, Receiver, Sender};
+use queue::{Budget, Next, Receiver, Sender};
+pub(crate) use queue::{Buffer, Finished, Submitted};
 
 use crate::client::ClientInner;
 use crate::clock::Anchor;
@@ -129,7 +130,7 @@ impl Worker {
             settings.max_events.saturating_mul(destinations),
             settings.max_event_bytes().saturating_mul(destinations),
         );
-        let (queue, events) = queue::channel(budget, control.clone());
+        let (queue, events) = queue::channel(budget, &control);
         let closing = Closing::default();
         let start = Start {
             receiver: events,
@@ -147,8 +148,30 @@ impl Worker {
         (worker, start)
     }
 
-    pub(crate) fn enqueue(&self, client: &ClientInner, payload: Payload, weight: usize) {
-        self.queue.enqueue(client, payload, weight);
+    /// Hands over what is said of spans, or counts it as dropped.
+    pub(crate) fn submit(&self, client: &ClientInner, submitted: Submitted, weight: usize) {
+        self.queue.submit(client, submitted, weight);
+    }
+
+    /// By which a thread knows its buffer for this worker.
+    #[inline]
+    pub(crate) fn buffers_id(&self) -> u64 {
+        self.queue.buffers.id()
+    }
+
+    /// A buffer for another thread's finished spans.
+    pub(crate) fn open_buffer(&self) -> Arc<Buffer> {
+        self.queue.buffers.open()
+    }
+
+    /// For a thread that is being torn down.
+    pub(crate) fn last_buffer(&self) -> &Buffer {
+        &self.queue.last_buffer
+    }
+
+    /// How many spans were taken.
+    pub(crate) fn spans_made(&self) -> u64 {
+        self.queue.buffers.made()
     }
 
     /// The largest event of a kind that fits into a request of its own, in bytes.
@@ -414,17 +437,22 @@ impl Running {
         self.anchor.follow();
         let anchor = self.anchor;
         let mut turn = Instant::now();
-        for taken in 1..=self.receiver.budget.events() {
+        self.receiver.fetch();
+        for taken in 1.. {
             let over = |deadline: &Instant| *deadline <= Instant::now();
             if self.closing.get().is_some_and(over) {
                 return false;
             }
-            let Some(queued) = self.receiver.next() else {
-                break;
-            };
-            let weight = queued.weight;
-            if let Some(payload) = queued.take() {
-                self.take(payload, weight, &anchor);
+            match self.receiver.next() {
+                Some(Next::Span(span, weight)) => {
+                    if let Some(span) = span.span() {
+                        let (made_ms, json) = self.encode(span, &anchor);
+                        self.take(EventKind::Span, made_ms, json, weight);
+                    }
+                    self.receiver.done(span);
+                }
+                Some(Next::Submitted(submitted, weight)) => self.take_submitted(submitted, weight),
+                None => break,
             }
             if taken % AT_ONCE == 0 || turn.elapsed() >= TURN {
                 self.seal_aged();
@@ -435,23 +463,30 @@ impl Running {
         true
     }
 
-    fn take(&mut self, payload: Payload, weight: usize, anchor: &Anchor) {
-        let (kind, made_ms, json) = match payload {
-            Payload::Span(span) => {
-                let (made_ms, json) = self.encode(&span, anchor);
-                (EventKind::Span, made_ms, json)
-            }
-            Payload::Evaluation(event, _) => {
+    fn take_submitted(&mut self, submitted: Submitted, weight: usize) {
+        let (kind, made_ms, json) = match submitted {
+            Submitted::Evaluation(event, _) => {
                 let kind = EventKind::Evaluation;
                 let json = self.fitting(kind, &event.label, encode::json(&event));
                 (kind, event.timestamp_ms, json)
             }
-            Payload::Feedback(event, _) => {
+            Submitted::Feedback(event, _) => {
                 let kind = EventKind::Feedback;
                 let json = self.fitting(kind, &event.label, encode::json(&event));
                 (kind, event.timestamp_ms, json)
             }
         };
+        self.take(kind, made_ms, json, weight);
+    }
+
+    /// Puts an event into its batch, or counts it as dropped.
+    fn take(
+        &mut self,
+        kind: EventKind,
+        made_ms: u64,
+        json: Result<Bytes, DropReason>,
+        weight: usize,
+    ) {
         match json {
             Ok(json) => {
                 let budget = Arc::clone(&self.receiver.budget);
@@ -564,9 +599,7 @@ impl Running {
         let done = self.lanes.reached(&mark);
         self.lanes.close().await;
         // What came too late is counted now, not after the answer.
-        while let Some(late) = self.receiver.next() {
-            drop(late);
-        }
+        self.receiver.close();
         control.close();
         while let Ok(message) = control.try_recv() {
             self.flushes.extend(message.asked(&mark));

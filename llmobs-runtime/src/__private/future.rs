@@ -10,10 +10,10 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::record;
 use super::start::Entered;
 use crate::client;
 use crate::context::Lent;
+use crate::failure::SpanError;
 use crate::span::Span;
 
 thread_local! {
@@ -240,7 +240,8 @@ impl<F: Future, D: Done<F::Output>> Future for Instrumented<F, D> {
             }),
             Err(payload) => {
                 *this.state = State::Idle;
-                record::panicked(this.span, &*payload);
+                // The user may have ended the span by hand.
+                let _ = this.span.end(Some(SpanError::panic(&*payload)));
                 resume_unwind(payload)
             }
         }

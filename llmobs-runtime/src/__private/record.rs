@@ -1,50 +1,75 @@
 //! What a function comes to: its output, its error, its panic. And the form in which a
 //! captured value is kept, kind by kind.
 
-use std::any::Any;
 use std::fmt::Display;
 
 use serde_json::{Map, Value};
 
 use super::ladder::Failure;
+use super::start::Entered;
 use crate::annotation::{Content, Io, Side, messages_from_json};
 use crate::capture;
-use crate::config::Capture;
-use crate::failure::SpanError;
 use crate::kind::SpanKind;
 use crate::report;
 use crate::span::Span;
 
+/// What a function comes to is noted on its span: by the handle of a future, or by the place on
+/// the thread's stack.
+pub trait Noted {
+    fn wants_output(&self) -> bool;
+    fn output(&self, value: Value);
+    fn failed(&self, failure: Failure);
+}
+
+/// For what has `captured_kind` and `with_data`, which are no API.
+macro_rules! noted {
+    ($($on:ty)*) => {$(
+        impl Noted for $on {
+            fn wants_output(&self) -> bool {
+                self.captured_kind().is_some()
+                    && self.with_data(|data| data.output.is_none()) == Some(true)
+            }
+
+            #[cold]
+            #[inline(never)]
+            fn output(&self, value: Value) {
+                let kind = self.captured_kind();
+                let content = kind.and_then(|kind| content(kind, Side::Output, value));
+                if let Some(content) = content {
+                    // Unless the user has set one meanwhile (as in ddtrace).
+                    self.with_data(|data| {
+                        data.output.get_or_insert(content);
+                    });
+                }
+            }
+
+            #[cold]
+            #[inline(never)]
+            fn failed(&self, failure: Failure) {
+                self.with_data(|data| data.error = Some(Box::new(failure.0)));
+            }
+        }
+    )*};
+}
+
+noted!(Span Entered);
+
 /// Whether the output is worth a look: capture is on, and nobody has set one by hand.
-pub fn wants_output(span: &Span) -> bool {
-    span.inner()
-        .is_some_and(|inner| inner.client.settings.capture == Capture::Full)
-        && !span.has_output()
+#[inline]
+pub fn wants_output(span: &impl Noted) -> bool {
+    span.wants_output()
 }
 
 /// Keeps what the function returned. `null` is no output.
-#[cold]
-#[inline(never)]
-pub fn output(span: &Span, value: Value) {
-    let Some(inner) = span.inner() else { return };
-    if let Some(content) = content(inner.kind, Side::Output, value) {
-        span.capture_output(content);
-    }
+#[inline]
+pub fn output(span: &impl Noted, value: Value) {
+    span.output(value);
 }
 
 /// Marks the span as failed.
-#[cold]
-#[inline(never)]
-pub fn failed(span: &Span, failure: Failure) {
-    span.record_error(failure.0);
-}
-
-/// Ends the span with the panic that comes by.
-#[cold]
-#[inline(never)]
-pub(super) fn panicked(span: &Span, payload: &(dyn Any + Send)) {
-    // The user may have ended the span by hand.
-    let _ = span.end(Some(SpanError::panic(payload)));
+#[inline]
+pub fn failed(span: &impl Noted, failure: Failure) {
+    span.failed(failure);
 }
 
 /// Runs code of a user that telemetry calls: its panic is swallowed.

@@ -1,7 +1,9 @@
 //! The start of an annotated function: what its attribute says and what it captures.
 
+use std::any::Any;
 use std::fmt::{self, Display};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -9,9 +11,10 @@ use super::record;
 use crate::annotation::Side;
 use crate::client;
 use crate::config::Capture;
-use crate::context::{self, Attached};
+use crate::context::{self, Attached, Token};
+use crate::failure::SpanError;
 use crate::kind::SpanKind;
-use crate::span::{Span, Start};
+use crate::span::{Span, SpanData, SpanInner, Start};
 use crate::text::{IntoText, Text};
 
 /// A span that is about to start.
@@ -131,21 +134,43 @@ impl Starting {
     /// Starts the span and makes it current.
     #[inline(never)]
     pub fn enter(&mut self) -> Entered {
+        let captures = self.captured_kind();
+        self.take_arguments();
+        let Some(mut slot) = context::own_slot() else {
+            return Entered::shared(Span::idle(), captures);
+        };
+        if !SpanInner::begin_in(&mut slot, &mut self.start) {
+            return Entered::shared(Span::idle(), captures);
+        }
+        if slot.span().is_some_and(SpanInner::has_tracing) {
+            let span = slot.take().map(Arc::new);
+            return Entered::shared(span.map_or_else(Span::idle, Span::of), captures);
+        }
+        Entered {
+            own: context::push_own(slot),
+            attached: Attached::default(),
+            span: Span::idle(),
+            captures,
+        }
+    }
+
+    fn captured_kind(&self) -> Option<SpanKind> {
+        self.captures.then_some(self.start.kind)
+    }
+
+    fn take_arguments(&mut self) {
         if !self.arguments.is_empty() {
             let arguments = std::mem::take(&mut self.arguments);
             self.start.input = record::arguments(self.start.kind, arguments);
-        }
-        let span = Span::begin_at_origin(&mut self.start);
-        Entered {
-            attached: Attached::span(&span),
-            span,
         }
     }
 
     /// The same within the first poll of an [`Instrumented`](super::future::Instrumented),
     /// which takes the span over when that poll returns.
     pub fn enter_poll(&mut self) {
-        super::future::begun(self.enter());
+        self.take_arguments();
+        let span = Span::begin_at_origin(&mut self.start);
+        super::future::begun(Entered::shared(span, self.captured_kind()));
     }
 }
 
@@ -159,19 +184,65 @@ impl fmt::Debug for Starting {
 /// drop ends the span, with an error if a panic comes by.
 #[derive(Debug)]
 pub struct Entered {
+    /// The place of a span that the thread's stack owns; then there is none in `span`.
+    own: Option<Token>,
     attached: Attached,
     span: Span,
+    /// The kind, where what the function returns may be looked at.
+    captures: Option<SpanKind>,
 }
 
 impl Entered {
-    pub fn span(&self) -> &Span {
-        &self.span
+    fn shared(span: Span, captures: Option<SpanKind>) -> Self {
+        Self {
+            own: None,
+            attached: Attached::span(&span),
+            span,
+            captures,
+        }
+    }
+
+    pub(super) fn captured_kind(&self) -> Option<SpanKind> {
+        self.captures
+    }
+
+    /// Changes what can be added until the end; `None` after it, and where there is no span. No
+    /// code of a user may run in `change`.
+    pub(super) fn with_data<R>(&self, change: impl FnOnce(&mut SpanData) -> R) -> Option<R> {
+        match self.own {
+            Some(token) => context::with_own(token, change),
+            None => self.span.with_data(change),
+        }
+    }
+
+    /// Notes the panic that comes by; the drop ends the span.
+    #[cold]
+    #[inline(never)]
+    fn panicked(&self, payload: &(dyn Any + Send)) {
+        self.with_data(|data| {
+            data.error
+                .get_or_insert_with(|| Box::new(SpanError::panic(payload)));
+        });
     }
 
     /// The span is current no more.
-    pub(super) fn leave(self) -> Span {
-        drop(self.attached);
-        self.span
+    pub(super) fn leave(mut self) -> Span {
+        match self.own.take() {
+            Some(token) => context::pop_own(token).map_or_else(Span::idle, Span::of),
+            None => {
+                self.attached = Attached::default();
+                std::mem::replace(&mut self.span, Span::idle())
+            }
+        }
+    }
+}
+
+impl Drop for Entered {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(token) = self.own {
+            context::finish_own(token);
+        }
     }
 }
 
@@ -183,7 +254,7 @@ pub fn call<R>(entered: &Option<Entered>, body: impl FnOnce() -> R) -> R {
         Some(entered) => match catch_unwind(AssertUnwindSafe(body)) {
             Ok(returned) => returned,
             Err(payload) => {
-                record::panicked(&entered.span, &*payload);
+                entered.panicked(&*payload);
                 resume_unwind(payload)
             }
         },

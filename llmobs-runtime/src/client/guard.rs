@@ -43,7 +43,7 @@ impl Drop for Guard {
             return;
         };
         let is_ours = !client.inner.is_of_parent();
-        if is_ours && self.since.elapsed() < TOO_SOON && client.inner.front.made_nothing() {
+        if is_ours && self.since.elapsed() < TOO_SOON && client.inner.made_nothing() {
             report::warn(|| {
                 "llmobs shuts down before it was given anything: is the guard kept? \
                  `let _llmobs = …` keeps it, `let _ = …` does not"

@@ -9,15 +9,15 @@ use crate::report;
 use crate::shrink::{self, Fit};
 use crate::stats::EventKind;
 use crate::weight;
-use crate::worker::{Payload, Worker};
+use crate::worker::{Submitted, Worker};
 
 impl ClientInner {
     /// Hands over what was made of a submission, or counts it as rejected.
-    fn submit<E>(&self, kind: EventKind, event: Result<(Payload, usize), E>) -> Result<(), E> {
+    fn submit<E>(&self, kind: EventKind, event: Result<(Submitted, usize), E>) -> Result<(), E> {
         match event {
-            Ok((payload, weight)) => {
+            Ok((submitted, weight)) => {
                 self.front.made(kind);
-                self.worker.enqueue(self, payload, weight);
+                self.worker.submit(self, submitted, weight);
                 Ok(())
             }
             Err(error) => {
@@ -101,7 +101,7 @@ pub fn submit_evaluation(
         });
         match fit {
             Ok(weight) => Ok((
-                Payload::Evaluation(Box::new(event), Arc::clone(&client)),
+                Submitted::Evaluation(Box::new(event), Arc::clone(&client)),
                 weight,
             )),
             Err((bytes, limit)) => Err(EvaluationError::TooLarge {
@@ -170,7 +170,7 @@ pub fn submit_feedback(
         });
         match fit {
             Ok(weight) => Ok((
-                Payload::Feedback(Box::new(event), Arc::clone(&client)),
+                Submitted::Feedback(Box::new(event), Arc::clone(&client)),
                 weight,
             )),
             Err((bytes, limit)) => Err(FeedbackError::TooLarge {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::extra::{PROMPT, TOOLS};
 use super::{SpanData, SpanInner};
-use crate::annotation::{AnnotateError, Annotation, Extra, Io, IoError, Side};
+use serde_json::{Map, Value};
+
+use crate::annotation::{AnnotateError, Annotation, Content, Extra, Io, IoError, Side};
 use crate::capture;
 use crate::evaluation::shortened;
 use crate::kind::SpanKind;
@@ -48,23 +50,22 @@ impl Flaw {
     }
 }
 
-impl SpanInner {
-    pub(crate) fn annotate(&self, annotation: Annotation) -> Result<(), AnnotateError> {
-        if self.client.is_of_parent() {
-            return Ok(());
-        }
-        let result = self.apply(annotation);
-        if result.is_err() {
-            self.client.front.rejected();
-        }
-        result
-    }
+/// What an annotation comes to on a span of some kind. What is wrong may go to a subscriber, and a
+/// value's `Drop` is the user's: all of that happens here, and nothing of it where the span is held.
+pub(crate) struct Checked {
+    input: Option<Content>,
+    output: Option<Content>,
+    metadata: Map<String, Value>,
+    metrics: Vec<(String, Number)>,
+    tags: Vec<(Text, Text)>,
+    extra: Option<Extra>,
+    flaw: Flaw,
+}
 
-    /// What is wrong may go to a subscriber, and a value's `Drop` is the user's: nothing of
-    /// that happens under our lock.
-    fn apply(&self, annotation: Annotation) -> Result<(), AnnotateError> {
+impl Checked {
+    pub(crate) fn new(annotation: Annotation, kind: SpanKind) -> Self {
         let mut flaw = Flaw::default();
-        let mut io = |io: Option<Io>, side| match io?.into_content(self.kind, side) {
+        let mut io = |io: Option<Io>, side| match io?.into_content(kind, side) {
             Ok(content) => content,
             Err(IoError::WrongKind { field, kind }) => {
                 flaw.note(AnnotateError::WrongKind { field, kind });
@@ -82,11 +83,11 @@ impl SpanInner {
             let value = shortened(&value.to_string());
             format!("a property of the metadata has an empty key (value {value})")
         }));
-        let mut given = annotation.tags;
-        if let Some((_, value)) = given.iter().find(|(key, _)| key.is_empty()) {
+        let mut tags = annotation.tags;
+        if let Some((_, value)) = tags.iter().find(|(key, _)| key.is_empty()) {
             let reason = format!("a tag has an empty key (value {:?})", shortened(value));
             flaw.invalid(Some(reason));
-            given.retain(|(key, _)| !key.is_empty());
+            tags.retain(|(key, _)| !key.is_empty());
         }
         let checked = |(key, number)| match metric(key, number) {
             Ok(metric) => Some(metric),
@@ -96,11 +97,76 @@ impl SpanInner {
             }
         };
         let metrics = annotation.metrics.into_iter();
-        let metrics: Vec<(String, Number)> = metrics.filter_map(checked).collect();
-        let extra = annotation
-            .extra
-            .map(|extra| self.checked(*extra, &mut flaw));
+        let metrics = metrics.filter_map(checked).collect();
+        let extra = annotation.extra;
+        let extra = extra.map(|extra| extra_for(kind, *extra, &mut flaw));
+        Self {
+            input,
+            output,
+            metadata,
+            metrics,
+            tags,
+            extra,
+            flaw,
+        }
+    }
+}
 
+/// Takes out what the span cannot carry.
+fn extra_for(kind: SpanKind, mut extra: Extra, flaw: &mut Flaw) -> Extra {
+    if let Some(mut prompt) = extra.prompt.take() {
+        let wrong = prompt.flaw();
+        prompt.bound();
+        extra.prompt = wrong.is_none().then_some(prompt);
+        flaw.invalid(wrong);
+    }
+    if let Some(tools) = extra.tools.take()
+        && flaw.fits(kind == SpanKind::Llm, "tool definitions", kind)
+    {
+        let (tools, wrong) = ToolDefinition::checked(tools);
+        flaw.invalid(wrong);
+        extra.tools = Some(tools);
+    }
+    if let Some(mut agent) = extra.agent.take()
+        && flaw.fits(kind == SpanKind::Agent, "agent manifest", kind)
+    {
+        flaw.invalid(agent.take_flaw());
+        agent.bound();
+        extra.agent = Some(agent);
+    }
+    let mut model = |text: &mut Option<Text>, field| {
+        if text.is_some() && !flaw.fits(kind.has_model(), field, kind) {
+            *text = None;
+        }
+    };
+    model(&mut extra.model_name, "model name");
+    model(&mut extra.model_provider, "model provider");
+    extra.intent = extra.intent.map(capture::bound_text);
+    extra
+}
+
+impl SpanInner {
+    pub(crate) fn annotate(&self, checked: Checked) -> Result<(), AnnotateError> {
+        if self.client.is_of_parent() {
+            return Ok(());
+        }
+        let result = self.apply(checked);
+        if result.is_err() {
+            self.client.front.rejected();
+        }
+        result
+    }
+
+    fn apply(&self, checked: Checked) -> Result<(), AnnotateError> {
+        let Checked {
+            input,
+            output,
+            metadata,
+            metrics,
+            tags,
+            extra,
+            mut flaw,
+        } = checked;
         let mut data = self.lock();
         if data.end.is_some() {
             return Err(AnnotateError::Ended {
@@ -111,13 +177,13 @@ impl SpanInner {
             data.metadata.extend(metadata);
         }
         tags::set_all(&mut data.metrics, metrics);
-        let told_method = given.iter().any(|(key, _)| key == tags::PROMPT_METHOD.0);
-        for (key, value) in &given {
+        let told_method = tags.iter().any(|(key, _)| key == tags::PROMPT_METHOD.0);
+        for (key, value) in &tags {
             if key == tags::SESSION && !value.is_empty() {
                 data.session = Some(self.first_session(Arc::from(&**value)));
             }
         }
-        tags::set_all(&mut data.tags, given);
+        tags::set_all(&mut data.tags, tags);
         if input.is_some() {
             data.input = input;
         }
@@ -136,40 +202,6 @@ impl SpanInner {
             format!("span {name:?} has {MOST_LINKS} links, no more are taken: {count} are left out")
         }));
         flaw.0.map_or(Ok(()), Err)
-    }
-
-    /// Takes out what the span cannot carry.
-    fn checked(&self, mut extra: Extra, flaw: &mut Flaw) -> Extra {
-        let kind = self.kind;
-        if let Some(mut prompt) = extra.prompt.take() {
-            let wrong = prompt.flaw();
-            prompt.bound();
-            extra.prompt = wrong.is_none().then_some(prompt);
-            flaw.invalid(wrong);
-        }
-        if let Some(tools) = extra.tools.take()
-            && flaw.fits(kind == SpanKind::Llm, "tool definitions", kind)
-        {
-            let (tools, wrong) = ToolDefinition::checked(tools);
-            flaw.invalid(wrong);
-            extra.tools = Some(tools);
-        }
-        if let Some(mut agent) = extra.agent.take()
-            && flaw.fits(kind == SpanKind::Agent, "agent manifest", kind)
-        {
-            flaw.invalid(agent.take_flaw());
-            agent.bound();
-            extra.agent = Some(agent);
-        }
-        let mut model = |text: &mut Option<Text>, field| {
-            if text.is_some() && !flaw.fits(kind.has_model(), field, kind) {
-                *text = None;
-            }
-        };
-        model(&mut extra.model_name, "model name");
-        model(&mut extra.model_provider, "model provider");
-        extra.intent = extra.intent.map(capture::bound_text);
-        extra
     }
 
     /// Adds what was checked; tells what had no place.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::extra::{self, SpanExtra};
 use super::trace::{TraceIds, TraceState};
 use super::{SpanData, SpanInner};
-use crate::annotation::Content;
+use crate::annotation::{Content, apply};
 use crate::capture;
 use crate::clock::{self, Moment};
 use crate::context::Origin;
@@ -82,6 +82,13 @@ impl Start {
         filled(&mut self.extra.as_mut()?.agent_version)
     }
 
+    /// What the annotation contexts around it say.
+    pub(super) fn annotate(&mut self, origin: &Origin) {
+        if let Some(annotations) = &origin.annotations {
+            apply(annotations, self);
+        }
+    }
+
     pub(super) fn take_cost_tags(&mut self) -> Vec<Text> {
         let extra = self.extra.as_mut();
         extra.map_or_else(Vec::new, |extra| std::mem::take(&mut extra.cost_tags))
@@ -122,6 +129,7 @@ fn metadata(given: Vec<(String, Value)>) -> Map<String, Value> {
 
 impl SpanInner {
     /// Takes what `start` has, which is large, out of its place.
+    #[inline(always)]
     pub(super) fn start(start: &mut Start, origin: Origin) -> Self {
         let Origin {
             client,

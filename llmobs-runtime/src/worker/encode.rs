@@ -355,7 +355,7 @@ mod tests {
             .metric("input_tokens", 1)
             .tag("user", "u");
         span.annotate(annotation).unwrap();
-        span.record_error(SpanError::new("E", "message"));
+        span.with_data(|data| data.error = Some(Box::new(SpanError::new("E", "message"))));
         span
     }
 

@@ -270,7 +270,7 @@ mod tests {
             lanes.submit(EventKind::Span, &[event]);
             assert!(lanes.reached(&lanes.mark()));
             let ledgers: Vec<Arc<Ledger>> = lanes.ledgers();
-            let stats = crate::stats::Front::default().stats(&[&ledgers[0]]);
+            let stats = crate::stats::Front::default().stats(&[&ledgers[0]], || 0);
             assert_eq!(stats.spans().dropped, [(DropReason::Shutdown, 1)]);
         });
     }

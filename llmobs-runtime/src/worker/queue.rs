@@ -1,60 +1,72 @@
-//! The front queue: from any thread to the worker, bounded in events and bytes, never blocking.
+//! The way from any thread to the worker, bounded in events and bytes, never blocking. Spans go
+//! through a buffer of their thread's, evaluations and feedback through a channel.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Control;
+use super::buffer::Buffers;
+pub(crate) use super::buffer::{Buffer, Finished};
 use crate::client::ClientInner;
 use crate::event::{EvaluationEvent, FeedbackEvent};
-use crate::span::SpanInner;
+use crate::span::Slot;
 use crate::stats::{DropReason, EventKind};
-use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::mpsc;
 
 /// An event as it leaves the caller's thread.
-pub(crate) enum Payload {
-    Span(Arc<SpanInner>),
+pub(crate) trait Payload {
+    fn kind(&self) -> EventKind;
+    fn client(&self) -> Option<&ClientInner>;
+}
+
+/// What is said of spans.
+pub(crate) enum Submitted {
     Evaluation(Box<EvaluationEvent>, Arc<ClientInner>),
     Feedback(Box<FeedbackEvent>, Arc<ClientInner>),
 }
 
-impl Payload {
+impl Payload for Submitted {
     fn kind(&self) -> EventKind {
         match self {
-            Self::Span(_) => EventKind::Span,
             Self::Evaluation(..) => EventKind::Evaluation,
             Self::Feedback(..) => EventKind::Feedback,
         }
     }
 
-    fn client(&self) -> &ClientInner {
+    fn client(&self) -> Option<&ClientInner> {
         match self {
-            Self::Span(span) => &span.client,
-            Self::Evaluation(_, client) | Self::Feedback(_, client) => client,
+            Self::Evaluation(_, client) | Self::Feedback(_, client) => Some(client),
         }
     }
 }
 
 /// A payload on its way. One that nobody took, because the worker was gone, counts
 /// itself as dropped.
-pub(super) struct Queued {
-    payload: Option<Payload>,
+pub(super) struct Queued<P: Payload> {
+    payload: Option<P>,
     pub(super) weight: usize,
 }
 
-impl Queued {
-    pub(super) fn take(mut self) -> Option<Payload> {
+impl<P: Payload> Queued<P> {
+    #[inline]
+    pub(super) fn new(payload: Option<P>, weight: usize) -> Self {
+        Self { payload, weight }
+    }
+
+    pub(super) fn take(&mut self) -> Option<P> {
         self.payload.take()
     }
 }
 
-impl Drop for Queued {
+impl<P: Payload> Drop for Queued<P> {
     fn drop(&mut self) {
-        if let Some(payload) = &self.payload {
-            payload
-                .client()
-                .dropped(payload.kind(), DropReason::Shutdown);
+        if let Some(payload) = &self.payload
+            && let Some(client) = payload.client()
+        {
+            client.dropped(payload.kind(), DropReason::Shutdown);
         }
     }
 }
@@ -66,7 +78,24 @@ pub(crate) struct Budget {
     bytes: AtomicUsize,
     max_events: usize,
     max_bytes: usize,
+    /// What a thread takes in advance at a time.
+    ahead: Ahead,
 }
+
+/// Room that was taken and is not used yet.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ahead {
+    events: usize,
+    bytes: usize,
+}
+
+/// The most that a thread takes in advance, so that not each of its spans has to ask.
+const MOST_AHEAD: Ahead = Ahead {
+    events: 64,
+    bytes: 64 << 10,
+};
+/// And of a limit no more than this part.
+const PART_AHEAD: usize = 512;
 
 impl Budget {
     pub(super) fn new(max_events: usize, max_bytes: usize) -> Self {
@@ -75,6 +104,10 @@ impl Budget {
             bytes: AtomicUsize::new(0),
             max_events,
             max_bytes,
+            ahead: Ahead {
+                events: MOST_AHEAD.events.min(max_events / PART_AHEAD),
+                bytes: MOST_AHEAD.bytes.min(max_bytes / PART_AHEAD),
+            },
         }
     }
 
@@ -92,6 +125,44 @@ impl Budget {
             return Err(DropReason::MemoryFull);
         }
         Ok(events * 2 >= self.max_events || bytes * 2 >= self.max_bytes)
+    }
+
+    /// The same out of what was taken `ahead`, if that is enough.
+    #[inline]
+    pub(super) fn reserve_by(&self, ahead: &mut Ahead, weight: usize) -> Result<bool, DropReason> {
+        if ahead.events > 0 && ahead.bytes >= weight {
+            ahead.events -= 1;
+            ahead.bytes -= weight;
+            return Ok(false);
+        }
+        self.reserve_ahead(ahead, weight)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn reserve_ahead(&self, ahead: &mut Ahead, weight: usize) -> Result<bool, DropReason> {
+        let half_full = self.reserve(weight)?;
+        // Where it gets tight, each event counts.
+        if !half_full && self.ahead.events > 0 {
+            let Ahead { events, bytes } = self.ahead;
+            let events_now = self.events.fetch_add(events, Ordering::AcqRel) + events;
+            let bytes_now = self.bytes.fetch_add(bytes, Ordering::AcqRel) + bytes;
+            if events_now * 2 >= self.max_events || bytes_now * 2 >= self.max_bytes {
+                self.release(events, bytes);
+            } else {
+                ahead.events += events;
+                ahead.bytes += bytes;
+            }
+        }
+        Ok(half_full)
+    }
+
+    /// Gives back what was taken in advance.
+    pub(super) fn give_back(&self, ahead: &mut Ahead) {
+        let Ahead { events, bytes } = std::mem::take(ahead);
+        if events > 0 || bytes > 0 {
+            self.release(events, bytes);
+        }
     }
 
     /// Takes room for one event that there is already, in any case.
@@ -125,68 +196,137 @@ impl Budget {
 
 /// The callers' end.
 pub(super) struct Sender {
-    events: mpsc::Sender<Queued>,
-    control: UnboundedSender<Control>,
-    pub(super) budget: Arc<Budget>,
-    /// Set by the caller that wakes the worker, cleared by the worker: one wake at a time.
-    woken: Arc<AtomicBool>,
+    events: mpsc::Sender<Queued<Submitted>>,
+    pub(super) buffers: Arc<Buffers>,
+    budget: Arc<Budget>,
+    /// Of threads that are being torn down and have no place for one of their own any more.
+    pub(super) last_buffer: Arc<Buffer>,
 }
 
 /// The worker's end.
 pub(super) struct Receiver {
-    events: mpsc::Receiver<Queued>,
+    events: mpsc::Receiver<Queued<Submitted>>,
+    buffers: Arc<Buffers>,
     pub(super) budget: Arc<Budget>,
-    woken: Arc<AtomicBool>,
+    fetched: Fetched,
 }
 
-pub(super) fn channel(budget: Budget, control: UnboundedSender<Control>) -> (Sender, Receiver) {
+/// What the worker has fetched and not looked at yet.
+#[derive(Default)]
+struct Fetched {
+    chunks: VecDeque<Vec<Queued<Finished>>>,
+    /// How far the first chunk has been looked at.
+    at: usize,
+    submitted: VecDeque<Queued<Submitted>>,
+    /// The places of spans that were looked at.
+    slots: Vec<Slot>,
+}
+
+/// The next event.
+pub(super) enum Next {
+    Span(Finished, usize),
+    Submitted(Submitted, usize),
+}
+
+pub(super) fn channel(budget: Budget, control: &UnboundedSender<Control>) -> (Sender, Receiver) {
     // Unbounded as a channel, since the budget is the bound: nothing is laid out in advance.
     let (sender, receiver) = mpsc::channel();
     let budget = Arc::new(budget);
-    let woken = Arc::new(AtomicBool::new(false));
+    let buffers = Buffers::new(Arc::clone(&budget), control.downgrade());
     (
         Sender {
             events: sender,
-            control,
+            last_buffer: buffers.open(),
+            buffers: Arc::clone(&buffers),
             budget: Arc::clone(&budget),
-            woken: Arc::clone(&woken),
         },
         Receiver {
             events: receiver,
+            buffers,
             budget,
-            woken,
+            fetched: Fetched::default(),
         },
     )
 }
 
 impl Sender {
     /// Hands `payload` over, or counts it as dropped.
-    pub(super) fn enqueue(&self, client: &ClientInner, payload: Payload, weight: usize) {
+    pub(super) fn submit(&self, client: &ClientInner, payload: Submitted, weight: usize) {
         let half_full = match self.budget.reserve(weight) {
             Ok(half_full) => half_full,
             Err(reason) => return client.dropped(payload.kind(), reason),
         };
-        let queued = Queued {
-            payload: Some(payload),
-            weight,
-        };
         // A worker that is gone gives the event back; dropping it counts it.
+        let queued = Queued::new(Some(payload), weight);
         let sent = self.events.send(queued).is_ok();
-        if sent && half_full && !self.woken.swap(true, Ordering::AcqRel) {
-            let _ = self.control.send(Control::Wake);
+        if sent && half_full {
+            self.buffers.wake();
         }
     }
 }
 
 impl Receiver {
-    /// The next event, if one is there.
-    pub(super) fn next(&self) -> Option<Queued> {
-        self.events.try_recv().ok()
+    /// Fetches what is there by now. What is said of spans comes first: then the spans that ended
+    /// before it are there when theirs are fetched, and are given out before it.
+    pub(super) fn fetch(&mut self) {
+        for _ in 0..self.budget.events() {
+            match self.events.try_recv() {
+                Ok(submitted) => self.fetched.submitted.push_back(submitted),
+                Err(_) => break,
+            }
+        }
+        self.buffers.fetch(&mut self.fetched.chunks);
     }
 
-    /// From now on a caller may wake the worker again. What callers have sent that wake nobody,
-    /// since one has done so before, is seen from here on: a store alone does not see to that.
+    /// The next of what was fetched.
+    pub(super) fn next(&mut self) -> Option<Next> {
+        let Fetched {
+            chunks,
+            at,
+            submitted,
+            slots,
+        } = &mut self.fetched;
+        while let Some(chunk) = chunks.front_mut() {
+            if let Some(queued) = chunk.get_mut(*at) {
+                *at += 1;
+                let weight = queued.weight;
+                if let Some(span) = queued.take() {
+                    return Some(Next::Span(span, weight));
+                }
+            } else {
+                *at = 0;
+                self.buffers.keep(chunks.pop_front()?);
+                Slot::give_back(slots);
+            }
+        }
+        let mut queued = submitted.pop_front()?;
+        let weight = queued.weight;
+        Some(Next::Submitted(queued.take()?, weight))
+    }
+
+    /// Takes back what was given out.
+    pub(super) fn done(&mut self, span: Finished) {
+        if let Finished::Own(mut slot) = span {
+            slot.clear();
+            self.fetched.slots.push(slot);
+        }
+    }
+
+    /// Takes nothing more; what is there still is counted as dropped.
+    pub(super) fn close(&mut self) {
+        let left = self.buffers.close();
+        self.fetched = Fetched::default();
+        drop(left);
+        while self.events.try_recv().is_ok() {}
+    }
+
     pub(super) fn rearm(&self) {
-        self.woken.swap(false, Ordering::AcqRel);
+        self.buffers.rearm();
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.close();
     }
 }

@@ -1,0 +1,260 @@
+//! Finished spans on their way to the worker: each thread has a buffer of its own, so that
+//! threads do not meet at one queue, and a span is written where the worker reads it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, PoisonError};
+
+use tokio::sync::mpsc::WeakUnboundedSender;
+
+use super::Control;
+use super::queue::{Ahead, Budget, Payload, Queued};
+use crate::client::ClientInner;
+use crate::span::{Slot, SpanInner};
+use crate::stats::{DropReason, EventKind};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, MutexGuard};
+
+/// How many spans stand in one piece of memory.
+const CHUNK: usize = 64;
+/// How many empty pieces are kept, for all threads: 2 MB.
+const SPARE: usize = 64;
+
+type Chunk = Vec<Queued<Finished>>;
+
+/// A span that has ended.
+pub(crate) enum Finished {
+    /// Nobody else has it.
+    Own(Slot),
+    Shared(Arc<SpanInner>),
+}
+
+impl Finished {
+    pub(crate) fn span(&self) -> Option<&SpanInner> {
+        match self {
+            Self::Own(slot) => slot.span(),
+            Self::Shared(span) => Some(span),
+        }
+    }
+
+    pub(crate) fn client(&self) -> Option<&Arc<ClientInner>> {
+        self.span().map(|span| &span.client)
+    }
+
+    /// Counts it as made and dropped.
+    pub(crate) fn refused(&self, reason: DropReason) {
+        if let Some(client) = self.client() {
+            client.refused(reason);
+        }
+    }
+}
+
+impl Payload for Finished {
+    fn kind(&self) -> EventKind {
+        EventKind::Span
+    }
+
+    fn client(&self) -> Option<&ClientInner> {
+        self.client().map(|client| &**client)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The buffers of a client.
+pub(super) struct Buffers {
+    /// Among all clients of the process, so that a thread knows its buffer of each.
+    id: u64,
+    all: Mutex<All>,
+    spare: Mutex<Vec<Chunk>>,
+    budget: Arc<Budget>,
+    control: WeakUnboundedSender<Control>,
+    /// Set by the caller that wakes the worker, cleared by the worker: one wake at a time.
+    woken: AtomicBool,
+}
+
+struct All {
+    /// Whether anything is taken still.
+    open: bool,
+    buffers: Vec<Arc<Buffer>>,
+    /// What was made by threads that have ended.
+    made_before: u64,
+}
+
+/// What one thread has finished and the worker has not fetched yet.
+pub(crate) struct Buffer {
+    of: Arc<Buffers>,
+    state: Mutex<State>,
+}
+
+struct State {
+    open: bool,
+    spans: Chunk,
+    full: Vec<Chunk>,
+    made: u64,
+    /// Room in the budget that was taken in advance.
+    ahead: Ahead,
+}
+
+impl Buffers {
+    pub(super) fn new(budget: Arc<Budget>, control: WeakUnboundedSender<Control>) -> Arc<Self> {
+        static IDS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+        Arc::new(Self {
+            id: IDS.fetch_add(1, std::sync::atomic::Ordering::Relaxed),
+            all: Mutex::new(All {
+                open: true,
+                buffers: Vec::new(),
+                made_before: 0,
+            }),
+            spare: Mutex::default(),
+            budget,
+            control,
+            woken: AtomicBool::new(false),
+        })
+    }
+
+    #[inline]
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// A buffer for another thread.
+    pub(super) fn open(self: &Arc<Self>) -> Arc<Buffer> {
+        let mut all = lock(&self.all);
+        let buffer = Arc::new(Buffer {
+            of: Arc::clone(self),
+            state: Mutex::new(State {
+                open: all.open,
+                spans: Chunk::new(),
+                full: Vec::new(),
+                made: 0,
+                ahead: Ahead::default(),
+            }),
+        });
+        if all.open {
+            all.buffers.push(Arc::clone(&buffer));
+        }
+        buffer
+    }
+
+    /// How many spans were put into any buffer.
+    pub(super) fn made(&self) -> u64 {
+        let all = lock(&self.all);
+        let made = all.buffers.iter().map(|buffer| lock(&buffer.state).made);
+        all.made_before + made.sum::<u64>()
+    }
+
+    /// Moves all that is there to `fetched`, and lets go of the buffers of threads that have ended.
+    pub(super) fn fetch(&self, fetched: &mut VecDeque<Chunk>) {
+        let mut all = lock(&self.all);
+        let mut made_before = 0;
+        all.buffers.retain(|buffer| {
+            let mut state = lock(&buffer.state);
+            fetched.extend(state.full.drain(..));
+            if !state.spans.is_empty() {
+                fetched.push_back(std::mem::take(&mut state.spans));
+            }
+            self.budget.give_back(&mut state.ahead);
+            let is_used = Arc::strong_count(buffer) > 1;
+            if !is_used {
+                made_before += state.made;
+            }
+            is_used
+        });
+        all.made_before += made_before;
+    }
+
+    /// Takes nothing more; gives back what was there.
+    pub(super) fn close(&self) -> VecDeque<Chunk> {
+        let mut left = VecDeque::new();
+        self.fetch(&mut left);
+        let mut all = lock(&self.all);
+        all.open = false;
+        let mut made = 0;
+        for buffer in std::mem::take(&mut all.buffers) {
+            let mut state = lock(&buffer.state);
+            state.open = false;
+            left.extend(state.full.drain(..));
+            left.push_back(std::mem::take(&mut state.spans));
+            self.budget.give_back(&mut state.ahead);
+            made += std::mem::take(&mut state.made);
+        }
+        all.made_before += made;
+        left
+    }
+
+    /// Keeps the memory of a chunk for the next one.
+    pub(super) fn keep(&self, mut chunk: Chunk) {
+        chunk.clear();
+        let mut spare = lock(&self.spare);
+        if spare.len() < SPARE {
+            spare.push(chunk);
+        }
+    }
+
+    fn chunk(&self) -> Chunk {
+        let spare = lock(&self.spare).pop();
+        spare.unwrap_or_else(|| Chunk::with_capacity(CHUNK))
+    }
+
+    /// Wakes the worker, unless somebody has.
+    #[cold]
+    pub(super) fn wake(&self) {
+        if !self.woken.swap(true, Ordering::AcqRel)
+            && let Some(control) = self.control.upgrade()
+        {
+            let _ = control.send(Control::Wake);
+        }
+    }
+
+    /// From now on a caller may wake the worker again. What callers have put somewhere that wake
+    /// nobody, since one has done so before, is seen from here on: a store alone does not see to
+    /// that.
+    pub(super) fn rearm(&self) {
+        self.woken.swap(false, Ordering::AcqRel);
+    }
+}
+
+impl Buffer {
+    /// Whether it is one of those with that id.
+    #[inline]
+    pub(crate) fn is_of(&self, id: u64) -> bool {
+        self.of.id == id
+    }
+
+    /// Takes `span`, or tells why there is no room.
+    pub(crate) fn push(
+        &self,
+        span: &mut Option<Finished>,
+        weight: usize,
+    ) -> Result<(), DropReason> {
+        let mut state = lock(&self.state);
+        if !state.open {
+            return Err(DropReason::Shutdown);
+        }
+        let half_full = self.of.budget.reserve_by(&mut state.ahead, weight)?;
+        if state.spans.len() == state.spans.capacity() {
+            state.turn(&self.of);
+        }
+        state.made += 1;
+        state.spans.push(Queued::new(span.take(), weight));
+        drop(state);
+        if half_full {
+            self.of.wake();
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// Goes on with an empty chunk.
+    #[cold]
+    #[inline(never)]
+    fn turn(&mut self, of: &Buffers) {
+        let full = std::mem::replace(&mut self.spans, of.chunk());
+        if !full.is_empty() {
+            self.full.push(full);
+        }
+    }
+}
