@@ -103,13 +103,13 @@ impl<K: Kind> SpanBuilder<K> {
 
     /// The application. Default: the parent's, else the configured one.
     pub fn ml_app(mut self, ml_app: impl IntoText) -> Self {
-        self.start.extra().ml_app = ml_app.into_text();
+        self.start.ml_app = ml_app.into_text();
         self
     }
 
     /// The newer name of [`ml_app`](Self::ml_app), which it wins over.
     pub fn agent_service(mut self, agent_service: impl IntoText) -> Self {
-        self.start.extra().agent_service = agent_service.into_text();
+        self.start.agent_service = agent_service.into_text();
         self
     }
 
@@ -129,8 +129,8 @@ impl<K: Kind> SpanBuilder<K> {
     }
 
     /// Starts the span. It is not current yet: [`Span::enter`].
-    pub fn start(mut self) -> Span {
-        Span::begin(&mut self.start)
+    pub fn start(self) -> Span {
+        Span::begin(self.start)
     }
 }
 
@@ -151,7 +151,7 @@ impl<K: HasModel> SpanBuilder<K> {
 impl SpanBuilder<Agent> {
     /// The agent's version: the tag `agent_version` of this span.
     pub fn version(mut self, version: impl IntoText) -> Self {
-        self.start.extra().agent_version = version.into_text();
+        self.start.agent_version = version.into_text();
         self
     }
 }

@@ -88,6 +88,7 @@ impl Reading {
 struct First {
     reading: Reading,
     unix: Duration,
+    unix_seconds: f64,
     /// The length of a tick, as the bits of an `f64`: better known with time.
     tick: AtomicU64,
 }
@@ -104,6 +105,7 @@ impl First {
             Self {
                 reading,
                 unix,
+                unix_seconds: unix.as_secs_f64(),
                 tick: AtomicU64::new(tick.to_bits()),
             }
         })
@@ -221,7 +223,7 @@ fn duration(nanos: f64) -> Duration {
 pub(crate) fn unix_seconds(at: Moment) -> u32 {
     let first = First::get();
     let since = at.ticks_since(first.reading.moment) * (first.tick() * 1e-9);
-    (first.unix.as_secs_f64() + since) as u32
+    (first.unix_seconds + since) as u32
 }
 
 /// Milliseconds since the Unix epoch.

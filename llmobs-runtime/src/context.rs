@@ -139,12 +139,22 @@ pub(crate) fn current_context() -> Option<SpanContext> {
     with_stack(|stack| Some(stack.span(stack.current()?)?.context())).flatten()
 }
 
-/// An empty place for a span that nobody else refers to; none while the thread is being torn down.
-pub(crate) fn own_slot() -> Option<Slot> {
+/// The same with an empty place for a span.
+pub(crate) fn origin_with_slot() -> Option<(Origin, Slot)> {
+    let mut stale = None;
     with_stack(|stack| {
+        let origin = stack.origin(&mut stale)?;
         let spare = stack.spare.pop();
-        spare.unwrap_or_else(|| Slot::new(&mut stack.spare))
+        let slot = spare.unwrap_or_else(|| Slot::new(&mut stack.spare));
+        Some((origin, slot))
     })
+    .flatten()
+}
+
+/// Takes a place back that is empty again.
+pub(crate) fn keep_slot(slot: Slot) {
+    let mut slot = Some(slot);
+    with_stack(|stack| stack.spare.extend(slot.take()));
 }
 
 /// Makes the span in `slot` current, to which nobody else refers.

@@ -20,8 +20,8 @@ use crate::process::Process;
 pub(crate) struct TraceId(pub(crate) u128);
 
 impl TraceId {
-    pub(crate) fn new(seconds: u32) -> Self {
-        Self(u128::from(seconds) << 96 | u128::from(random()))
+    pub(crate) fn new(seconds: u32, random: u64) -> Self {
+        Self(u128::from(seconds) << 96 | u128::from(random))
     }
 
     /// The half that sampling looks at.
@@ -85,7 +85,15 @@ thread_local! {
 }
 
 /// A random 64-bit number that is not zero: a span id.
+#[inline]
 pub(crate) fn random() -> u64 {
+    let [number] = randoms();
+    number
+}
+
+/// Several of them.
+#[inline]
+pub(crate) fn randoms<const N: usize>() -> [u64; N] {
     GENERATOR.with(|generator| {
         let process = Some(Process::current());
         if generator.process.get() != process {
@@ -93,9 +101,9 @@ pub(crate) fn random() -> u64 {
             generator.process.set(process);
         }
         let mut random = fastrand::Rng::with_seed(generator.state.get());
-        let number = random.u64(1..);
+        let numbers = std::array::from_fn(|_| random.u64(1..));
         generator.state.set(random.get_seed());
-        number
+        numbers
     })
 }
 
@@ -298,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_context_survives_text_and_json() {
-        let ours = SpanContext::ours(&LlmTraceId::Number(TraceId::new(7)), random());
+        let ours = SpanContext::ours(&LlmTraceId::Number(TraceId::new(7, random())), random());
         assert_eq!(ours.to_string().parse(), Ok(ours.clone()));
         let json = serde_json::to_string(&ours).unwrap();
         assert_eq!(serde_json::from_str::<SpanContext>(&json).unwrap(), ours);

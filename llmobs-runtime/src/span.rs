@@ -25,7 +25,6 @@ use crate::failure::SpanError;
 use crate::id::SpanContext;
 use crate::kind::SpanKind;
 use crate::number::Number;
-use crate::tags;
 use crate::text::Text;
 use crate::weight;
 use crate::worker::Finished;
@@ -92,8 +91,9 @@ pub(crate) struct SpanInner {
 /// What can be added until the end.
 #[derive(Default)]
 pub(crate) struct SpanData {
-    pub(crate) model_name: Option<Text>,
-    pub(crate) model_provider: Option<Text>,
+    /// Empty where it is not known.
+    pub(crate) model_name: Text,
+    pub(crate) model_provider: Text,
     pub(crate) input: Option<Content>,
     pub(crate) output: Option<Content>,
     pub(crate) metadata: Map<String, Value>,
@@ -108,14 +108,10 @@ pub(crate) struct SpanData {
 
 impl Span {
     /// Starts a span below the current one.
-    pub(crate) fn begin(start: &mut Start) -> Self {
-        start.origin = context::origin();
-        Self::begin_at_origin(start)
-    }
-
-    /// Starts a span at the place that was looked up before.
-    pub(crate) fn begin_at_origin(start: &mut Start) -> Self {
-        SpanInner::begin(start).map_or_else(Self::idle, |inner| Self::of(Arc::new(inner)))
+    pub(crate) fn begin(start: Start) -> Self {
+        start
+            .begin()
+            .map_or_else(Self::idle, |span| Self::of(Arc::new(span)))
     }
 
     pub(crate) fn idle() -> Self {
@@ -269,37 +265,6 @@ impl fmt::Debug for Span {
 }
 
 impl SpanInner {
-    /// Starts a span as `start` says, below what its origin has.
-    pub(crate) fn begin(start: &mut Start) -> Option<Self> {
-        let origin = start.origin.take()?;
-        start.annotate(&origin);
-        let cost_tags = start.take_cost_tags();
-        let span = Self::start(start, origin);
-        span.add_cost_tags(cost_tags);
-        Some(span)
-    }
-
-    /// The same in a place of its own.
-    pub(crate) fn begin_in(slot: &mut Slot, start: &mut Start) -> bool {
-        let Some(origin) = start.origin.take() else {
-            return false;
-        };
-        start.annotate(&origin);
-        let cost_tags = start.take_cost_tags();
-        slot.fill(Self::start(start, origin));
-        if let Some(span) = slot.span() {
-            span.add_cost_tags(cost_tags);
-        }
-        true
-    }
-
-    fn add_cost_tags(&self, cost_tags: Vec<Text>) {
-        if !cost_tags.is_empty() {
-            // One that this span has no tag for is for others of the scope.
-            let _ = tags::add_cost_tags(self, &mut self.lock(), cost_tags);
-        }
-    }
-
     /// Changes what can be added until the end; `None` after it.
     pub(crate) fn with_data<R>(&self, change: impl FnOnce(&mut SpanData) -> R) -> Option<R> {
         if self.client.is_of_parent() {
@@ -405,6 +370,18 @@ impl SpanData {
         if let Some(inherited) = inherited {
             self.extra().inherit(inherited);
         }
+    }
+
+    /// Whether it holds more than a name, a model and a session.
+    #[inline]
+    pub(crate) fn holds_more(&self) -> bool {
+        self.input.is_some()
+            || self.output.is_some()
+            || !self.tags.is_empty()
+            || !self.metrics.is_empty()
+            || !self.metadata.is_empty()
+            || self.error.is_some()
+            || self.extra.is_some()
     }
 
     /// Takes everything but what children still inherit and what says that it has ended.

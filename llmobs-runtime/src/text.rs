@@ -47,6 +47,57 @@ impl Text {
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Becomes a copy of `text`. What is short is written where it stays, and not read again until
+    /// somebody wants it: a processor waits for pieces that were just written elsewhere.
+    pub(crate) fn copy_from(&mut self, text: &str) {
+        let bytes = [0; SHORT];
+        self.0 = match u8::try_from(text.len()) {
+            Ok(len) if text.len() <= SHORT => Repr::Short { len, bytes },
+            _ => Repr::Long(text.into()),
+        };
+        if let Repr::Short { bytes, .. } = &mut self.0 {
+            copy_short(text.as_bytes(), bytes);
+        }
+    }
+
+    /// Bytes that it holds beside itself.
+    #[inline]
+    pub(crate) fn weight(&self) -> usize {
+        match &self.0 {
+            Repr::Long(text) => text.len(),
+            Repr::Literal(_) | Repr::Short { .. } => 0,
+        }
+    }
+}
+
+/// In two pieces of a fixed length that overlap: a piece as long as the text would be a call.
+#[inline]
+fn copy_short(text: &[u8], bytes: &mut [u8; SHORT]) {
+    fn pieces<const N: usize>(text: &[u8], bytes: &mut [u8; SHORT]) -> Option<()> {
+        *bytes.first_chunk_mut::<N>()? = *text.first_chunk()?;
+        let end = bytes.get_mut(text.len().checked_sub(N)?..text.len())?;
+        end.copy_from_slice(text.last_chunk::<N>()?);
+        Some(())
+    }
+
+    let copied = match text.len() {
+        16.. => pieces::<16>(text, bytes),
+        8.. => pieces::<8>(text, bytes),
+        4.. => pieces::<4>(text, bytes),
+        _ => None,
+    };
+    if copied.is_none() {
+        for (byte, from) in bytes.iter_mut().zip(text) {
+            *byte = *from;
+        }
+    }
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self::literal("")
+    }
 }
 
 /// Text that comes in pieces: one that stays short needs no allocation.
@@ -120,14 +171,9 @@ impl Deref for Text {
 impl From<&str> for Text {
     #[inline]
     fn from(text: &str) -> Self {
-        let mut bytes = [0; SHORT];
-        match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
-            (Some(room), Ok(len)) => {
-                room.copy_from_slice(text.as_bytes());
-                Self(Repr::Short { len, bytes })
-            }
-            _ => Self(Repr::Long(text.into())),
-        }
+        let mut copy = Self::default();
+        copy.copy_from(text);
+        copy
     }
 }
 
@@ -197,6 +243,17 @@ pub trait IntoText: sealed::Sealed {
     /// The text, or `None` where nothing is set.
     #[doc(hidden)]
     fn into_text(self) -> Option<Text>;
+
+    /// Puts the text into `place`, unless it is empty or nothing is set.
+    #[doc(hidden)]
+    fn put(self, place: &mut Text)
+    where
+        Self: Sized,
+    {
+        if let Some(text) = self.into_text().filter(|text| !text.is_empty()) {
+            *place = text;
+        }
+    }
 }
 
 /// The same for what stands behind a reference, which has to be copied.
@@ -204,12 +261,22 @@ pub trait IntoText: sealed::Sealed {
 pub trait TextRef: sealed::Sealed {
     /// A copy of the text, or `None` where nothing is set.
     fn copy_text(&self) -> Option<Text>;
+
+    /// Puts a copy into `place`, unless it is empty or nothing is set.
+    #[doc(hidden)]
+    fn put_copy(&self, place: &mut Text);
 }
 
 impl sealed::Sealed for str {}
 impl TextRef for str {
     fn copy_text(&self) -> Option<Text> {
         Some(self.into())
+    }
+
+    fn put_copy(&self, place: &mut Text) {
+        if !self.is_empty() {
+            place.copy_from(self);
+        }
     }
 }
 
@@ -219,6 +286,10 @@ macro_rules! text {
         impl TextRef for $ty {
             fn copy_text(&self) -> Option<Text> {
                 (**self).copy_text()
+            }
+
+            fn put_copy(&self, place: &mut Text) {
+                (**self).put_copy(place);
             }
         }
         impl IntoText for $ty {
@@ -245,6 +316,12 @@ impl<T: TextRef> TextRef for Option<T> {
     fn copy_text(&self) -> Option<Text> {
         self.as_ref().and_then(TextRef::copy_text)
     }
+
+    fn put_copy(&self, place: &mut Text) {
+        if let Some(text) = self {
+            text.put_copy(place);
+        }
+    }
 }
 impl<T: IntoText + TextRef> IntoText for Option<T> {
     fn into_text(self) -> Option<Text> {
@@ -257,10 +334,18 @@ impl<T: TextRef + ?Sized> TextRef for &T {
     fn copy_text(&self) -> Option<Text> {
         (**self).copy_text()
     }
+
+    fn put_copy(&self, place: &mut Text) {
+        (**self).put_copy(place);
+    }
 }
 impl<T: TextRef + ?Sized> IntoText for &T {
     fn into_text(self) -> Option<Text> {
         self.copy_text()
+    }
+
+    fn put(self, place: &mut Text) {
+        self.put_copy(place);
     }
 }
 
@@ -303,6 +388,9 @@ mod tests {
         for given in [
             "",
             "é",
+            "abc",
+            "summarise",
+            "claude-sonnet-4",
             &"x".repeat(SHORT),
             &"ü".repeat(SHORT),
             &"x".repeat(1_000),
@@ -316,5 +404,9 @@ mod tests {
             }
         }
         assert_ne!(Text::from("a"), Text::literal("b"));
+        let alphabet = "abcdefghijklmnopqrstuvwxyz";
+        for len in 0..=alphabet.len() {
+            assert_eq!(&*Text::from(&alphabet[..len]), &alphabet[..len]);
+        }
     }
 }

@@ -2,6 +2,8 @@
 //! OpenTelemetry nest and correlate. It never carries input or output, and whether a
 //! filter hides it changes nothing in what is delivered.
 
+use tracing::level_filters::LevelFilter;
+
 use crate::client::ClientInner;
 use crate::id::LlmTraceId;
 use crate::kind::SpanKind;
@@ -18,25 +20,43 @@ macro_rules! open {
                 llmobs.kind = $literal,
                 llmobs.trace_id = %$trace,
                 llmobs.span_id = $span,
-                model_name = $model.as_deref(),
-                model_provider = $provider.as_deref(),
+                model_name = filled($model),
+                model_provider = filled($provider),
             ),)*
         }
     };
 }
 
+/// An empty field is none.
+fn filled(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
 /// Opens the span, unless the configuration or every subscriber says no.
+#[inline]
 pub(crate) fn open(
     client: &ClientInner,
     kind: SpanKind,
     name: &Text,
     trace: &LlmTraceId,
     span: u64,
-    [model, provider]: [&Option<Text>; 2],
+    [model, provider]: [&Text; 2],
 ) -> Option<Box<tracing::Span>> {
-    if !client.settings.tracing_spans {
+    // Mostly there is nobody to see it, which is told by a look at a number.
+    if LevelFilter::current() < LevelFilter::INFO || !client.settings.tracing_spans {
         return None;
     }
+    open_seen(kind, name, trace, span, [model, provider])
+}
+
+#[inline(never)]
+fn open_seen(
+    kind: SpanKind,
+    name: &Text,
+    trace: &LlmTraceId,
+    span: u64,
+    [model, provider]: [&Text; 2],
+) -> Option<Box<tracing::Span>> {
     let opened = open!(kind, name, trace, span, model, provider,
         Llm "llm" Workflow "workflow" Agent "agent" Tool "tool" Task "task"
         Embedding "embedding" Retrieval "retrieval");

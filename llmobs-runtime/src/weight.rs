@@ -11,28 +11,30 @@ use crate::number::Number;
 use crate::span::{SpanData, SpanInner};
 use crate::text::Text;
 
+#[inline]
 pub(crate) fn of_span(data: &SpanData) -> usize {
-    let content = |content: &Option<Content>| content.as_ref().map_or(0, of_content);
-    let tags: usize = data
-        .tags
-        .iter()
-        .map(|(k, v)| size_of::<(Text, Text)>() + k.len() + v.len())
-        .sum();
-    let metrics = data
-        .metrics
-        .iter()
-        .map(|(key, _)| size_of::<(String, Number)>() + key.len());
-    let texts = [&data.model_name, &data.model_provider];
-    size_of::<SpanInner>()
-        + content(&data.input)
-        + content(&data.output)
+    let mut weight = size_of::<SpanInner>();
+    weight += data.model_name.weight() + data.model_provider.weight();
+    if data.holds_more() {
+        weight += of_the_rest(data);
+    }
+    weight
+}
+
+#[inline(never)]
+fn of_the_rest(data: &SpanData) -> usize {
+    let mut weight = 0;
+    for content in [&data.input, &data.output].into_iter().flatten() {
+        weight += of_content(content);
+    }
+    for (key, value) in &data.tags {
+        weight += size_of::<(Text, Text)>() + key.weight() + value.weight();
+    }
+    for (key, _) in &data.metrics {
+        weight += size_of::<(String, Number)>() + key.len();
+    }
+    weight
         + of_map(&data.metadata)
-        + tags
-        + metrics.sum::<usize>()
-        + texts
-            .into_iter()
-            .map(|text| text.as_ref().map_or(0, Text::len))
-            .sum::<usize>()
         + data.error.as_deref().map_or(0, SpanError::weight)
         + data.extra.as_ref().map_or(0, |extra| extra.weight())
 }

@@ -8,19 +8,24 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::record;
-use crate::annotation::Side;
+use crate::annotation::{Annotations, Side};
 use crate::client;
 use crate::config::Capture;
 use crate::context::{self, Attached, Token};
 use crate::failure::SpanError;
 use crate::kind::SpanKind;
-use crate::span::{Span, SpanData, SpanInner, Start};
+use crate::span::{Slot, Span, SpanData, SpanInner};
 use crate::text::{IntoText, Text};
 
 /// A span that is about to start.
 pub struct Starting {
-    start: Start,
+    /// Where it is; empty once it has started.
+    slot: Option<Slot>,
+    kind: SpanKind,
     captures: bool,
+    /// The newer name of `ml_app`, which it wins over.
+    told_agent_service: bool,
+    annotations: Option<Annotations>,
     arguments: Vec<(&'static str, Value)>,
 }
 
@@ -54,19 +59,33 @@ pub fn enabled() -> bool {
 #[cold]
 #[inline(never)]
 pub fn start(name: &'static str, kind: fn() -> SpanKind) -> Option<Starting> {
-    let mut start = Start::new(kind());
-    start.origin = context::origin();
-    let captures = start.origin.as_ref()?.client.settings.capture == Capture::Full;
-    start.name = Some(Text::literal(name));
-    start.decorated = true;
+    let (mut origin, mut slot) = context::origin_with_slot()?;
+    let kind = kind();
+    let captures = origin.client.settings.capture == Capture::Full;
+    let annotations = origin.annotations.take();
+    slot.draft(kind, Text::literal(name), true, origin);
     Some(Starting {
-        start,
+        slot: Some(slot),
+        kind,
         captures,
+        told_agent_service: false,
+        annotations,
         arguments: Vec::new(),
     })
 }
 
 impl Starting {
+    fn span(&mut self) -> Option<&mut SpanInner> {
+        self.slot.as_mut()?.span_mut()
+    }
+
+    #[inline]
+    fn tell(&mut self, tell: impl FnOnce(&mut SpanInner)) {
+        if let Some(span) = self.span() {
+            tell(span);
+        }
+    }
+
     /// Whether what the function is given may be looked at.
     #[inline]
     pub fn captures(&self) -> bool {
@@ -74,43 +93,58 @@ impl Starting {
     }
 
     /// An empty name, or none, leaves the function's own.
-    pub fn name(&mut self, name: Option<Text>) {
-        if let Some(name) = name.filter(|name| !name.is_empty()) {
-            self.start.name = Some(name);
+    #[inline]
+    pub fn name(&mut self, name: impl Telling) {
+        if let Some(span) = self.span() {
+            name.put(span.name_mut());
         }
     }
 
-    pub fn session_id(&mut self, session_id: Option<Text>) {
-        self.start.session_id = session_id;
+    pub fn session_id(&mut self, session_id: impl Telling) {
+        let session_id = session_id.text();
+        self.tell(|span| span.set_session(session_id));
     }
 
-    pub fn ml_app(&mut self, ml_app: Option<Text>) {
-        self.start.extra().ml_app = ml_app;
+    pub fn ml_app(&mut self, ml_app: impl Telling) {
+        if !self.told_agent_service {
+            let ml_app = ml_app.text();
+            self.tell(|span| span.set_ml_app(ml_app));
+        }
     }
 
-    pub fn agent_service(&mut self, agent_service: Option<Text>) {
-        self.start.extra().agent_service = agent_service;
+    pub fn agent_service(&mut self, agent_service: impl Telling) {
+        let agent_service = agent_service.text();
+        let told = agent_service.as_ref();
+        self.told_agent_service = told.is_some_and(|text| !text.is_empty());
+        self.tell(|span| span.set_ml_app(agent_service));
     }
 
-    pub fn model_name(&mut self, model_name: Option<Text>) {
-        self.start.model_name = model_name;
+    #[inline]
+    pub fn model_name(&mut self, model_name: impl Telling) {
+        if let Some(span) = self.span() {
+            model_name.put(&mut span.data_mut().model_name);
+        }
     }
 
-    pub fn model_provider(&mut self, model_provider: Option<Text>) {
-        self.start.model_provider = model_provider;
+    #[inline]
+    pub fn model_provider(&mut self, model_provider: impl Telling) {
+        if let Some(span) = self.span() {
+            model_provider.put(&mut span.data_mut().model_provider);
+        }
     }
 
-    pub fn version(&mut self, version: Option<Text>) {
-        self.start.extra().agent_version = version;
+    pub fn version(&mut self, version: impl Telling) {
+        let version = version.text();
+        self.tell(|span| span.set_agent_version(version));
     }
 
     pub fn tag(&mut self, key: &'static str, value: &dyn Display) {
         let value = Text::from(record::display(value));
-        self.start.tags.push((Text::literal(key), value));
+        self.tell(|span| span.data_mut().tags.push((Text::literal(key), value)));
     }
 
     pub fn metadata(&mut self, key: &'static str, value: Value) {
-        self.start.metadata.push((key.to_owned(), value));
+        self.tell(|span| drop(span.data_mut().metadata.insert(key.to_owned(), value)));
     }
 
     /// The same of so many arguments, for which there is room then.
@@ -128,55 +162,63 @@ impl Starting {
 
     /// `input = expr`.
     pub fn input(&mut self, value: Value) {
-        self.start.input = record::content(self.start.kind, Side::Input, value);
+        let content = record::content(self.kind, Side::Input, value);
+        self.tell(|span| span.data_mut().input = content);
     }
 
     /// Starts the span and makes it current.
     #[inline(never)]
     pub fn enter(&mut self) -> Entered {
         let captures = self.captured_kind();
-        self.take_arguments();
-        let Some(mut slot) = context::own_slot() else {
-            return Entered::shared(Span::idle(), captures);
-        };
-        if !SpanInner::begin_in(&mut slot, &mut self.start) {
-            return Entered::shared(Span::idle(), captures);
-        }
-        if slot.span().is_some_and(SpanInner::has_tracing) {
-            let span = slot.take().map(Arc::new);
-            return Entered::shared(span.map_or_else(Span::idle, Span::of), captures);
-        }
-        Entered {
-            own: context::push_own(slot),
-            attached: Attached::default(),
-            span: Span::idle(),
-            captures,
-        }
-    }
-
-    fn captured_kind(&self) -> Option<SpanKind> {
-        self.captures.then_some(self.start.kind)
-    }
-
-    fn take_arguments(&mut self) {
-        if !self.arguments.is_empty() {
-            let arguments = std::mem::take(&mut self.arguments);
-            self.start.input = record::arguments(self.start.kind, arguments);
+        match self.settle() {
+            Some(slot) if !slot.span().is_some_and(SpanInner::has_tracing) => Entered {
+                own: context::push_own(slot),
+                attached: Attached::default(),
+                span: Span::idle(),
+                captures,
+            },
+            slot => Entered::shared(shared(slot), captures),
         }
     }
 
     /// The same within the first poll of an [`Instrumented`](super::future::Instrumented),
     /// which takes the span over when that poll returns.
     pub fn enter_poll(&mut self) {
-        self.take_arguments();
-        let span = Span::begin_at_origin(&mut self.start);
+        let span = shared(self.settle());
         super::future::begun(Entered::shared(span, self.captured_kind()));
     }
+
+    fn captured_kind(&self) -> Option<SpanKind> {
+        self.captures.then_some(self.kind)
+    }
+
+    /// The span after all that it was told.
+    #[inline]
+    fn settle(&mut self) -> Option<Slot> {
+        if !self.arguments.is_empty() {
+            let arguments = std::mem::take(&mut self.arguments);
+            let content = record::arguments(self.kind, arguments);
+            self.tell(|span| span.data_mut().input = content);
+        }
+        let annotations = self.annotations.take();
+        self.tell(|span| span.settle(annotations));
+        self.slot.take()
+    }
+}
+
+/// A handle on a span that others may refer to.
+fn shared(slot: Option<Slot>) -> Span {
+    let Some(mut slot) = slot else {
+        return Span::idle();
+    };
+    let span = slot.take().map(Arc::new);
+    context::keep_slot(slot);
+    span.map_or_else(Span::idle, Span::of)
 }
 
 impl fmt::Debug for Starting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Starting({})", self.start.kind)
+        write!(f, "Starting({})", self.kind)
     }
 }
 
@@ -261,15 +303,53 @@ pub fn call<R>(entered: &Option<Entered>, body: impl FnOnce() -> R) -> R {
     }
 }
 
-/// Text out of any expression that an attribute may hold.
-pub fn text(text: impl IntoText) -> Option<Text> {
-    text.into_text()
+/// Any expression that an attribute may hold where a text goes.
+#[inline]
+pub fn text<T: IntoText>(text: T) -> Told<T> {
+    Told(text)
 }
 
-/// Text out of a literal, which is not copied.
+/// A literal, which is not copied.
 #[inline]
-pub fn literal(text: &'static str) -> Option<Text> {
-    Some(Text::literal(text))
+pub fn literal(text: &'static str) -> Literal {
+    Literal(text)
+}
+
+#[derive(Debug)]
+pub struct Told<T>(T);
+
+#[derive(Debug)]
+pub struct Literal(&'static str);
+
+/// What an attribute tells with [`text`] or [`literal`].
+pub trait Telling {
+    fn text(self) -> Option<Text>;
+
+    /// Puts it into `place`, unless it is empty or nothing is set.
+    fn put(self, place: &mut Text);
+}
+
+impl<T: IntoText> Telling for Told<T> {
+    fn text(self) -> Option<Text> {
+        self.0.into_text()
+    }
+
+    #[inline]
+    fn put(self, place: &mut Text) {
+        self.0.put(place);
+    }
+}
+
+impl Telling for Literal {
+    fn text(self) -> Option<Text> {
+        Some(Text::literal(self.0))
+    }
+
+    fn put(self, place: &mut Text) {
+        if !self.0.is_empty() {
+            *place = Text::literal(self.0);
+        }
+    }
 }
 
 /// Stands in a `return` that is never reached, and tells the compiler the type of all others.

@@ -7,7 +7,7 @@ use crate::capture;
 use crate::context::{Attached, Entry};
 use crate::kind::SpanKind;
 use crate::prompt::Prompt;
-use crate::span::Start;
+use crate::span::SpanInner;
 use crate::tags::{self, SESSION};
 use crate::text::{IntoText, Text};
 
@@ -139,36 +139,40 @@ impl fmt::Debug for AnnotationGuard {
 pub(crate) type Annotations = Arc<[AnnotationContext]>;
 
 /// Adds what contexts say to a span that is about to start. Its own tags stay.
-pub(crate) fn apply(contexts: &[AnnotationContext], start: &mut Start) {
-    let own = std::mem::take(&mut start.tags);
-    let own_version = start.take_agent_version();
+pub(crate) fn apply(contexts: &[AnnotationContext], span: &mut SpanInner) -> Vec<Text> {
+    let mut cost_tags = Vec::new();
+    let kind = span.kind;
+    let mut data = std::mem::take(span.data_mut());
+    let own = std::mem::take(&mut data.tags);
+    let own_version = data
+        .extra
+        .as_mut()
+        .and_then(|extra| extra.agent_version.take());
     for AnnotationContext { parts } in contexts {
-        if parts.name.is_some() {
-            start.name.clone_from(&parts.name);
-        }
+        span.set_name(parts.name.clone());
         // Before the tags: how the prompt came about may be told there.
         if let Some(prompt) = &parts.prompt {
-            start.add_prompt(Arc::clone(prompt));
+            let (key, value) = tags::PROMPT_METHOD;
+            tags::set(&mut data.tags, key.into(), value.into());
+            data.extra().add_prompt(Arc::clone(prompt));
         }
         for (key, value) in &parts.tags {
-            tags::set(&mut start.tags, key.clone(), value.clone());
+            tags::set(&mut data.tags, key.clone(), value.clone());
         }
-        if !parts.cost_tags.is_empty() {
-            let wanted = parts.cost_tags.iter().cloned();
-            start.extra().cost_tags.extend(wanted);
-        }
-        if start.kind == SpanKind::Agent && parts.agent_version.is_some() {
-            start.extra().agent_version.clone_from(&parts.agent_version);
+        cost_tags.extend(parts.cost_tags.iter().cloned());
+        if kind == SpanKind::Agent && parts.agent_version.is_some() {
+            data.extra().agent_version.clone_from(&parts.agent_version);
         }
     }
     if own_version.is_some() {
-        start.extra().agent_version = own_version;
+        data.extra().agent_version = own_version;
     }
-    let own_session = start.session_id.as_ref();
-    if own_session.is_some_and(|session| !session.is_empty()) {
-        start.tags.retain(|(key, _)| key != SESSION);
+    if data.session.is_some() {
+        data.tags.retain(|(key, _)| key != SESSION);
     }
     for (key, value) in own {
-        tags::set(&mut start.tags, key, value);
+        tags::set(&mut data.tags, key, value);
     }
+    *span.data_mut() = data;
+    cost_tags
 }

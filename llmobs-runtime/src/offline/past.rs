@@ -115,7 +115,7 @@ impl PastSpan {
             kind,
             name,
             span_id: id::random().to_string(),
-            trace_id: TraceId::new(seconds).to_string(),
+            trace_id: TraceId::new(seconds, id::random()).to_string(),
             parent_id: None,
             apm_trace_id: None,
             start,

@@ -206,11 +206,11 @@ impl SpanInner {
 
     /// Adds what was checked; tells what had no place.
     fn add(&self, data: &mut SpanData, mut extra: Extra, told_method: bool) -> LeftOut {
-        if extra.model_name.is_some() {
-            data.model_name = extra.model_name;
+        if let Some(model) = extra.model_name {
+            data.model_name = model;
         }
-        if extra.model_provider.is_some() {
-            data.model_provider = extra.model_provider;
+        if let Some(provider) = extra.model_provider {
+            data.model_provider = provider;
         }
         if let Some(version) = extra.agent.as_ref().and_then(|agent| agent.version.clone()) {
             data.extra().agent_version = Some(version);

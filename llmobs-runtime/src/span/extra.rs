@@ -88,8 +88,12 @@ impl SpanExtra {
 impl SpanInner {
     /// What the span has from those above it as it ends: an `llm` without a prompt that of
     /// its parent (golden 09), a `tool` its version from the nearest `llm` (golden 11).
+    #[inline]
     pub(super) fn inherited(&self) -> Option<Inherited> {
-        let parent = self.parent.as_ref()?;
+        self.inherited_from(self.parent.as_ref()?)
+    }
+
+    fn inherited_from(&self, parent: &Arc<Self>) -> Option<Inherited> {
         match self.kind {
             SpanKind::Llm if !self.carries(PROMPT) && parent.carries(PROMPT) => {
                 let prompt = parent.lock().extra.as_ref()?.prompt.clone();

@@ -4,7 +4,10 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::SpanInner;
+use crate::context::Origin;
+use crate::kind::SpanKind;
 use crate::process::PerProcess;
+use crate::text::Text;
 
 /// How many empty ones are kept for all threads: about 2 MB.
 const SPARE: usize = 4_096;
@@ -29,10 +32,9 @@ impl Slot {
         self.0.take()
     }
 
-    /// Puts a span there in place of another.
-    #[inline]
-    pub(super) fn fill(&mut self, span: SpanInner) {
-        *self.0 = Some(span);
+    /// Begins a span there: [`SpanInner::draft`].
+    pub(crate) fn draft(&mut self, kind: SpanKind, name: Text, decorated: bool, origin: Origin) {
+        *self.0 = Some(SpanInner::draft(kind, name, decorated, origin));
     }
 
     pub(crate) fn clear(&mut self) {

@@ -20,18 +20,19 @@ pub(crate) struct TraceIds {
 impl TraceIds {
     /// The ids of a trace that begins here, or goes on from another process.
     #[inline]
-    pub(super) fn new(seconds: u32, remote: Option<&Remote>) -> Self {
+    pub(super) fn new(seconds: u32, randoms: [u64; 2], remote: Option<&Remote>) -> Self {
+        let [llmobs, apm] = randoms.map(|random| TraceId::new(seconds, random));
         let Some(remote) = remote else {
             return Self {
-                llmobs: LlmTraceId::Number(TraceId::new(seconds)),
-                apm: TraceId::new(seconds),
+                llmobs: LlmTraceId::Number(llmobs),
+                apm,
             };
         };
-        let new = || TraceId::new(seconds);
         let parent = remote.parent.as_ref();
         Self {
-            llmobs: parent.map_or_else(|| LlmTraceId::Number(new()), |parent| parent.trace.clone()),
-            apm: remote.apm.unwrap_or_else(new),
+            llmobs: parent
+                .map_or_else(|| LlmTraceId::Number(llmobs), |parent| parent.trace.clone()),
+            apm: remote.apm.unwrap_or(apm),
         }
     }
 }

@@ -190,6 +190,14 @@ fn fill_internal(internal: &mut Internal, span: &SpanInner, id: &str) {
     set_option(sample_rate, sampling.rate.as_deref());
 }
 
+fn or_unknown(model: &str) -> &str {
+    if model.is_empty() {
+        UNKNOWN_MODEL
+    } else {
+        model
+    }
+}
+
 /// Gives back the links, which stand elsewhere on the wire.
 fn fill_meta(
     meta: &mut Meta,
@@ -217,13 +225,10 @@ fn fill_meta(
     if span.kind.has_model() {
         set(
             model_name.get_or_insert_default(),
-            data.model_name.as_deref().unwrap_or(UNKNOWN_MODEL),
+            or_unknown(&data.model_name),
         );
         let provider = model_provider.get_or_insert_default();
-        set(
-            provider,
-            data.model_provider.as_deref().unwrap_or(UNKNOWN_MODEL),
-        );
+        set(provider, or_unknown(&data.model_provider));
         lower(provider);
     } else {
         *model_name = None;
