@@ -277,12 +277,10 @@ impl Expansion<'_> {
         let name = Literal::string(&function.sig.ident.unraw().to_string());
         let kind = Ident::new(kind.variant(), *span);
         let fill = self.fill();
-        // By reference: what a span starts with is large, and each move of it a copy. Its drop
-        // is not for nothing either, so it stands where something is enabled.
+        let mutability = (!fill.is_empty()).then(|| quote_spanned!(*span=> mut));
         quote_spanned!(*span=>
             if #p::enabled() {
-                let mut __llmobs_s = #p::start(#name, #p::Kind::#kind);
-                if let #p::Some(__llmobs_s) = &mut __llmobs_s {
+                if let #p::Some(#mutability __llmobs_s) = #p::start(#name, #p::Kind::#kind) {
                     #fill
                     #enter
                 } #otherwise

@@ -138,8 +138,14 @@ impl Annotation {
     /// A tag, sent as `key:value`; the value is what its `Display` gives. The tag
     /// `session_id` also sets the span's session.
     pub fn tag(mut self, key: impl IntoText, value: impl fmt::Display) -> Self {
-        if let Some(key) = key.into_text() {
-            self.tags.push((key, capture::told(&value)));
+        // Written where they stay: a processor waits for what was just moved.
+        self.tags.push(Default::default());
+        if let Some((place, told)) = self.tags.last_mut() {
+            if key.put(place) {
+                capture::tell(&value, told);
+            } else {
+                self.tags.pop();
+            }
         }
         self
     }

@@ -28,7 +28,7 @@ use serde_json::{Map, Value};
 
 use crate::annotation::{Io, IoRepr};
 use crate::report;
-use crate::text::{Text, TextBuffer};
+use crate::text::Text;
 
 pub(crate) use annotated::{bound_io, rest_message};
 pub(crate) use growing::{Growing, Room};
@@ -118,56 +118,60 @@ fn read<T: Serialize + ?Sized>(
 /// that stands before it ([`printed`]). The caller asks [`redacted_name`] about the
 /// value's own.
 pub(crate) fn debug<T: Debug + ?Sized>(value: &T) -> String {
-    let print = print(type_name::<T>(), "Debug", LONGEST_TEXT, &mut |text| {
-        write!(text, "{value:?}")
-    });
-    match print {
-        Ok(text) => text.finish_with(printed::redact),
+    let mut text = Clipped::new(LONGEST_TEXT);
+    let mut print_it = |text: &mut Clipped| write!(text, "{value:?}");
+    match print(&mut text, type_name::<T>(), "Debug", &mut print_it) {
+        Ok(()) => text.finish_with(printed::redact),
         Err(mark) => mark,
     }
 }
 
 /// What `{value}` prints, at most 16 kB of it. It is prose: nothing in it is hidden.
 pub(crate) fn display<T: Display + ?Sized>(value: &T) -> String {
-    displayed(LONGEST_TEXT, value)
+    let mut text = Clipped::new(LONGEST_TEXT);
+    let mut print_it = |text: &mut Clipped| write!(text, "{value}");
+    match print(&mut text, type_name::<T>(), "Display", &mut print_it) {
+        Ok(()) => text.finish(),
+        Err(mark) => mark,
+    }
 }
 
 /// What `{value}` prints where a user gives it by hand, a tag for instance: as much of it as
 /// an event may have.
 pub(crate) fn told<T: Display + ?Sized>(value: &T) -> Text {
-    displayed(Limits::EVENT.text, value)
+    let mut text = Text::default();
+    tell(value, &mut text);
+    text
 }
 
-fn displayed<R, T>(longest: usize, value: &T) -> R
-where
-    R: From<String> + From<TextBuffer>,
-    T: Display + ?Sized,
-{
-    let print = print(type_name::<T>(), "Display", longest, &mut |text| {
-        write!(text, "{value}")
-    });
-    print.map_or_else(R::from, Clipped::finish)
+/// The same, put into `place`.
+pub(crate) fn tell<T: Display + ?Sized>(value: &T, place: &mut Text) {
+    let mut text = Clipped::new(Limits::EVENT.text);
+    let mut print_it = |text: &mut Clipped| write!(text, "{value}");
+    match print(&mut text, type_name::<T>(), "Display", &mut print_it) {
+        Ok(()) => text.finish_in(place),
+        Err(mark) => *place = mark.into(),
+    }
 }
 
-/// What was printed; `Err` with a mark where that is not known.
+/// Puts what is printed into `text`; `Err` with a mark where that is not known.
 fn print(
+    text: &mut Clipped,
     type_name: &str,
     by: &str,
-    longest: usize,
     print: &mut dyn FnMut(&mut Clipped) -> fmt::Result,
-) -> Result<Clipped, String> {
-    let mut text = Clipped::new(longest);
+) -> Result<(), String> {
     let mut printed = Ok(());
-    let panicked = panics(|| printed = print(&mut text));
+    let panicked = panics(|| printed = print(text));
     if text.is_cut() {
         // What it did after we refused to take more does not matter.
-        Ok(text)
+        Ok(())
     } else if panicked {
         Err(complain(type_name, &format!("{by} panicked")))
     } else if printed.is_err() {
         Err(complain(type_name, &format!("{by} failed")))
     } else {
-        Ok(text)
+        Ok(())
     }
 }
 

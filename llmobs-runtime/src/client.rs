@@ -29,7 +29,7 @@ use crate::report;
 use crate::span::{Checked, Span};
 use crate::stats::{DropReason, EventKind, Front, Ledger, Stats};
 use crate::sync::atomic::AtomicBool;
-use crate::worker::{Finished, Worker};
+use crate::worker::Worker;
 pub use guard::Guard;
 pub(crate) use owner::Owner;
 pub use submit::{submit_evaluation, submit_feedback};
@@ -256,15 +256,6 @@ impl ClientInner {
         let ledgers = lock(&self.ledgers);
         let ledgers: Vec<&Ledger> = ledgers.iter().map(|ledger| &**ledger).collect();
         self.front.stats(&ledgers, || self.worker.spans_made())
-    }
-
-    /// Takes a finished span. A span that outlives its client is counted as dropped.
-    pub(crate) fn finish_span(span: Finished, weight: usize) {
-        let mut span = Some(span);
-        let pushed = context::push_finished(&mut span, weight);
-        if let (Some(span), Err(reason)) = (span, pushed) {
-            span.refused(reason);
-        }
     }
 
     /// Counts a finished span for which there was no room.
@@ -563,7 +554,7 @@ pub fn annotate<'a>(
     match span.into() {
         Some(span) => span.annotate(annotation),
         None => match context::current_kind() {
-            Some(kind) => context::annotate_current(Checked::new(annotation, kind)),
+            Some(kind) => context::annotate_current(&mut Checked::new(annotation, kind)),
             // Another client may be open elsewhere; what counts is the one in force here.
             None => match context::current_client() {
                 Some(client) => {

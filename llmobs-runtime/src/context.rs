@@ -7,18 +7,20 @@ mod tests;
 
 use std::cell::RefCell;
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 pub use future::{FutureExt, InAnnotationContext, InContext, InSpan};
 
 use crate::annotation::{AnnotateError, AnnotationContext, Annotations};
 use crate::client::{self, ClientInner};
-use crate::id::SpanContext;
+use crate::id::{Generator, SpanContext};
 use crate::kind::SpanKind;
 use crate::remote::Remote;
 use crate::span::{Checked, Slot, Span, SpanData, SpanInner};
 use crate::stats::DropReason;
-use crate::worker::{Buffer, Finished};
+use crate::text::Text;
+use crate::worker::{Buffer, Finished, Refused};
 
 /// One thing that was made current and not yet undone.
 pub(crate) enum Entry {
@@ -33,11 +35,11 @@ pub(crate) enum Entry {
 
 /// Names an entry on its thread's stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Token(u64);
+pub struct Token(NonZeroU64);
 
 struct Stack {
     entries: Vec<(Token, Entry)>,
-    next: u64,
+    next: NonZeroU64,
     /// How many of the entries carry annotations: with none, they are not looked for.
     annotated: usize,
     /// The global client as this thread last saw it, so that a span takes no lock.
@@ -47,6 +49,7 @@ struct Stack {
     own: Option<Slot>,
     /// Empty places for the next ones.
     spare: Vec<Slot>,
+    ids: Generator,
     /// Where this thread puts what it has finished, for each of the clients that it used last.
     buffers: Vec<Arc<Buffer>>,
 }
@@ -58,11 +61,12 @@ thread_local! {
     static STACK: RefCell<Stack> = const {
         RefCell::new(Stack {
             entries: Vec::new(),
-            next: 0,
+            next: NonZeroU64::MIN,
             annotated: 0,
             global: None,
             own: None,
             spare: Vec::new(),
+            ids: Generator::new(),
             buffers: Vec::new(),
         })
     };
@@ -111,27 +115,10 @@ pub(crate) fn current_kind() -> Option<SpanKind> {
     with_stack(|stack| Some(stack.span(stack.current()?)?.kind)).flatten()
 }
 
-/// Adds to the current span, which was there just now.
-pub(crate) fn annotate_current(checked: Checked) -> Result<(), AnnotateError> {
-    enum Current {
-        Own(Result<(), AnnotateError>),
-        Shared(Arc<SpanInner>),
-    }
-
-    let mut checked = Some(checked);
-    let current = with_stack(|stack| {
-        let entry = stack.current()?;
-        if let Some(span) = stack.shared(entry) {
-            return Some(Current::Shared(Arc::clone(span)));
-        }
-        let span = stack.span(entry)?;
-        Some(Current::Own(span.annotate(checked.take()?)))
-    });
-    match (current.flatten(), checked) {
-        (Some(Current::Own(result)), _) => result,
-        (Some(Current::Shared(span)), Some(checked)) => span.annotate(checked),
-        _ => Ok(()),
-    }
+/// Adds to the current span, which was there just now. Nothing of a user's is run by that.
+pub(crate) fn annotate_current(checked: &mut Checked) -> Result<(), AnnotateError> {
+    let result = with_stack(|stack| Some(stack.span(stack.current()?)?.annotate(checked)));
+    result.flatten().unwrap_or(Ok(()))
 }
 
 /// The identity of the current span, without touching its reference count.
@@ -139,14 +126,18 @@ pub(crate) fn current_context() -> Option<SpanContext> {
     with_stack(|stack| Some(stack.span(stack.current()?)?.context())).flatten()
 }
 
-/// The same with an empty place for a span.
-pub(crate) fn origin_with_slot() -> Option<(Origin, Slot)> {
+/// Begins the span of an annotated function here, in a place of its own; `None` if nothing is
+/// enabled. It is told more, and [settled](Slot::settle).
+#[inline]
+pub(crate) fn draft(name: &'static str, kind: SpanKind) -> Option<Slot> {
     let mut stale = None;
+    // Written where it stays, out of what is at hand: a processor waits for what was just moved.
     with_stack(|stack| {
         let origin = stack.origin(&mut stale)?;
         let spare = stack.spare.pop();
-        let slot = spare.unwrap_or_else(|| Slot::new(&mut stack.spare));
-        Some((origin, slot))
+        let mut slot = spare.unwrap_or_else(|| Slot::new(&mut stack.spare));
+        slot.draft(kind, Text::literal(name), stack.ids.randoms(), origin);
+        Some(slot)
     })
     .flatten()
 }
@@ -158,12 +149,22 @@ pub(crate) fn keep_slot(slot: Slot) {
 }
 
 /// Makes the span in `slot` current, to which nobody else refers.
-pub(crate) fn push_own(slot: Slot) -> Option<Token> {
-    with_stack(|stack| {
+pub(crate) fn push_own(slot: Slot) -> Result<Token, Slot> {
+    let mut slot = Some(slot);
+    let token = with_stack(|stack| {
         stack.share_own();
-        stack.own = Some(slot);
+        stack.own = slot.take();
         stack.push(Entry::Own)
-    })
+    });
+    match (token, slot) {
+        (None, Some(slot)) => Err(slot),
+        (token, _) => Ok(token.unwrap_or(Token(NonZeroU64::MAX))),
+    }
+}
+
+/// The kind of the span of a [`push_own`], where values may be looked at.
+pub(crate) fn own_captured_kind(token: Token) -> Option<SpanKind> {
+    with_stack(|stack| stack.span(stack.entry(token)?)?.captured_kind()).flatten()
 }
 
 /// Runs `change` on what the span of a [`push_own`] holds. No code of
@@ -197,56 +198,72 @@ pub(crate) fn pop_own(token: Token) -> Option<Arc<SpanInner>> {
 
 /// Takes the span of a [`push_own`] off the stack and ends it, unless somebody has.
 pub(crate) fn finish_own(token: Token) {
-    enum Popped {
-        Own(Slot),
-        Refused(Finished, DropReason),
+    /// What is left to do without the borrow.
+    enum Left {
+        /// Of the parent of a forked child: nothing of its client may be touched.
+        OfParent(Slot),
+        Refused(Refused),
         Shared(Arc<SpanInner>),
     }
 
-    let popped = with_stack(|stack| {
-        Some(match stack.pop(token)? {
-            Entry::Own => {
-                let mut slot = stack.own.take()?;
-                let Some(span) = slot.span_mut().filter(|span| !span.client.is_of_parent()) else {
-                    return Some(Popped::Own(slot));
-                };
-                let weight = span.end_own();
-                let mut span = Some(Finished::Own(slot));
-                let reason = stack.push_finished(&mut span, weight).err()?;
-                Popped::Refused(span?, reason)
+    let mut left = None;
+    with_stack(|stack| {
+        if !matches!(stack.entries.last(), Some((last, Entry::Own)) if *last == token) {
+            // Somebody refers to it by now.
+            if let Some(Entry::Span(span)) = stack.pop(token) {
+                left = Some(Left::Shared(span));
+                return;
             }
-            Entry::Span(span) => Popped::Shared(span),
-            _ => return None,
-        })
+        }
+        // There is nothing in that entry to be dropped.
+        std::mem::forget(stack.entries.pop());
+        let Some(mut slot) = stack.own.take() else {
+            return;
+        };
+        let Some(span) = slot.span_mut() else { return };
+        if span.client.is_of_parent() {
+            left = Some(Left::OfParent(slot));
+            return;
+        }
+        let weight = span.end_own();
+        if let Err(refused) = stack.push_finished(Finished::Own(slot), weight) {
+            left = Some(Left::Refused(refused));
+        }
     });
-    match popped.flatten() {
+    match left {
         None => {}
-        Some(Popped::Shared(span)) => drop(Span::of(span)),
-        Some(Popped::Refused(span, reason)) => span.refused(reason),
-        // Of the parent of a forked child: nothing of the client is touched but its reference.
-        Some(Popped::Own(slot)) => drop(slot),
+        Some(Left::Shared(span)) => drop(Span::of(span)),
+        Some(Left::Refused(refused)) => refused.count(),
+        Some(Left::OfParent(slot)) => drop(slot),
     }
 }
 
-/// Puts a finished span where its client's worker fetches it; leaves it where there is no room.
-pub(crate) fn push_finished(span: &mut Option<Finished>, weight: usize) -> Result<(), DropReason> {
+/// Puts a finished span where its client's worker fetches it, or gives it back.
+pub(crate) fn push_finished(span: Arc<SpanInner>, weight: usize) -> Result<(), Refused> {
     // Models run all their threads on one of the system's.
-    let pushed = if cfg!(all(test, llmobs_loom)) {
-        None
+    if !cfg!(all(test, llmobs_loom)) {
+        let mut waits = Some(span);
+        let pushed = with_stack(|stack| {
+            let span = waits.take()?;
+            Some(stack.push_finished(Finished::Shared(span), weight))
+        });
+        return match (pushed.flatten(), waits) {
+            (Some(pushed), _) => pushed,
+            (None, Some(span)) => push_last(span, weight),
+            (None, None) => Ok(()),
+        };
+    }
+    push_last(span, weight)
+}
+
+/// The same in a thread that is being torn down.
+fn push_last(span: Arc<SpanInner>, weight: usize) -> Result<(), Refused> {
+    let client = Arc::clone(&span.client);
+    let span = Finished::Shared(span);
+    if client.is_open() {
+        client.worker().last_buffer().push(span, weight)
     } else {
-        with_stack(|stack| stack.push_finished(span, weight))
-    };
-    match pushed {
-        Some(pushed) => pushed,
-        None => {
-            let Some(client) = span.as_ref().and_then(Finished::client).map(Arc::clone) else {
-                return Ok(());
-            };
-            if !client.is_open() {
-                return Err(DropReason::Shutdown);
-            }
-            client.worker().last_buffer().push(span, weight)
-        }
+        Err(Refused::new(span, DropReason::Shutdown))
     }
 }
 
@@ -347,19 +364,11 @@ impl Stack {
     }
 
     /// See [`push_finished`].
-    fn push_finished(
-        &mut self,
-        span: &mut Option<Finished>,
-        weight: usize,
-    ) -> Result<(), DropReason> {
-        let Some(client) = span.as_ref().and_then(Finished::client) else {
-            return Ok(());
-        };
-        if !client.is_open() {
-            return Err(DropReason::Shutdown);
+    fn push_finished(&mut self, span: Finished, weight: usize) -> Result<(), Refused> {
+        match span.client() {
+            Some(client) if client.is_open() => self.buffer(client).push(span, weight),
+            _ => Err(Refused::new(span, DropReason::Shutdown)),
         }
-        let buffer = self.buffer(client);
-        buffer.push(span, weight)
     }
 
     /// Where this thread puts the spans of a client.
@@ -382,7 +391,8 @@ impl Stack {
     }
     fn push(&mut self, entry: Entry) -> Token {
         let token = Token(self.next);
-        self.next += 1;
+        // At one in a nanosecond they come to an end in 584 years.
+        self.next = self.next.saturating_add(1);
         self.annotated += usize::from(entry.is_annotated());
         // Where there is room, which is nearly always, the compiler writes it to its place at
         // once, and not by way of memory that it then waits for.
@@ -448,6 +458,7 @@ impl Stack {
         self.global.as_ref().map(|(_, client)| client)
     }
 
+    #[inline(always)]
     fn origin(&mut self, stale: &mut Option<Arc<ClientInner>>) -> Option<Origin> {
         let client = match self.scoped() {
             Some(client) if client.is_open() => Arc::clone(client),

@@ -23,9 +23,16 @@ impl Finished {
             Self::Shared(span) => Some(&span.client),
         }
     }
+}
 
-    #[allow(clippy::unused_self, reason = "the signature of the real one")]
-    pub(crate) fn refused(&self, _: DropReason) {}
+pub(crate) struct Refused;
+
+impl Refused {
+    pub(crate) fn new(_: Finished, _: DropReason) -> Self {
+        Self
+    }
+
+    pub(crate) fn count(self) {}
 }
 
 pub(crate) enum Submitted {
@@ -44,8 +51,8 @@ impl Buffer {
         true
     }
 
-    pub(crate) fn push(&self, _: &mut Option<Finished>, _: usize) -> Result<(), DropReason> {
-        Err(DropReason::Shutdown)
+    pub(crate) fn push(&self, _: Finished, _: usize) -> Result<(), Refused> {
+        Err(Refused)
     }
 }
 

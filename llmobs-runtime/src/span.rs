@@ -27,7 +27,6 @@ use crate::kind::SpanKind;
 use crate::number::Number;
 use crate::text::Text;
 use crate::weight;
-use crate::worker::Finished;
 
 pub(crate) use annotate::{Checked, metric};
 use extra::Inherited;
@@ -155,7 +154,7 @@ impl Span {
     /// rest was applied. Always `Ok` while llmobs is not enabled.
     pub fn annotate(&self, annotation: Annotation) -> Result<(), AnnotateError> {
         match &self.inner {
-            Some(inner) => inner.annotate(Checked::new(annotation, inner.kind)),
+            Some(inner) => inner.annotate(&mut Checked::new(annotation, inner.kind)),
             None => Ok(()),
         }
     }
@@ -206,8 +205,7 @@ impl Span {
 
     /// The kind, where values may be looked at.
     pub(crate) fn captured_kind(&self) -> Option<SpanKind> {
-        let inner = self.inner.as_ref()?;
-        (inner.client.settings.capture == Capture::Full).then_some(inner.kind)
+        self.inner.as_ref()?.captured_kind()
     }
 
     /// Marks a span whose future was dropped before its end.
@@ -274,7 +272,13 @@ impl SpanInner {
         data.end.is_none().then(|| change(&mut data))
     }
 
+    /// The kind, where values may be looked at.
+    pub(crate) fn captured_kind(&self) -> Option<SpanKind> {
+        (self.client.settings.capture == Capture::Full).then_some(self.kind)
+    }
+
     /// The same of a span that nobody else has.
+    #[inline]
     pub(crate) fn data_mut(&mut self) -> &mut SpanData {
         self.data.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
@@ -337,7 +341,9 @@ impl SpanInner {
         };
         // A subscriber may do anything when its span closes: not under our lock.
         drop(tracing);
-        ClientInner::finish_span(Finished::Shared(Arc::clone(this)), weight);
+        if let Err(refused) = context::push_finished(Arc::clone(this), weight) {
+            refused.count();
+        }
         true
     }
 
@@ -355,6 +361,7 @@ impl SpanInner {
     }
 
     /// A panic that passes where the span ends, and did not where it began.
+    #[inline]
     fn passing_panic(&self) -> Option<SpanError> {
         let panicked = std::thread::panicking() && !self.panicking_at_start;
         panicked.then(SpanError::panic_without_message)
@@ -362,6 +369,7 @@ impl SpanInner {
 }
 
 impl SpanData {
+    #[inline]
     fn end(&mut self, now: Moment, error: Option<SpanError>, inherited: Option<Inherited>) {
         self.end = Some(now);
         if let Some(error) = error {

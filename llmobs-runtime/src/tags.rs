@@ -29,8 +29,11 @@ pub(crate) fn set_all<K: PartialEq, V>(pairs: &mut Vec<(K, V)>, given: Vec<(K, V
         *pairs = given;
         return;
     }
-    for (key, value) in given {
-        set(pairs, key, value);
+    for pair in given {
+        match pairs.iter_mut().find(|(key, _)| *key == pair.0) {
+            Some((_, value)) => *value = pair.1,
+            None => pairs.push(pair),
+        }
     }
 }
 

@@ -50,15 +50,24 @@ impl Text {
 
     /// Becomes a copy of `text`. What is short is written where it stays, and not read again until
     /// somebody wants it: a processor waits for pieces that were just written elsewhere.
+    #[inline]
     pub(crate) fn copy_from(&mut self, text: &str) {
-        let bytes = [0; SHORT];
-        self.0 = match u8::try_from(text.len()) {
-            Ok(len) if text.len() <= SHORT => Repr::Short { len, bytes },
-            _ => Repr::Long(text.into()),
-        };
-        if let Repr::Short { bytes, .. } = &mut self.0 {
-            copy_short(text.as_bytes(), bytes);
+        match u8::try_from(text.len()) {
+            Ok(len) if text.len() <= SHORT => {
+                let bytes = [0; SHORT];
+                self.0 = Repr::Short { len, bytes };
+                if let Repr::Short { bytes, .. } = &mut self.0 {
+                    copy_short(text.as_bytes(), bytes);
+                }
+            }
+            _ => self.copy_long(text),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn copy_long(&mut self, text: &str) {
+        self.0 = Repr::Long(text.into());
     }
 
     /// Bytes that it holds beside itself.
@@ -128,6 +137,15 @@ impl TextBuffer {
         }
     }
 
+    /// Puts the text into `place`; it is empty then.
+    pub(crate) fn move_to(&mut self, place: &mut Text) {
+        match self.long.take() {
+            Some(long) => *place = long.into(),
+            None => place.copy_from(self.as_short()),
+        }
+        self.len = 0;
+    }
+
     fn as_short(&self) -> &str {
         let bytes = self.short.get(..self.len).unwrap_or_default();
         std::str::from_utf8(bytes).unwrap_or_default()
@@ -139,18 +157,6 @@ impl From<TextBuffer> for String {
         match buffer.long {
             Some(long) => long,
             None => buffer.as_short().to_owned(),
-        }
-    }
-}
-
-impl From<TextBuffer> for Text {
-    fn from(buffer: TextBuffer) -> Self {
-        match (buffer.long, u8::try_from(buffer.len)) {
-            (None, Ok(len)) => Self(Repr::Short {
-                len,
-                bytes: buffer.short,
-            }),
-            (long, _) => long.unwrap_or_default().into(),
         }
     }
 }
@@ -244,15 +250,18 @@ pub trait IntoText: sealed::Sealed {
     #[doc(hidden)]
     fn into_text(self) -> Option<Text>;
 
-    /// Puts the text into `place`, unless it is empty or nothing is set.
+    /// Puts the text into `place`, unless it is empty; `false` where nothing is set.
     #[doc(hidden)]
-    fn put(self, place: &mut Text)
+    fn put(self, place: &mut Text) -> bool
     where
         Self: Sized,
     {
-        if let Some(text) = self.into_text().filter(|text| !text.is_empty()) {
+        let text = self.into_text();
+        let is_set = text.is_some();
+        if let Some(text) = text.filter(|text| !text.is_empty()) {
             *place = text;
         }
+        is_set
     }
 }
 
@@ -262,9 +271,9 @@ pub trait TextRef: sealed::Sealed {
     /// A copy of the text, or `None` where nothing is set.
     fn copy_text(&self) -> Option<Text>;
 
-    /// Puts a copy into `place`, unless it is empty or nothing is set.
+    /// Puts a copy into `place`, unless it is empty; `false` where nothing is set.
     #[doc(hidden)]
-    fn put_copy(&self, place: &mut Text);
+    fn put_copy(&self, place: &mut Text) -> bool;
 }
 
 impl sealed::Sealed for str {}
@@ -273,10 +282,11 @@ impl TextRef for str {
         Some(self.into())
     }
 
-    fn put_copy(&self, place: &mut Text) {
+    fn put_copy(&self, place: &mut Text) -> bool {
         if !self.is_empty() {
             place.copy_from(self);
         }
+        true
     }
 }
 
@@ -288,8 +298,8 @@ macro_rules! text {
                 (**self).copy_text()
             }
 
-            fn put_copy(&self, place: &mut Text) {
-                (**self).put_copy(place);
+            fn put_copy(&self, place: &mut Text) -> bool {
+                (**self).put_copy(place)
             }
         }
         impl IntoText for $ty {
@@ -317,10 +327,8 @@ impl<T: TextRef> TextRef for Option<T> {
         self.as_ref().and_then(TextRef::copy_text)
     }
 
-    fn put_copy(&self, place: &mut Text) {
-        if let Some(text) = self {
-            text.put_copy(place);
-        }
+    fn put_copy(&self, place: &mut Text) -> bool {
+        self.as_ref().is_some_and(|text| text.put_copy(place))
     }
 }
 impl<T: IntoText + TextRef> IntoText for Option<T> {
@@ -335,8 +343,8 @@ impl<T: TextRef + ?Sized> TextRef for &T {
         (**self).copy_text()
     }
 
-    fn put_copy(&self, place: &mut Text) {
-        (**self).put_copy(place);
+    fn put_copy(&self, place: &mut Text) -> bool {
+        (**self).put_copy(place)
     }
 }
 impl<T: TextRef + ?Sized> IntoText for &T {
@@ -344,8 +352,8 @@ impl<T: TextRef + ?Sized> IntoText for &T {
         self.copy_text()
     }
 
-    fn put(self, place: &mut Text) {
-        self.put_copy(place);
+    fn put(self, place: &mut Text) -> bool {
+        self.put_copy(place)
     }
 }
 

@@ -28,7 +28,7 @@ use batch::{Event, Gathering};
 use encode::Encoder;
 use lane::{Lanes, Mark};
 use queue::{Budget, Next, Receiver, Sender};
-pub(crate) use queue::{Buffer, Finished, Submitted};
+pub(crate) use queue::{Buffer, Finished, Refused, Submitted};
 
 use crate::client::ClientInner;
 use crate::clock::Anchor;

@@ -7,6 +7,7 @@ use syn::ext::IdentExt as _;
 
 use super::{Expansion, reference};
 use crate::kind::Kind;
+use crate::names::Key;
 use crate::signature::Binding;
 use crate::valid::literal;
 
@@ -35,7 +36,10 @@ impl Expansion<'_> {
     fn told(&self) -> TokenStream {
         let Self { p, span, args, .. } = self;
         let mut told = TokenStream::new();
-        for (key, expr) in &args.texts {
+        // Of the two names of the application the newer one wins.
+        let (newer, texts): (Vec<_>, Vec<_>) =
+            (args.texts.iter()).partition(|(key, _)| matches!(key, Key::AgentService));
+        for (key, expr) in texts.into_iter().chain(newer) {
             let text = self.text(expr);
             let setter = Ident::new(key.name(), *span);
             told.extend(quote_spanned!(*span=> __llmobs_s.#setter(#text);));

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::start::Entered;
+use super::start::{Current, Entered};
 use crate::client;
 use crate::context::Lent;
 use crate::failure::SpanError;
@@ -25,7 +25,7 @@ enum FirstPoll {
     /// No such poll is going on.
     No,
     Waiting,
-    Begun(Entered),
+    Begun(Current),
 }
 
 fn swap_first_poll(new: FirstPoll) -> FirstPoll {
@@ -39,9 +39,9 @@ fn swap_first_poll(new: FirstPoll) -> FirstPoll {
 
 /// Hands the span to the future whose first poll this is. Where llmobs was enabled in
 /// the very moment in which that poll began, there is none, and the span ends here.
-pub(super) fn begun(entered: Entered) {
+pub(super) fn begun(current: Current) {
     if let FirstPoll::Waiting = swap_first_poll(FirstPoll::No) {
-        swap_first_poll(FirstPoll::Begun(entered));
+        swap_first_poll(FirstPoll::Begun(current));
     }
 }
 
@@ -57,8 +57,8 @@ fn before_first_poll() -> FirstPoll {
 #[inline(never)]
 fn after_first_poll(outer: FirstPoll, kept: &mut Span) -> State {
     match swap_first_poll(outer) {
-        FirstPoll::Begun(entered) => {
-            *kept = entered.leave();
+        FirstPoll::Begun(mut current) => {
+            *kept = current.leave();
             State::Running
         }
         _ => State::Idle,

@@ -11,7 +11,7 @@ use crate::annotation::{Content, Io, Side, messages_from_json};
 use crate::capture;
 use crate::kind::SpanKind;
 use crate::report;
-use crate::span::Span;
+use crate::span::{Span, SpanInner};
 
 /// What a function comes to is noted on its span: by the handle of a future, or by the place on
 /// the thread's stack.
@@ -126,16 +126,18 @@ fn text_content(kind: SpanKind, side: Side, value: &Value) -> Option<Content> {
     Io::from(value.to_string()).into_content(kind, side).ok()?
 }
 
-/// Captured arguments as their kind sends them. A model gets messages: the one argument
-/// if it is one, else all of them as JSON text.
-pub(super) fn arguments(
-    kind: SpanKind,
-    mut arguments: Vec<(&'static str, Value)>,
-) -> Option<Content> {
-    let side = Side::Input;
-    if !kind.has_model() {
-        return Some(Content::Arguments(arguments));
+/// Captured arguments as a model gets them, as messages: the one argument if it is one, else all
+/// of them as JSON text. Other kinds send them as they are.
+pub(super) fn model_arguments(span: &mut SpanInner) {
+    let kind = span.kind;
+    let input = &mut span.data_mut().input;
+    if let Some(Content::Arguments(arguments)) = input {
+        *input = as_messages(kind, std::mem::take(arguments));
     }
+}
+
+fn as_messages(kind: SpanKind, mut arguments: Vec<(&'static str, Value)>) -> Option<Content> {
+    let side = Side::Input;
     if let [(_, value)] = &mut arguments[..] {
         let fits = match kind {
             SpanKind::Llm => speaks(value),

@@ -8,26 +8,16 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::record;
-use crate::annotation::{Annotations, Side};
+use crate::annotation::{Content, Side};
 use crate::client;
-use crate::config::Capture;
 use crate::context::{self, Attached, Token};
 use crate::failure::SpanError;
 use crate::kind::SpanKind;
 use crate::span::{Slot, Span, SpanData, SpanInner};
 use crate::text::{IntoText, Text};
 
-/// A span that is about to start.
-pub struct Starting {
-    /// Where it is; empty once it has started.
-    slot: Option<Slot>,
-    kind: SpanKind,
-    captures: bool,
-    /// The newer name of `ml_app`, which it wins over.
-    told_agent_service: bool,
-    annotations: Option<Annotations>,
-    arguments: Vec<(&'static str, Value)>,
-}
+/// A span that is about to start. One pointer: it is moved about in annotated functions.
+pub struct Starting(Slot);
 
 /// The kinds as functions. What calls with a function counts for clippy as having an
 /// effect, which the start of a span has; else it would ask for `#[must_use]` on functions
@@ -59,24 +49,13 @@ pub fn enabled() -> bool {
 #[cold]
 #[inline(never)]
 pub fn start(name: &'static str, kind: fn() -> SpanKind) -> Option<Starting> {
-    let (mut origin, mut slot) = context::origin_with_slot()?;
-    let kind = kind();
-    let captures = origin.client.settings.capture == Capture::Full;
-    let annotations = origin.annotations.take();
-    slot.draft(kind, Text::literal(name), true, origin);
-    Some(Starting {
-        slot: Some(slot),
-        kind,
-        captures,
-        told_agent_service: false,
-        annotations,
-        arguments: Vec::new(),
-    })
+    context::draft(name, kind()).map(Starting)
 }
 
 impl Starting {
+    #[inline]
     fn span(&mut self) -> Option<&mut SpanInner> {
-        self.slot.as_mut()?.span_mut()
+        self.0.span_mut()
     }
 
     #[inline]
@@ -87,9 +66,10 @@ impl Starting {
     }
 
     /// Whether what the function is given may be looked at.
-    #[inline]
     pub fn captures(&self) -> bool {
-        self.captures
+        self.0
+            .span()
+            .is_some_and(|span| span.captured_kind().is_some())
     }
 
     /// An empty name, or none, leaves the function's own.
@@ -105,17 +85,14 @@ impl Starting {
         self.tell(|span| span.set_session(session_id));
     }
 
+    /// Comes before [`agent_service`](Self::agent_service), its newer name, which wins.
     pub fn ml_app(&mut self, ml_app: impl Telling) {
-        if !self.told_agent_service {
-            let ml_app = ml_app.text();
-            self.tell(|span| span.set_ml_app(ml_app));
-        }
+        let ml_app = ml_app.text();
+        self.tell(|span| span.set_ml_app(ml_app));
     }
 
     pub fn agent_service(&mut self, agent_service: impl Telling) {
         let agent_service = agent_service.text();
-        let told = agent_service.as_ref();
-        self.told_agent_service = told.is_some_and(|text| !text.is_empty());
         self.tell(|span| span.set_ml_app(agent_service));
     }
 
@@ -149,68 +126,64 @@ impl Starting {
 
     /// The same of so many arguments, for which there is room then.
     pub fn captures_arguments(&mut self, count: usize) -> bool {
-        if self.captures {
-            self.arguments.reserve_exact(count);
+        let captures = self.captures();
+        if captures {
+            let arguments = Content::Arguments(Vec::with_capacity(count));
+            self.tell(|span| span.data_mut().input = Some(arguments));
         }
-        self.captures
+        captures
     }
 
     /// One captured argument.
     pub fn argument(&mut self, name: &'static str, value: Value) {
-        self.arguments.push((name, value));
+        self.tell(|span| {
+            if let Some(Content::Arguments(arguments)) = &mut span.data_mut().input {
+                arguments.push((name, value));
+            }
+        });
     }
 
     /// `input = expr`.
     pub fn input(&mut self, value: Value) {
-        let content = record::content(self.kind, Side::Input, value);
-        self.tell(|span| span.data_mut().input = content);
+        self.tell(|span| span.data_mut().input = record::content(span.kind, Side::Input, value));
     }
 
     /// Starts the span and makes it current.
     #[inline(never)]
-    pub fn enter(&mut self) -> Entered {
-        let captures = self.captured_kind();
-        match self.settle() {
-            Some(slot) if !slot.span().is_some_and(SpanInner::has_tracing) => Entered {
-                own: context::push_own(slot),
-                attached: Attached::default(),
-                span: Span::idle(),
-                captures,
-            },
-            slot => Entered::shared(shared(slot), captures),
+    pub fn enter(self) -> Entered {
+        let slot = self.settle();
+        if slot.span().is_some_and(SpanInner::has_tracing) {
+            return Entered::shared(slot);
+        }
+        match context::push_own(slot) {
+            Ok(token) => Entered::Own(token),
+            Err(slot) => Entered::shared(slot),
         }
     }
 
     /// The same within the first poll of an [`Instrumented`](super::future::Instrumented),
     /// which takes the span over when that poll returns.
-    pub fn enter_poll(&mut self) {
-        let span = shared(self.settle());
-        super::future::begun(Entered::shared(span, self.captured_kind()));
-    }
-
-    fn captured_kind(&self) -> Option<SpanKind> {
-        self.captures.then_some(self.kind)
+    pub fn enter_poll(self) {
+        super::future::begun(Current::new(shared(self.settle())));
     }
 
     /// The span after all that it was told.
     #[inline]
-    fn settle(&mut self) -> Option<Slot> {
-        if !self.arguments.is_empty() {
-            let arguments = std::mem::take(&mut self.arguments);
-            let content = record::arguments(self.kind, arguments);
-            self.tell(|span| span.data_mut().input = content);
+    fn settle(self) -> Slot {
+        let Self(mut slot) = self;
+        if let Some(span) = slot.span_mut()
+            && span.kind.has_model()
+            && span.data_mut().input.is_some()
+        {
+            record::model_arguments(span);
         }
-        let annotations = self.annotations.take();
-        self.tell(|span| span.settle(annotations));
-        self.slot.take()
+        slot.settle();
+        slot
     }
 }
 
 /// A handle on a span that others may refer to.
-fn shared(slot: Option<Slot>) -> Span {
-    let Some(mut slot) = slot else {
-        return Span::idle();
-    };
+fn shared(mut slot: Slot) -> Span {
     let span = slot.take().map(Arc::new);
     context::keep_slot(slot);
     span.map_or_else(Span::idle, Span::of)
@@ -218,42 +191,42 @@ fn shared(slot: Option<Slot>) -> Span {
 
 impl fmt::Debug for Starting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Starting({})", self.kind)
+        write!(f, "Starting({:?})", self.0.span())
     }
 }
 
 /// A span that is current on this thread. Where the function's body stands inline, its
 /// drop ends the span, with an error if a panic comes by.
+///
+/// Small enough for two registers: it is moved about in annotated functions.
 #[derive(Debug)]
-pub struct Entered {
-    /// The place of a span that the thread's stack owns; then there is none in `span`.
-    own: Option<Token>,
-    attached: Attached,
-    span: Span,
-    /// The kind, where what the function returns may be looked at.
-    captures: Option<SpanKind>,
+pub enum Entered {
+    /// By its place on the thread's stack, which owns it.
+    #[doc(hidden)]
+    Own(Token),
+    #[doc(hidden)]
+    Shared(Box<Current>),
 }
 
 impl Entered {
-    fn shared(span: Span, captures: Option<SpanKind>) -> Self {
-        Self {
-            own: None,
-            attached: Attached::span(&span),
-            span,
-            captures,
-        }
+    fn shared(slot: Slot) -> Self {
+        Self::Shared(Box::new(Current::new(shared(slot))))
     }
 
+    /// The kind, where what the function returns may be looked at.
     pub(super) fn captured_kind(&self) -> Option<SpanKind> {
-        self.captures
+        match self {
+            Self::Own(token) => context::own_captured_kind(*token),
+            Self::Shared(current) => current.span.captured_kind(),
+        }
     }
 
     /// Changes what can be added until the end; `None` after it, and where there is no span. No
     /// code of a user may run in `change`.
     pub(super) fn with_data<R>(&self, change: impl FnOnce(&mut SpanData) -> R) -> Option<R> {
-        match self.own {
-            Some(token) => context::with_own(token, change),
-            None => self.span.with_data(change),
+        match self {
+            Self::Own(token) => context::with_own(*token, change),
+            Self::Shared(current) => current.span.with_data(change),
         }
     }
 
@@ -269,12 +242,13 @@ impl Entered {
 
     /// The span is current no more.
     pub(super) fn leave(mut self) -> Span {
-        match self.own.take() {
-            Some(token) => context::pop_own(token).map_or_else(Span::idle, Span::of),
-            None => {
-                self.attached = Attached::default();
-                std::mem::replace(&mut self.span, Span::idle())
+        match &mut self {
+            Self::Own(token) => {
+                let span = context::pop_own(*token);
+                std::mem::forget(self);
+                span.map_or_else(Span::idle, Span::of)
             }
+            Self::Shared(current) => current.leave(),
         }
     }
 }
@@ -282,9 +256,31 @@ impl Entered {
 impl Drop for Entered {
     #[inline]
     fn drop(&mut self) {
-        if let Some(token) = self.own {
-            context::finish_own(token);
+        if let Self::Own(token) = self {
+            context::finish_own(*token);
         }
+    }
+}
+
+/// A span that is current and that others may refer to.
+#[derive(Debug)]
+pub struct Current {
+    attached: Attached,
+    span: Span,
+}
+
+impl Current {
+    fn new(span: Span) -> Self {
+        Self {
+            attached: Attached::span(&span),
+            span,
+        }
+    }
+
+    /// The span is current no more.
+    pub(super) fn leave(&mut self) -> Span {
+        self.attached = Attached::default();
+        std::mem::replace(&mut self.span, Span::idle())
     }
 }
 
@@ -336,7 +332,7 @@ impl<T: IntoText> Telling for Told<T> {
 
     #[inline]
     fn put(self, place: &mut Text) {
-        self.0.put(place);
+        let _ = self.0.put(place);
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::text::TextBuffer;
+use crate::text::{Text, TextBuffer};
 
 /// What a captured or annotated value may hold. A value within the limits stays as it is;
 /// the marks in one that is cut come on top: a line for each level at most.
@@ -249,11 +249,19 @@ impl Clipped {
 
     /// The text, marked where it was cut. How much is missing is not known: what had more
     /// to say was stopped.
-    pub(super) fn finish<T: From<TextBuffer>>(mut self) -> T {
+    pub(super) fn finish(mut self) -> String {
         if self.cut {
             self.text.push_str(REST);
         }
         self.text.into()
+    }
+
+    /// The same, put into `place`.
+    pub(super) fn finish_in(&mut self, place: &mut Text) {
+        if self.cut {
+            self.text.push_str(REST);
+        }
+        self.text.move_to(place);
     }
 }
 

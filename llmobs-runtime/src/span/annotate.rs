@@ -4,8 +4,6 @@ use std::sync::Arc;
 
 use super::extra::{PROMPT, TOOLS};
 use super::{SpanData, SpanInner};
-use serde_json::{Map, Value};
-
 use crate::annotation::{AnnotateError, Annotation, Content, Extra, Io, IoError, Side};
 use crate::capture;
 use crate::evaluation::shortened;
@@ -31,6 +29,10 @@ struct LeftOut {
 struct Flaw(Option<AnnotateError>);
 
 impl Flaw {
+    fn take(&mut self) -> Result<(), AnnotateError> {
+        self.0.take().map_or(Ok(()), Err)
+    }
+
     fn note(&mut self, error: AnnotateError) {
         self.0.get_or_insert(error);
     }
@@ -53,18 +55,32 @@ impl Flaw {
 /// What an annotation comes to on a span of some kind. What is wrong may go to a subscriber, and a
 /// value's `Drop` is the user's: all of that happens here, and nothing of it where the span is held.
 pub(crate) struct Checked {
+    annotation: Annotation,
     input: Option<Content>,
     output: Option<Content>,
-    metadata: Map<String, Value>,
-    metrics: Vec<(String, Number)>,
-    tags: Vec<(Text, Text)>,
-    extra: Option<Extra>,
     flaw: Flaw,
 }
 
 impl Checked {
+    #[inline]
     pub(crate) fn new(annotation: Annotation, kind: SpanKind) -> Self {
-        let mut flaw = Flaw::default();
+        let mut checked = Self {
+            annotation,
+            input: None,
+            output: None,
+            flaw: Flaw::default(),
+        };
+        checked.check(kind);
+        checked
+    }
+
+    fn check(&mut self, kind: SpanKind) {
+        let Self {
+            annotation,
+            input,
+            output,
+            flaw,
+        } = self;
         let mut io = |io: Option<Io>, side| match io?.into_content(kind, side) {
             Ok(content) => content,
             Err(IoError::WrongKind { field, kind }) => {
@@ -76,44 +92,45 @@ impl Checked {
                 None
             }
         };
-        let input = io(annotation.input, Side::Input);
-        let output = io(annotation.output, Side::Output);
-        let mut metadata = capture::bound_map(annotation.metadata);
-        flaw.invalid(metadata.remove("").map(|value| {
-            let value = shortened(&value.to_string());
-            format!("a property of the metadata has an empty key (value {value})")
-        }));
-        let mut tags = annotation.tags;
+        if annotation.input.is_some() {
+            *input = io(annotation.input.take(), Side::Input);
+        }
+        if annotation.output.is_some() {
+            *output = io(annotation.output.take(), Side::Output);
+        }
+        let metadata = &mut annotation.metadata;
+        if !metadata.is_empty() {
+            *metadata = capture::bound_map(std::mem::take(metadata));
+            flaw.invalid(metadata.remove("").map(|value| {
+                let value = shortened(&value.to_string());
+                format!("a property of the metadata has an empty key (value {value})")
+            }));
+        }
+        let tags = &mut annotation.tags;
         if let Some((_, value)) = tags.iter().find(|(key, _)| key.is_empty()) {
             let reason = format!("a tag has an empty key (value {:?})", shortened(value));
             flaw.invalid(Some(reason));
             tags.retain(|(key, _)| !key.is_empty());
         }
-        let checked = |(key, number)| match metric(key, number) {
-            Ok(metric) => Some(metric),
-            Err(error) => {
-                flaw.note(error);
-                None
-            }
-        };
-        let metrics = annotation.metrics.into_iter();
-        let metrics = metrics.filter_map(checked).collect();
-        let extra = annotation.extra;
-        let extra = extra.map(|extra| extra_for(kind, *extra, &mut flaw));
-        Self {
-            input,
-            output,
-            metadata,
-            metrics,
-            tags,
-            extra,
-            flaw,
+        if !annotation.metrics.is_empty() {
+            let checked = |(key, number)| match metric(key, number) {
+                Ok(metric) => Some(metric),
+                Err(error) => {
+                    flaw.note(error);
+                    None
+                }
+            };
+            let metrics = std::mem::take(&mut annotation.metrics).into_iter();
+            annotation.metrics = metrics.filter_map(checked).collect();
+        }
+        if let Some(extra) = &mut annotation.extra {
+            check_extra(kind, extra, flaw);
         }
     }
 }
 
 /// Takes out what the span cannot carry.
-fn extra_for(kind: SpanKind, mut extra: Extra, flaw: &mut Flaw) -> Extra {
+fn check_extra(kind: SpanKind, extra: &mut Extra, flaw: &mut Flaw) {
     if let Some(mut prompt) = extra.prompt.take() {
         let wrong = prompt.flaw();
         prompt.bound();
@@ -141,12 +158,12 @@ fn extra_for(kind: SpanKind, mut extra: Extra, flaw: &mut Flaw) -> Extra {
     };
     model(&mut extra.model_name, "model name");
     model(&mut extra.model_provider, "model provider");
-    extra.intent = extra.intent.map(capture::bound_text);
-    extra
+    extra.intent = extra.intent.take().map(capture::bound_text);
 }
 
 impl SpanInner {
-    pub(crate) fn annotate(&self, checked: Checked) -> Result<(), AnnotateError> {
+    /// Adds what there is to `checked`, of which nothing is left.
+    pub(crate) fn annotate(&self, checked: &mut Checked) -> Result<(), AnnotateError> {
         if self.client.is_of_parent() {
             return Ok(());
         }
@@ -157,15 +174,12 @@ impl SpanInner {
         result
     }
 
-    fn apply(&self, checked: Checked) -> Result<(), AnnotateError> {
+    fn apply(&self, checked: &mut Checked) -> Result<(), AnnotateError> {
         let Checked {
+            annotation,
             input,
             output,
-            metadata,
-            metrics,
-            tags,
-            extra,
-            mut flaw,
+            flaw,
         } = checked;
         let mut data = self.lock();
         if data.end.is_some() {
@@ -173,26 +187,34 @@ impl SpanInner {
                 name: self.name.to_string(),
             });
         }
-        if !metadata.is_empty() {
-            data.metadata.extend(metadata);
+        if !annotation.metadata.is_empty() {
+            data.metadata
+                .extend(std::mem::take(&mut annotation.metadata));
         }
-        tags::set_all(&mut data.metrics, metrics);
-        let told_method = tags.iter().any(|(key, _)| key == tags::PROMPT_METHOD.0);
-        for (key, value) in &tags {
+        if !annotation.metrics.is_empty() {
+            tags::set_all(&mut data.metrics, std::mem::take(&mut annotation.metrics));
+        }
+        let mut told_method = false;
+        for (key, value) in &annotation.tags {
+            told_method |= key == tags::PROMPT_METHOD.0;
             if key == tags::SESSION && !value.is_empty() {
                 data.session = Some(self.first_session(Arc::from(&**value)));
             }
         }
-        tags::set_all(&mut data.tags, tags);
+        if !annotation.tags.is_empty() {
+            tags::set_all(&mut data.tags, std::mem::take(&mut annotation.tags));
+        }
         if input.is_some() {
-            data.input = input;
+            data.input = input.take();
         }
         if output.is_some() {
-            data.output = output;
+            data.output = output.take();
         }
-        let left = extra.map(|extra| self.add(&mut data, extra, told_method));
+        let Some(extra) = annotation.extra.take() else {
+            return flaw.take();
+        };
+        let left = self.add(&mut data, *extra, told_method);
         drop(data);
-        let left = left.unwrap_or_default();
         flaw.invalid(left.cost_tag.map(|key| {
             let (key, name) = (shortened(&key), shortened(&self.name));
             format!("cost tag {key:?} is not among the tags of span {name:?}")
@@ -201,7 +223,7 @@ impl SpanInner {
             let (count, name) = (left.links, shortened(&self.name));
             format!("span {name:?} has {MOST_LINKS} links, no more are taken: {count} are left out")
         }));
-        flaw.0.map_or(Ok(()), Err)
+        flaw.take()
     }
 
     /// Adds what was checked; tells what had no place.

@@ -1,9 +1,11 @@
 //! The memory of spans that nobody but their thread refers to. It goes with the span to the
 //! worker and comes back, so that such a span costs no allocation and is written once.
 
+use std::mem::{forget, replace};
 use std::sync::{Mutex, PoisonError};
 
 use super::SpanInner;
+use crate::annotation::Annotations;
 use crate::context::Origin;
 use crate::kind::SpanKind;
 use crate::process::PerProcess;
@@ -17,28 +19,61 @@ const AT_ONCE: usize = 32;
 static EMPTY: PerProcess<Mutex<Vec<Slot>>> = PerProcess::new();
 
 /// Room for a span, with the span in it or without.
-pub(crate) struct Slot(Box<Option<SpanInner>>);
+pub(crate) struct Slot(Box<Room>);
+
+struct Room {
+    span: Option<SpanInner>,
+    /// What it starts with, until it is settled.
+    annotations: Option<Annotations>,
+}
 
 impl Slot {
+    #[inline]
     pub(crate) fn span(&self) -> Option<&SpanInner> {
-        self.0.as_ref().as_ref()
+        self.0.span.as_ref()
     }
 
+    #[inline]
     pub(crate) fn span_mut(&mut self) -> Option<&mut SpanInner> {
-        self.0.as_mut().as_mut()
+        self.0.span.as_mut()
     }
 
     pub(crate) fn take(&mut self) -> Option<SpanInner> {
-        self.0.take()
+        self.0.span.take()
     }
 
-    /// Begins a span there: [`SpanInner::draft`].
-    pub(crate) fn draft(&mut self, kind: SpanKind, name: Text, decorated: bool, origin: Origin) {
-        *self.0 = Some(SpanInner::draft(kind, name, decorated, origin));
+    /// Begins the span of an annotated function there, which is told more before it is settled.
+    #[inline(always)]
+    pub(crate) fn draft(&mut self, kind: SpanKind, name: Text, randoms: [u64; 3], origin: Origin) {
+        let Origin {
+            client,
+            parent,
+            remote,
+            annotations,
+        } = origin;
+        // It is empty, but to look whether it is would be to wait for memory that another
+        // processor has written.
+        forget(replace(&mut self.0.annotations, annotations));
+        let span = &mut self.0.span;
+        forget(span.replace(SpanInner::fresh(client, kind, name, true, randoms)));
+        if let Some(span) = span
+            && (parent.is_some() || remote.is_some())
+        {
+            span.inherit(parent, remote);
+        }
+    }
+
+    /// See [`SpanInner::settle`].
+    #[inline]
+    pub(crate) fn settle(&mut self) {
+        let annotations = self.0.annotations.take();
+        if let Some(span) = self.span_mut() {
+            span.settle(annotations);
+        }
     }
 
     pub(crate) fn clear(&mut self) {
-        *self.0 = None;
+        self.0.span = None;
     }
 
     /// An empty one, after which `spare` has some for the next ones.
@@ -49,7 +84,12 @@ impl Slot {
         let rest = empty.len().saturating_sub(AT_ONCE);
         spare.extend(empty.drain(rest..));
         drop(empty);
-        spare.pop().unwrap_or_else(|| Self(Box::new(None)))
+        spare.pop().unwrap_or_else(|| {
+            Self(Box::new(Room {
+                span: None,
+                annotations: None,
+            }))
+        })
     }
 
     /// Gives empty ones to threads that need some.

@@ -10,10 +10,12 @@ use super::trace::{TraceIds, TraceState};
 use super::{SpanData, SpanInner};
 use crate::annotation::{Annotations, apply};
 use crate::capture;
+use crate::client::ClientInner;
 use crate::clock::{self, Moment};
 use crate::context::{self, Origin};
 use crate::id;
 use crate::kind::SpanKind;
+use crate::remote::Remote;
 use crate::tags::{self, SESSION};
 use crate::text::Text;
 use crate::visible;
@@ -51,10 +53,15 @@ impl Start {
 
     /// Starts the span below the current one, if anything is enabled.
     pub(super) fn begin(self) -> Option<SpanInner> {
-        let mut origin = context::origin()?;
-        let annotations = origin.annotations.take();
+        let Origin {
+            client,
+            parent,
+            remote,
+            annotations,
+        } = context::origin()?;
         let name = filled(self.name).unwrap_or_else(|| Text::literal(self.kind.as_str()));
-        let mut span = SpanInner::draft(self.kind, name, false, origin);
+        let mut span = SpanInner::fresh(client, self.kind, name, false, id::randoms());
+        span.inherit(parent, remote);
         span.set_session(self.session_id);
         span.set_ml_app(filled(self.agent_service).or(self.ml_app));
         span.set_agent_version(self.agent_version);
@@ -74,53 +81,54 @@ fn filled(text: Option<Text>) -> Option<Text> {
 }
 
 impl SpanInner {
-    /// A span that begins now, with what it has from its origin. What it is told itself comes
-    /// next, then [`settle`](Self::settle).
+    /// A span that begins now and has nothing above it. [`inherit`](Self::inherit) comes next where
+    /// it has, then what it is told itself, then [`settle`](Self::settle).
     #[inline(always)]
-    pub(crate) fn draft(kind: SpanKind, name: Text, decorated: bool, origin: Origin) -> Self {
-        let Origin {
-            client,
-            parent,
-            remote,
-            annotations: _,
-        } = origin;
-        let now = Moment::now();
-        let [span_id, randoms @ ..]: [u64; 3] = id::randoms();
-        let (trace, ml_app, root, agent) = match &parent {
-            None => (
-                TraceIds::new(clock::unix_seconds(now), randoms, remote.as_deref()),
-                remote.as_ref().and_then(|remote| remote.ml_app.clone()),
-                None,
-                None,
-            ),
-            Some(parent) => (
-                parent.trace.clone(),
-                parent.ml_app.clone(),
-                Some(Arc::clone(parent.root.as_ref().unwrap_or(parent))),
-                match parent.kind {
-                    SpanKind::Agent => Some(Arc::clone(parent)),
-                    _ => parent.agent.clone(),
-                },
-            ),
-        };
+    pub(super) fn fresh(
+        client: Arc<ClientInner>,
+        kind: SpanKind,
+        name: Text,
+        decorated: bool,
+        [span_id, randoms @ ..]: [u64; 3],
+    ) -> Self {
+        let start = Moment::now();
         Self {
             client,
             kind,
             name,
             span_id,
-            trace,
-            parent,
-            root,
-            state: TraceState::new(remote),
-            agent,
-            ml_app,
-            start: now,
+            trace: TraceIds::new(clock::unix_seconds(start), randoms),
+            parent: None,
+            root: None,
+            state: TraceState::default(),
+            agent: None,
+            ml_app: None,
+            start,
             decorated,
             has_tracing: false,
             panicking_at_start: std::thread::panicking(),
             handles: AtomicUsize::new(1),
             carries: AtomicU8::new(0),
             data: Mutex::new(SpanData::default()),
+        }
+    }
+
+    /// What it has from the span or the process above it.
+    pub(super) fn inherit(&mut self, parent: Option<Arc<Self>>, remote: Option<Arc<Remote>>) {
+        if let Some(remote) = remote {
+            self.trace.go_on(&remote);
+            self.ml_app.clone_from(&remote.ml_app);
+            self.state = TraceState::of(remote);
+        }
+        if let Some(parent) = parent {
+            self.trace.clone_from(&parent.trace);
+            self.ml_app.clone_from(&parent.ml_app);
+            self.root = Some(Arc::clone(parent.root.as_ref().unwrap_or(&parent)));
+            self.agent = match parent.kind {
+                SpanKind::Agent => Some(Arc::clone(&parent)),
+                _ => parent.agent.clone(),
+            };
+            self.parent = Some(parent);
         }
     }
 

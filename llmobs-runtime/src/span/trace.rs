@@ -18,21 +18,22 @@ pub(crate) struct TraceIds {
 }
 
 impl TraceIds {
-    /// The ids of a trace that begins here, or goes on from another process.
+    /// The ids of a trace that begins here.
     #[inline]
-    pub(super) fn new(seconds: u32, randoms: [u64; 2], remote: Option<&Remote>) -> Self {
-        let [llmobs, apm] = randoms.map(|random| TraceId::new(seconds, random));
-        let Some(remote) = remote else {
-            return Self {
-                llmobs: LlmTraceId::Number(llmobs),
-                apm,
-            };
-        };
-        let parent = remote.parent.as_ref();
+    pub(super) fn new(seconds: u32, [llmobs, apm]: [u64; 2]) -> Self {
         Self {
-            llmobs: parent
-                .map_or_else(|| LlmTraceId::Number(llmobs), |parent| parent.trace.clone()),
-            apm: remote.apm.unwrap_or(apm),
+            llmobs: LlmTraceId::Number(TraceId::new(seconds, llmobs)),
+            apm: TraceId::new(seconds, apm),
+        }
+    }
+
+    /// Goes on with a trace of another process.
+    pub(super) fn go_on(&mut self, remote: &Remote) {
+        if let Some(parent) = &remote.parent {
+            self.llmobs.clone_from(&parent.trace);
+        }
+        if let Some(apm) = remote.apm {
+            self.apm = apm;
         }
     }
 }
@@ -48,9 +49,8 @@ pub(super) struct TraceState {
 }
 
 impl TraceState {
-    pub(super) fn new(remote: Option<Arc<Remote>>) -> Self {
+    pub(super) fn of(remote: Arc<Remote>) -> Self {
         let state = Self::default();
-        let Some(remote) = remote else { return state };
         if let Some(session) = &remote.session {
             state.session.get_or_init(|| Arc::clone(session));
         }

@@ -39,11 +39,24 @@ impl Finished {
     pub(crate) fn client(&self) -> Option<&Arc<ClientInner>> {
         self.span().map(|span| &span.client)
     }
+}
 
-    /// Counts it as made and dropped.
-    pub(crate) fn refused(&self, reason: DropReason) {
-        if let Some(client) = self.client() {
-            client.refused(reason);
+/// A finished span for which there was no room.
+pub(crate) struct Refused {
+    span: Finished,
+    reason: DropReason,
+}
+
+impl Refused {
+    pub(crate) fn new(span: Finished, reason: DropReason) -> Self {
+        Self { span, reason }
+    }
+
+    /// Counts it as made and dropped. Says so, to a subscriber of the user's perhaps.
+    #[cold]
+    pub(crate) fn count(self) {
+        if let Some(client) = self.span.client() {
+            client.refused(self.reason);
         }
     }
 }
@@ -223,22 +236,24 @@ impl Buffer {
         self.of.id == id
     }
 
-    /// Takes `span`, or tells why there is no room.
-    pub(crate) fn push(
-        &self,
-        span: &mut Option<Finished>,
-        weight: usize,
-    ) -> Result<(), DropReason> {
+    /// Takes `span`, or gives it back with the reason.
+    #[inline]
+    pub(crate) fn push(&self, span: Finished, weight: usize) -> Result<(), Refused> {
         let mut state = lock(&self.state);
         if !state.open {
-            return Err(DropReason::Shutdown);
+            return Err(Refused::new(span, DropReason::Shutdown));
         }
-        let half_full = self.of.budget.reserve_by(&mut state.ahead, weight)?;
-        if state.spans.len() == state.spans.capacity() {
-            state.turn(&self.of);
-        }
+        let half_full = match self.of.budget.reserve_by(&mut state.ahead, weight) {
+            Ok(half_full) => half_full,
+            Err(reason) => return Err(Refused::new(span, reason)),
+        };
         state.made += 1;
-        state.spans.push(Queued::new(span.take(), weight));
+        // Where there is room, which is nearly always, the compiler writes it to its place at once.
+        if state.spans.len() < state.spans.capacity() {
+            state.spans.push(Queued::new(span, weight));
+        } else {
+            state.turn(&self.of, Queued::new(span, weight));
+        }
         drop(state);
         if half_full {
             self.of.wake();
@@ -251,10 +266,11 @@ impl State {
     /// Goes on with an empty chunk.
     #[cold]
     #[inline(never)]
-    fn turn(&mut self, of: &Buffers) {
+    fn turn(&mut self, of: &Buffers, span: Queued<Finished>) {
         let full = std::mem::replace(&mut self.spans, of.chunk());
         if !full.is_empty() {
             self.full.push(full);
         }
+        self.spans.push(span);
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::Control;
 use super::buffer::Buffers;
-pub(crate) use super::buffer::{Buffer, Finished};
+pub(crate) use super::buffer::{Buffer, Finished, Refused};
 use crate::client::ClientInner;
 use crate::event::{EvaluationEvent, FeedbackEvent};
 use crate::span::Slot;
@@ -52,8 +52,11 @@ pub(super) struct Queued<P: Payload> {
 
 impl<P: Payload> Queued<P> {
     #[inline]
-    pub(super) fn new(payload: Option<P>, weight: usize) -> Self {
-        Self { payload, weight }
+    pub(super) fn new(payload: P, weight: usize) -> Self {
+        Self {
+            payload: Some(payload),
+            weight,
+        }
     }
 
     pub(super) fn take(&mut self) -> Option<P> {
@@ -257,7 +260,7 @@ impl Sender {
             Err(reason) => return client.dropped(payload.kind(), reason),
         };
         // A worker that is gone gives the event back; dropping it counts it.
-        let queued = Queued::new(Some(payload), weight);
+        let queued = Queued::new(payload, weight);
         let sent = self.events.send(queued).is_ok();
         if sent && half_full {
             self.buffers.wake();
