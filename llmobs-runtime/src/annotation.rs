@@ -8,7 +8,7 @@ mod io;
 use std::fmt;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::agent::AgentManifest;
 use crate::capture;
@@ -54,7 +54,8 @@ pub(crate) use io::{Content, IoError, IoRepr, Side, messages_from_json};
 pub struct Annotation {
     pub(crate) input: Option<Io>,
     pub(crate) output: Option<Io>,
-    pub(crate) metadata: Map<String, Value>,
+    /// Later values win; a list, since dropping an empty map is not for nothing.
+    pub(crate) metadata: Vec<(String, Value)>,
     pub(crate) metrics: Vec<(String, Number)>,
     pub(crate) tags: Vec<(Text, Text)>,
     pub(crate) extra: Option<Box<Extra>>,
@@ -108,7 +109,7 @@ impl Annotation {
     /// A property of the call, such as `temperature`. `value` is anything that becomes
     /// JSON: text, a number, a bool, a [`Value`].
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.metadata.insert(key.into(), value.into());
+        self.metadata.push((key.into(), value.into()));
         self
     }
 

@@ -546,7 +546,7 @@ pub fn export_span<'a>(span: impl Into<Option<&'a Span>>) -> Option<SpanContext>
 /// span cannot carry. Always `Ok` while llmobs is not enabled.
 pub fn annotate<'a>(
     span: impl Into<Option<&'a Span>>,
-    annotation: Annotation,
+    mut annotation: Annotation,
 ) -> Result<(), AnnotateError> {
     if !any_enabled() {
         return Ok(());
@@ -554,7 +554,11 @@ pub fn annotate<'a>(
     match span.into() {
         Some(span) => span.annotate(annotation),
         None => match context::current_kind() {
-            Some(kind) => context::annotate_current(&mut Checked::new(annotation, kind)),
+            Some(kind) => {
+                let mut checked = Checked::new(&mut annotation, kind);
+                context::annotate_current(&mut checked);
+                checked.result()
+            }
             // Another client may be open elsewhere; what counts is the one in force here.
             None => match context::current_client() {
                 Some(client) => {

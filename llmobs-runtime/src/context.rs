@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 pub use future::{FutureExt, InAnnotationContext, InContext, InSpan};
 
-use crate::annotation::{AnnotateError, AnnotationContext, Annotations};
+use crate::annotation::{AnnotationContext, Annotations};
 use crate::client::{self, ClientInner};
 use crate::id::{Generator, SpanContext};
 use crate::kind::SpanKind;
@@ -116,9 +116,12 @@ pub(crate) fn current_kind() -> Option<SpanKind> {
 }
 
 /// Adds to the current span, which was there just now. Nothing of a user's is run by that.
-pub(crate) fn annotate_current(checked: &mut Checked) -> Result<(), AnnotateError> {
-    let result = with_stack(|stack| Some(stack.span(stack.current()?)?.annotate(checked)));
-    result.flatten().unwrap_or(Ok(()))
+pub(crate) fn annotate_current(checked: &mut Checked<'_>) {
+    with_stack(|stack| {
+        if let Some(span) = stack.current().and_then(|entry| stack.span(entry)) {
+            span.annotate(checked);
+        }
+    });
 }
 
 /// The identity of the current span, without touching its reference count.

@@ -152,9 +152,13 @@ impl Span {
     /// [`AnnotateError::Ended`] after the end; [`AnnotateError::WrongKind`] and
     /// [`AnnotateError::InvalidValue`] for a part that the span cannot carry, after the
     /// rest was applied. Always `Ok` while llmobs is not enabled.
-    pub fn annotate(&self, annotation: Annotation) -> Result<(), AnnotateError> {
+    pub fn annotate(&self, mut annotation: Annotation) -> Result<(), AnnotateError> {
         match &self.inner {
-            Some(inner) => inner.annotate(&mut Checked::new(annotation, inner.kind)),
+            Some(inner) => {
+                let mut checked = Checked::new(&mut annotation, inner.kind);
+                inner.annotate(&mut checked);
+                checked.result()
+            }
             None => Ok(()),
         }
     }
@@ -336,7 +340,7 @@ impl SpanInner {
             (
                 // Left where it is, it goes with the record, on the worker's thread.
                 data.tracing.take_if(|_| !context::torn_down()),
-                this.name.len() + weight::of_span(&data),
+                this.name.weight() + weight::of_span(&data),
             )
         };
         // A subscriber may do anything when its span closes: not under our lock.
@@ -351,12 +355,14 @@ impl SpanInner {
     #[inline]
     pub(crate) fn end_own(&mut self) -> usize {
         let now = Moment::now();
-        let inherited = self.inherited();
         self.decide();
-        let error = self.passing_panic();
-        let name = self.name.len();
+        if self.parent.is_some() || std::thread::panicking() {
+            let (error, inherited) = (self.passing_panic(), self.inherited());
+            self.data_mut().end(now, error, inherited);
+        }
+        let name = self.name.weight();
         let data = self.data_mut();
-        data.end(now, error, inherited);
+        data.end = Some(now);
         name + weight::of_span(data)
     }
 

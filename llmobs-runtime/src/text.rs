@@ -52,15 +52,21 @@ impl Text {
     /// somebody wants it: a processor waits for pieces that were just written elsewhere.
     #[inline]
     pub(crate) fn copy_from(&mut self, text: &str) {
-        match u8::try_from(text.len()) {
-            Ok(len) if text.len() <= SHORT => {
-                let bytes = [0; SHORT];
-                self.0 = Repr::Short { len, bytes };
-                if let Repr::Short { bytes, .. } = &mut self.0 {
-                    copy_short(text.as_bytes(), bytes);
-                }
-            }
-            _ => self.copy_long(text),
+        if text.len() <= SHORT {
+            self.copy_bytes(text.as_bytes());
+        } else {
+            self.copy_long(text);
+        }
+    }
+
+    /// The same of a text that is short.
+    #[inline]
+    fn copy_bytes(&mut self, text: &[u8]) {
+        let len = u8::try_from(text.len()).unwrap_or_default();
+        let bytes = [0; SHORT];
+        self.0 = Repr::Short { len, bytes };
+        if let Repr::Short { bytes, .. } = &mut self.0 {
+            copy_short(text, bytes);
         }
     }
 
@@ -141,14 +147,17 @@ impl TextBuffer {
     pub(crate) fn move_to(&mut self, place: &mut Text) {
         match self.long.take() {
             Some(long) => *place = long.into(),
-            None => place.copy_from(self.as_short()),
+            None => place.copy_bytes(self.short_bytes()),
         }
         self.len = 0;
     }
 
+    fn short_bytes(&self) -> &[u8] {
+        self.short.get(..self.len).unwrap_or_default()
+    }
+
     fn as_short(&self) -> &str {
-        let bytes = self.short.get(..self.len).unwrap_or_default();
-        std::str::from_utf8(bytes).unwrap_or_default()
+        std::str::from_utf8(self.short_bytes()).unwrap_or_default()
     }
 }
 

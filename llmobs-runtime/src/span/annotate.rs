@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::extra::{PROMPT, TOOLS};
 use super::{SpanData, SpanInner};
+use serde_json::Map;
+
 use crate::annotation::{AnnotateError, Annotation, Content, Extra, Io, IoError, Side};
 use crate::capture;
 use crate::evaluation::shortened;
@@ -29,10 +31,6 @@ struct LeftOut {
 struct Flaw(Option<AnnotateError>);
 
 impl Flaw {
-    fn take(&mut self) -> Result<(), AnnotateError> {
-        self.0.take().map_or(Ok(()), Err)
-    }
-
     fn note(&mut self, error: AnnotateError) {
         self.0.get_or_insert(error);
     }
@@ -54,16 +52,16 @@ impl Flaw {
 
 /// What an annotation comes to on a span of some kind. What is wrong may go to a subscriber, and a
 /// value's `Drop` is the user's: all of that happens here, and nothing of it where the span is held.
-pub(crate) struct Checked {
-    annotation: Annotation,
+pub(crate) struct Checked<'a> {
+    annotation: &'a mut Annotation,
     input: Option<Content>,
     output: Option<Content>,
     flaw: Flaw,
 }
 
-impl Checked {
+impl<'a> Checked<'a> {
     #[inline]
-    pub(crate) fn new(annotation: Annotation, kind: SpanKind) -> Self {
+    pub(crate) fn new(annotation: &'a mut Annotation, kind: SpanKind) -> Self {
         let mut checked = Self {
             annotation,
             input: None,
@@ -72,6 +70,12 @@ impl Checked {
         };
         checked.check(kind);
         checked
+    }
+
+    /// The first thing that was wrong.
+    #[inline]
+    pub(crate) fn result(self) -> Result<(), AnnotateError> {
+        self.flaw.0.map_or(Ok(()), Err)
     }
 
     fn check(&mut self, kind: SpanKind) {
@@ -98,13 +102,14 @@ impl Checked {
         if annotation.output.is_some() {
             *output = io(annotation.output.take(), Side::Output);
         }
-        let metadata = &mut annotation.metadata;
-        if !metadata.is_empty() {
-            *metadata = capture::bound_map(std::mem::take(metadata));
+        if !annotation.metadata.is_empty() {
+            let metadata = Map::from_iter(std::mem::take(&mut annotation.metadata));
+            let mut metadata = capture::bound_map(metadata);
             flaw.invalid(metadata.remove("").map(|value| {
                 let value = shortened(&value.to_string());
                 format!("a property of the metadata has an empty key (value {value})")
             }));
+            annotation.metadata.extend(metadata);
         }
         let tags = &mut annotation.tags;
         if let Some((_, value)) = tags.iter().find(|(key, _)| key.is_empty()) {
@@ -162,19 +167,17 @@ fn check_extra(kind: SpanKind, extra: &mut Extra, flaw: &mut Flaw) {
 }
 
 impl SpanInner {
-    /// Adds what there is to `checked`, of which nothing is left.
-    pub(crate) fn annotate(&self, checked: &mut Checked) -> Result<(), AnnotateError> {
-        if self.client.is_of_parent() {
-            return Ok(());
+    /// Adds what there is to `checked`, of which nothing is left but what is wrong with it.
+    pub(crate) fn annotate(&self, checked: &mut Checked<'_>) {
+        if !self.client.is_of_parent() {
+            self.apply(checked);
+            if checked.flaw.0.is_some() {
+                self.client.front.rejected();
+            }
         }
-        let result = self.apply(checked);
-        if result.is_err() {
-            self.client.front.rejected();
-        }
-        result
     }
 
-    fn apply(&self, checked: &mut Checked) -> Result<(), AnnotateError> {
+    fn apply(&self, checked: &mut Checked<'_>) {
         let Checked {
             annotation,
             input,
@@ -183,9 +186,9 @@ impl SpanInner {
         } = checked;
         let mut data = self.lock();
         if data.end.is_some() {
-            return Err(AnnotateError::Ended {
-                name: self.name.to_string(),
-            });
+            let name = self.name.to_string();
+            flaw.0 = Some(AnnotateError::Ended { name });
+            return;
         }
         if !annotation.metadata.is_empty() {
             data.metadata
@@ -211,7 +214,7 @@ impl SpanInner {
             data.output = output.take();
         }
         let Some(extra) = annotation.extra.take() else {
-            return flaw.take();
+            return;
         };
         let left = self.add(&mut data, *extra, told_method);
         drop(data);
@@ -223,7 +226,6 @@ impl SpanInner {
             let (count, name) = (left.links, shortened(&self.name));
             format!("span {name:?} has {MOST_LINKS} links, no more are taken: {count} are left out")
         }));
-        flaw.take()
     }
 
     /// Adds what was checked; tells what had no place.

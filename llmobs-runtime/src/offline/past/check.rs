@@ -80,7 +80,7 @@ pub(in crate::offline) fn event(
         meta.set(Side::Output, output);
     }
     if settings.capture != Capture::None {
-        meta.metadata = capture::bound_map(annotation.metadata);
+        meta.metadata = capture::bound_map(serde_json::Map::from_iter(annotation.metadata));
     }
     meta.flatten();
     let status = match span.error {
