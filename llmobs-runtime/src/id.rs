@@ -1,7 +1,7 @@
 //! Ids: ours are numbers, foreign ones are opaque text.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::fmt;
 use std::hash::{BuildHasher as _, Hash, Hasher as _, RandomState};
 use std::str::FromStr;
@@ -72,36 +72,16 @@ impl fmt::Display for LlmTraceId {
 
 /// A generator of a thread. Not fastrand's own, which the program may seed: two processes
 /// with the same seed would make the same ids.
-pub(crate) struct Generator {
+struct Generator {
     /// Where it was seeded: a forked child has that of its parent, which goes on with it.
-    process: Option<Process>,
-    state: u64,
-}
-
-impl Generator {
-    pub(crate) const fn new() -> Self {
-        Self {
-            process: None,
-            state: 0,
-        }
-    }
-
-    /// Random 64-bit numbers that are not zero: span ids.
-    #[inline]
-    pub(crate) fn randoms<const N: usize>(&mut self) -> [u64; N] {
-        if self.process != Some(Process::current()) {
-            self.process = Some(Process::current());
-            self.state = seed();
-        }
-        let mut random = fastrand::Rng::with_seed(self.state);
-        let numbers = std::array::from_fn(|_| random.u64(1..));
-        self.state = random.get_seed();
-        numbers
-    }
+    process: Cell<Option<Process>>,
+    state: Cell<u64>,
 }
 
 thread_local! {
-    static GENERATOR: RefCell<Generator> = const { RefCell::new(Generator::new()) };
+    static GENERATOR: Generator = const {
+        Generator { process: Cell::new(None), state: Cell::new(0) }
+    };
 }
 
 /// A random 64-bit number that is not zero: a span id.
@@ -111,8 +91,19 @@ pub(crate) fn random() -> u64 {
 }
 
 /// Several of them.
+#[inline]
 pub(crate) fn randoms<const N: usize>() -> [u64; N] {
-    GENERATOR.with_borrow_mut(Generator::randoms)
+    GENERATOR.with(|generator| {
+        let process = Some(Process::current());
+        if generator.process.get() != process {
+            generator.state.set(seed());
+            generator.process.set(process);
+        }
+        let mut random = fastrand::Rng::with_seed(generator.state.get());
+        let numbers = std::array::from_fn(|_| random.u64(1..));
+        generator.state.set(random.get_seed());
+        numbers
+    })
 }
 
 /// What no other thread and no other process has: a child is born with the random keys of

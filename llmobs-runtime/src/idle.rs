@@ -1,5 +1,6 @@
 //! The worker of a build without the feature `enabled`: there is none. It takes the place
 //! of `worker`, so that nothing else has to know.
+#![allow(clippy::unused_self, reason = "the signatures of the real one")]
 
 use std::io;
 use std::sync::Arc;
@@ -61,27 +62,22 @@ impl Worker {
         (Self, Start)
     }
 
-    #[allow(clippy::unused_self, reason = "the signature of the real one")]
     pub(crate) fn submit(&self, _: &ClientInner, submitted: Submitted, _: usize) {
         drop(submitted);
     }
 
-    #[allow(clippy::unused_self, reason = "the signature of the real one")]
     pub(crate) fn buffers_id(&self) -> u64 {
         0
     }
 
-    #[allow(clippy::unused_self, reason = "the signature of the real one")]
     pub(crate) fn open_buffer(&self) -> Arc<Buffer> {
         Arc::new(Buffer)
     }
 
-    #[allow(clippy::unused_self, reason = "the signature of the real one")]
     pub(crate) fn last_buffer(&self) -> &Buffer {
         &Buffer
     }
 
-    #[allow(clippy::unused_self, reason = "the signature of the real one")]
     pub(crate) fn spans_made(&self) -> u64 {
         0
     }
@@ -90,7 +86,6 @@ impl Worker {
         usize::MAX
     }
 
-    #[allow(clippy::unused_self, reason = "the signature of the real one")]
     pub(crate) fn flush(&self, _: Duration) -> bool {
         true
     }
@@ -105,11 +100,7 @@ impl Worker {
 }
 
 impl Start {
-    #[allow(
-        clippy::unused_self,
-        clippy::unnecessary_wraps,
-        reason = "the signature of the real one"
-    )]
+    #[allow(clippy::unnecessary_wraps, reason = "the signature of the real one")]
     pub(crate) fn spawn(self, _: &Arc<ClientInner>) -> io::Result<()> {
         Ok(())
     }

@@ -153,12 +153,9 @@ impl Starting {
     pub fn enter(self) -> Entered {
         let slot = self.settle();
         if slot.span().is_some_and(SpanInner::has_tracing) {
-            return Entered::shared(slot);
+            return Entered::shared(Some(slot));
         }
-        match context::push_own(slot) {
-            Ok(token) => Entered::Own(token),
-            Err(slot) => Entered::shared(slot),
-        }
+        context::push_own(slot).map_or_else(Entered::shared, Entered::Own)
     }
 
     /// The same within the first poll of an [`Instrumented`](super::future::Instrumented),
@@ -209,8 +206,10 @@ pub enum Entered {
 }
 
 impl Entered {
-    fn shared(slot: Slot) -> Self {
-        Self::Shared(Box::new(Current::new(shared(slot))))
+    #[cold]
+    fn shared(slot: Option<Slot>) -> Self {
+        let span = slot.map_or_else(Span::idle, shared);
+        Self::Shared(Box::new(Current::new(span)))
     }
 
     /// The kind, where what the function returns may be looked at.

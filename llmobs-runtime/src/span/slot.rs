@@ -43,6 +43,10 @@ impl Slot {
     }
 
     /// Begins the span of an annotated function there, which is told more before it is settled.
+    #[allow(
+        clippy::inline_always,
+        reason = "what it makes is large; out of a call it would be moved, and that waited for"
+    )]
     #[inline(always)]
     pub(crate) fn draft(&mut self, kind: SpanKind, name: Text, randoms: [u64; 3], origin: Origin) {
         let Origin {

@@ -83,6 +83,10 @@ fn filled(text: Option<Text>) -> Option<Text> {
 impl SpanInner {
     /// A span that begins now and has nothing above it. [`inherit`](Self::inherit) comes next where
     /// it has, then what it is told itself, then [`settle`](Self::settle).
+    #[allow(
+        clippy::inline_always,
+        reason = "what it makes is large; out of a call it would be moved, and that waited for"
+    )]
     #[inline(always)]
     pub(super) fn fresh(
         client: Arc<ClientInner>,

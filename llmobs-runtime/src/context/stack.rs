@@ -1,0 +1,343 @@
+//! The stack of a thread: what was made current there and not yet undone.
+
+use std::cell::RefCell;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use super::Context;
+use crate::annotation::{AnnotationContext, Annotations};
+use crate::client::{self, ClientInner};
+use crate::id::SpanContext;
+use crate::kind::SpanKind;
+use crate::remote::Remote;
+use crate::span::{Checked, Slot, SpanInner};
+use crate::stats::DropReason;
+use crate::worker::{Buffer, Finished, Refused};
+
+/// One thing that was made current and not yet undone.
+pub(crate) enum Entry {
+    Span(Arc<SpanInner>),
+    /// The span that the stack owns.
+    Own,
+    /// All that is current, in place of what lies below.
+    Context(Context),
+    /// Annotations for spans that start above it.
+    Annotations(AnnotationContext),
+}
+
+/// Names an entry on its thread's stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token(NonZeroU64);
+
+pub(super) struct Stack {
+    pub(super) entries: Vec<(Token, Entry)>,
+    next: NonZeroU64,
+    /// How many of the entries carry annotations: with none, they are not looked for.
+    annotated: usize,
+    /// The global client as this thread last saw it, so that a span takes no lock.
+    global: Option<(u64, Arc<ClientInner>)>,
+    /// The span of the annotated function that was called last, as long as nobody else refers
+    /// to it: it needs no allocation and no lock, and goes from here to the worker.
+    pub(super) own: Option<Slot>,
+    /// Empty places for the next ones.
+    pub(super) spare: Vec<Slot>,
+    /// Where this thread puts what it has finished, for each of the clients that it used last.
+    buffers: Vec<Arc<Buffer>>,
+}
+
+/// For how many clients a thread keeps a buffer.
+const BUFFERS: usize = 4;
+
+thread_local! {
+    static STACK: RefCell<Stack> = const {
+        RefCell::new(Stack {
+            entries: Vec::new(),
+            next: NonZeroU64::MIN,
+            annotated: 0,
+            global: None,
+            own: None,
+            spare: Vec::new(),
+            buffers: Vec::new(),
+        })
+    };
+}
+
+/// Where a new span begins: its client, and its parent if there is one.
+pub(crate) struct Origin {
+    pub(crate) client: Arc<ClientInner>,
+    pub(crate) parent: Option<Arc<SpanInner>>,
+    /// What another process said, where no span of this one is the parent.
+    pub(crate) remote: Option<Arc<Remote>>,
+    pub(crate) annotations: Option<Annotations>,
+}
+
+/// Runs `f` on this thread's stack; `None` while the thread is being torn down.
+pub(super) fn with_stack<R>(f: impl FnOnce(&mut Stack) -> R) -> Option<R> {
+    STACK
+        .try_with(|stack| Some(f(&mut *stack.try_borrow_mut().ok()?)))
+        .ok()
+        .flatten()
+}
+
+/// Whether this thread is being torn down. `tracing` is left alone there: a subscriber that
+/// finds its own thread-locals gone panics, and a panic of a thread-local's drop aborts the
+/// process.
+pub(crate) fn torn_down() -> bool {
+    STACK.try_with(|_| ()).is_err()
+}
+
+/// The client and the parent for what is started here; `None` if nothing is enabled.
+pub(crate) fn origin() -> Option<Origin> {
+    if !client::any_enabled() {
+        return None;
+    }
+    // A client's last handle may go with it: not under the borrow.
+    let mut stale = None;
+    with_stack(|stack| stack.origin(&mut stale)).flatten()
+}
+
+/// The client that is in force here.
+pub(crate) fn current_client() -> Option<Arc<ClientInner>> {
+    Some(origin()?.client)
+}
+
+pub(crate) fn current_kind() -> Option<SpanKind> {
+    with_stack(|stack| Some(stack.span(stack.current()?)?.kind)).flatten()
+}
+
+/// Adds to the current span, which was there just now. Nothing of a user's is run by that.
+pub(crate) fn annotate_current(checked: &mut Checked<'_>) {
+    with_stack(|stack| {
+        if let Some(span) = stack.current().and_then(|entry| stack.span(entry)) {
+            span.annotate(checked);
+        }
+    });
+}
+
+/// The identity of the current span, without touching its reference count.
+pub(crate) fn current_context() -> Option<SpanContext> {
+    with_stack(|stack| Some(stack.span(stack.current()?)?.context())).flatten()
+}
+
+pub(crate) fn push(entry: Entry) -> Option<Token> {
+    with_stack(|stack| stack.push(entry))
+}
+
+/// Undoes a `push`, in whatever order they are undone.
+pub(crate) fn pop(token: Token) -> Option<Entry> {
+    with_stack(|stack| stack.pop(token)).flatten()
+}
+
+impl Entry {
+    /// Its span, where others may refer to it.
+    fn shared(&self) -> Option<&Arc<SpanInner>> {
+        match self {
+            Self::Span(span) => Some(span),
+            Self::Context(context) => context.span(),
+            Self::Annotations(_) | Self::Own => None,
+        }
+    }
+
+    fn remote(&self) -> Option<&Arc<Remote>> {
+        match self {
+            Self::Context(context) => context.remote(),
+            _ => None,
+        }
+    }
+
+    fn is_annotated(&self) -> bool {
+        match self {
+            Self::Annotations(_) => true,
+            Self::Context(context) => context.annotations().is_some(),
+            Self::Span(_) | Self::Own => false,
+        }
+    }
+}
+
+impl Stack {
+    /// The client of an entry.
+    pub(super) fn client<'a>(&'a self, entry: &'a Entry) -> Option<&'a Arc<ClientInner>> {
+        match entry {
+            Entry::Context(context) => context.client(),
+            Entry::Annotations(_) => None,
+            Entry::Span(_) | Entry::Own => Some(&self.span(entry)?.client),
+        }
+    }
+
+    /// The span of an entry.
+    pub(super) fn span<'a>(&'a self, entry: &'a Entry) -> Option<&'a SpanInner> {
+        match entry {
+            Entry::Own => self.own.as_ref()?.span(),
+            _ => entry.shared().map(|span| &**span),
+        }
+    }
+
+    /// The span that the stack owns, out of its place.
+    pub(super) fn take_own(&mut self) -> Option<SpanInner> {
+        let mut slot = self.own.take()?;
+        let span = slot.take();
+        self.spare.push(slot);
+        span
+    }
+
+    /// Others may refer to the span that the stack owned from now on.
+    pub(super) fn share_own(&mut self) {
+        if let Some(span) = self.take_own() {
+            let mut entries = self.entries.iter_mut().rev();
+            let entry = entries.find(|(_, entry)| matches!(entry, Entry::Own));
+            if let Some((_, entry)) = entry {
+                *entry = Entry::Span(Arc::new(span));
+            }
+        }
+    }
+
+    /// The same if it is the current span.
+    pub(super) fn share_current(&mut self) {
+        if self.own.is_some() && matches!(self.current(), Some(Entry::Own)) {
+            self.share_own();
+        }
+    }
+
+    pub(super) fn entry(&self, token: Token) -> Option<&Entry> {
+        let mut entries = self.entries.iter().rev();
+        let (_, entry) = entries.find(|(other, _)| *other == token)?;
+        Some(entry)
+    }
+
+    pub(super) fn pop(&mut self, token: Token) -> Option<Entry> {
+        let last = self.entries.pop_if(|(last, _)| *last == token);
+        let (_, entry) = last.or_else(|| {
+            let mut entries = self.entries.iter();
+            let at = entries.rposition(|(other, _)| *other == token)?;
+            Some(self.entries.remove(at))
+        })?;
+        self.annotated -= usize::from(entry.is_annotated());
+        Some(entry)
+    }
+
+    /// See [`push_finished`].
+    pub(super) fn push_finished(&mut self, span: Finished, weight: usize) -> Result<(), Refused> {
+        match span.client() {
+            Some(client) if client.is_open() => self.buffer(client).push(span, weight),
+            _ => Err(Refused::new(span, DropReason::Shutdown)),
+        }
+    }
+
+    /// Where this thread puts the spans of a client.
+    pub(super) fn buffer(&mut self, client: &ClientInner) -> &Buffer {
+        let id = client.worker().buffers_id();
+        let at = match self.buffers.iter().position(|buffer| buffer.is_of(id)) {
+            Some(at) => at,
+            None => self.open_buffer(client),
+        };
+        &self.buffers[at]
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn open_buffer(&mut self, client: &ClientInner) -> usize {
+        // The worker fetches what is in the one that goes.
+        self.buffers.truncate(BUFFERS - 1);
+        self.buffers.insert(0, client.worker().open_buffer());
+        0
+    }
+    pub(super) fn push(&mut self, entry: Entry) -> Token {
+        let token = Token(self.next);
+        // At one in a nanosecond they come to an end in 584 years.
+        self.next = self.next.saturating_add(1);
+        self.annotated += usize::from(entry.is_annotated());
+        // Where there is room, which is nearly always, the compiler writes it to its place at
+        // once, and not by way of memory that it then waits for.
+        if self.entries.len() < self.entries.capacity() {
+            self.entries.push((token, entry));
+        } else {
+            self.push_and_grow(token, entry);
+        }
+        token
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn push_and_grow(&mut self, token: Token, entry: Entry) {
+        self.entries.push((token, entry));
+    }
+
+    /// The entry that says which span is current.
+    pub(super) fn current(&self) -> Option<&Entry> {
+        let mut entries = self.entries.iter().rev().map(|(_, entry)| entry);
+        entries.find(|entry| !matches!(entry, Entry::Annotations(_)))
+    }
+
+    /// The annotation contexts in force, the outermost first. An attached context has its
+    /// own in place of those below it.
+    pub(super) fn annotations(&self) -> Option<Annotations> {
+        if self.annotated == 0 {
+            return None;
+        }
+        let mut inner = Vec::new();
+        let mut outer = None;
+        for (_, entry) in self.entries.iter().rev() {
+            match entry {
+                Entry::Annotations(context) => inner.push(context.clone()),
+                Entry::Context(context) => {
+                    outer = context.annotations().cloned();
+                    break;
+                }
+                Entry::Span(_) | Entry::Own => {}
+            }
+        }
+        if inner.is_empty() {
+            return outer;
+        }
+        let outer = outer.iter().flat_map(|outer| outer.iter());
+        Some(outer.chain(inner.iter().rev()).cloned().collect())
+    }
+
+    /// The client of the innermost scope or span.
+    pub(super) fn scoped(&self) -> Option<&Arc<ClientInner>> {
+        let mut entries = self.entries.iter().rev();
+        entries.find_map(|(_, entry)| self.client(entry))
+    }
+
+    /// The global client; what was cached before goes to `stale` if that has changed.
+    pub(super) fn global(
+        &mut self,
+        stale: &mut Option<Arc<ClientInner>>,
+    ) -> Option<&Arc<ClientInner>> {
+        let seen = self.global.as_ref().map(|(generation, _)| *generation);
+        if seen != Some(client::generation()) {
+            let (generation, client) = client::global();
+            let global = client.map(|client| (generation, client));
+            *stale = std::mem::replace(&mut self.global, global).map(|(_, client)| client);
+        }
+        self.global.as_ref().map(|(_, client)| client)
+    }
+
+    #[allow(
+        clippy::inline_always,
+        reason = "what it makes is large; out of a call it would be moved, and that waited for"
+    )]
+    #[inline(always)]
+    pub(super) fn origin(&mut self, stale: &mut Option<Arc<ClientInner>>) -> Option<Origin> {
+        let client = match self.scoped() {
+            Some(client) if client.is_open() => Arc::clone(client),
+            // What was scoped to a client that takes nothing is for no other one.
+            Some(client) if !client.is_global() => return None,
+            _ => Arc::clone(self.global(stale).filter(|client| client.is_open())?),
+        };
+        self.share_current();
+        let current = self.current();
+        let span = current.and_then(|entry| entry.shared());
+        let (mut parent, mut remote) = (span.cloned(), current.and_then(Entry::remote).cloned());
+        // In a forked child the trace of its parent goes on (as in ddtrace).
+        if let Some(theirs) = span.filter(|span| span.client.is_of_parent()) {
+            (parent, remote) = (None, Some(Arc::new(theirs.for_forked())));
+        }
+        Some(Origin {
+            client,
+            parent,
+            remote,
+            annotations: self.annotations(),
+        })
+    }
+}
