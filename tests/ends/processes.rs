@@ -129,6 +129,24 @@ fn a_forked_child_is_off_until_it_enables_llmobs_and_the_parent_loses_nothing() 
 }
 
 #[test]
+fn a_child_that_returns_from_a_function_of_its_parent_ends_no_span() {
+    let intake = Intake::start();
+    Program::start(&["fork_in_a_function"], &intake).ends_well();
+    let expected = ["below", "forks", "goes_on", "in the child", "of goes_on"];
+    assert_eq!(names(&intake), expected);
+    let spans = intake.accepted_spans();
+    assert_eq!(distinct_ids(&spans), 5, "{spans:?}");
+    let tags = named(&spans, "forks")["tags"].to_string();
+    assert!(
+        tags.contains("of:parent") && !tags.contains("of:child"),
+        "{tags}"
+    );
+    let (above, below) = (named(&spans, "goes_on"), named(&spans, "of goes_on"));
+    assert_eq!(below["parent_id"], above["span_id"]);
+    assert_eq!(below["trace_id"], above["trace_id"]);
+}
+
+#[test]
 fn a_child_forked_by_a_busy_program_waits_for_no_thread_that_it_does_not_have() {
     let intake = Intake::start();
     let mut program = Program::start(&["fork_while_busy"], &intake);

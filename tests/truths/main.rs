@@ -8,6 +8,7 @@
 mod drops;
 mod executors;
 mod join_and_select;
+mod own;
 mod panics;
 mod spawn;
 mod threads;

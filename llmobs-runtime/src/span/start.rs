@@ -117,6 +117,18 @@ impl SpanInner {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn of_nothing(client: &Arc<ClientInner>) -> Self {
+        let name = Text::literal("nothing");
+        Self::fresh(
+            Arc::clone(client),
+            SpanKind::Task,
+            name,
+            false,
+            id::randoms(),
+        )
+    }
+
     /// What it has from the span or the process above it.
     pub(super) fn inherit(&mut self, parent: Option<Arc<Self>>, remote: Option<Arc<Remote>>) {
         if let Some(remote) = remote {

@@ -274,3 +274,6 @@ impl State {
         self.spans.push(span);
     }
 }
+
+#[cfg(all(test, not(llmobs_loom)))]
+mod tests;

@@ -97,6 +97,46 @@ pub(super) fn once(url: &str) {
     drop(guard);
 }
 
+/// The span that nobody refers to but the thread, here and in the child.
+#[llmobs::workflow]
+fn forks() -> Option<Child> {
+    span("below");
+    let child = fork();
+    let whose = if child.is_some() { "parent" } else { "child" };
+    llmobs::annotate(None, Annotation::new().tag("of", whose)).unwrap();
+    child
+}
+
+/// A child that returns from a function which its parent called.
+pub(super) fn in_a_function(url: &str) {
+    let guard = enable(url);
+    let Some(child) = forks() else {
+        only(|| {
+            span("nowhere");
+            let guard = enable(url);
+            span("in the child");
+            drop(guard);
+        })
+    };
+    child.ends_well();
+    #[llmobs::workflow]
+    fn goes_on(url: &str) -> Option<Child> {
+        let child = fork();
+        if child.is_none() {
+            // A child of the function's span, whose parent nobody could refer to but this thread.
+            let guard = enable(url);
+            span("of goes_on");
+            drop(guard);
+        }
+        child
+    }
+    let Some(child) = goes_on(url) else {
+        only(|| ())
+    };
+    child.ends_well();
+    drop(guard);
+}
+
 /// Whatever the other threads of the parent are at, the child waits for none of them.
 pub(super) fn while_busy(url: &str) {
     let guard = enable(url);

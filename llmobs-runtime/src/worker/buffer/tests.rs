@@ -1,0 +1,160 @@
+use std::thread;
+
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::*;
+use crate::config::{Config, Destination};
+use crate::evaluation::EvaluationScope;
+use crate::event::{EvaluationEvent, JoinOn};
+use crate::export::memory::Memory;
+use crate::worker::queue::{Next, Receiver, Sender, Submitted, channel};
+
+/// A client that is none of a worker's, for spans that belong to somebody.
+fn client() -> Arc<ClientInner> {
+    let config = Config::new().tracing_spans(false);
+    let config = config.destination(Destination::Memory(Memory::new()));
+    ClientInner::idle(config.settings().unwrap())
+}
+
+fn queue(max_events: usize, max_bytes: usize) -> (Sender, Receiver) {
+    // Nobody listens for a wake.
+    channel(Budget::new(max_events, max_bytes), &unbounded_channel().0)
+}
+
+fn span(client: &Arc<ClientInner>) -> Finished {
+    Finished::Shared(Arc::new(SpanInner::of_nothing(client)))
+}
+
+fn evaluation(client: &Arc<ClientInner>, label: String) -> Submitted {
+    let join = JoinOn::tag("k".into(), "v".into());
+    let event = EvaluationEvent::new(label, join, EvaluationScope::Span, "app".into(), 1);
+    Submitted::Evaluation(Box::new(event), Arc::clone(client))
+}
+
+fn count(receiver: &mut Receiver) -> usize {
+    receiver.fetch();
+    let mut count = 0;
+    while let Some(next) = receiver.next() {
+        if let Next::Span(span, weight) = next {
+            receiver.budget.release(1, weight);
+            receiver.done(span);
+        }
+        count += 1;
+    }
+    count
+}
+
+#[test]
+fn what_a_thread_leaves_is_fetched_and_its_buffer_let_go_of() {
+    let (client, (sender, mut receiver)) = (client(), queue(10_000, 1 << 20));
+    let buffer = sender.buffers.open();
+    for _ in 0..CHUNK * 3 + 1 {
+        assert!(buffer.push(span(&client), 1).is_ok());
+    }
+    let left = Arc::downgrade(&buffer);
+    drop(buffer);
+    assert!(left.upgrade().is_some(), "with what is in it");
+    assert_eq!(count(&mut receiver), CHUNK * 3 + 1);
+    assert!(left.upgrade().is_none());
+    let made = u64::try_from(CHUNK * 3 + 1).unwrap();
+    assert_eq!(sender.buffers.made(), made, "counted all the same");
+    assert_eq!(receiver.budget.events(), 0);
+}
+
+#[test]
+fn what_comes_after_the_end_is_given_back_and_what_was_there_is_counted() {
+    let (client, (sender, mut receiver)) = (client(), queue(10_000, 1 << 20));
+    let buffer = sender.buffers.open();
+    assert!(buffer.push(span(&client), 1).is_ok());
+    receiver.close();
+    let refused = buffer.push(span(&client), 1).unwrap_err();
+    assert_eq!(refused.reason, DropReason::Shutdown);
+    let late = sender.buffers.open();
+    assert!(late.push(span(&client), 1).is_err());
+    assert_eq!(sender.buffers.made(), 1);
+    let spans = client.stats().spans();
+    assert_eq!(spans.dropped, [(DropReason::Shutdown, 1)]);
+}
+
+#[test]
+fn room_is_taken_in_advance_and_given_back() {
+    let (client, (sender, mut receiver)) = (client(), queue(100_000, 64 << 20));
+    let buffer = sender.buffers.open();
+    assert!(buffer.push(span(&client), 100).is_ok());
+    assert!(receiver.budget.events() > 1, "for the next ones");
+    assert_eq!(count(&mut receiver), 1);
+    assert_eq!(receiver.budget.events(), 0);
+}
+
+#[test]
+fn near_the_limits_each_event_counts() {
+    for (max_events, max_bytes) in [(4, 1 << 30), (usize::MAX, 400)] {
+        let (client, (sender, mut receiver)) = (client(), queue(max_events, max_bytes));
+        let buffers = [(); 3].map(|()| sender.buffers.open());
+        let mut taken = 0;
+        for _ in 0..3 {
+            for buffer in &buffers {
+                taken += usize::from(buffer.push(span(&client), 100).is_ok());
+            }
+        }
+        assert_eq!(taken, 4, "{max_events} {max_bytes}");
+        assert_eq!(count(&mut receiver), 4);
+        assert_eq!(receiver.budget.events(), 0);
+    }
+}
+
+#[test]
+fn many_threads_pass_no_limit_together() {
+    let (client, (sender, mut receiver)) = (client(), queue(5_000, 1 << 30));
+    let taken: usize = thread::scope(|scope| {
+        let thread = || {
+            let buffer = sender.buffers.open();
+            let taken = (0..1_000).filter(|_| buffer.push(span(&client), 1).is_ok());
+            taken.count()
+        };
+        let threads = [(); 8].map(|()| scope.spawn(thread));
+        threads.map(|thread| thread.join().unwrap()).iter().sum()
+    });
+    // What one has taken in advance may be missing to another.
+    assert!((4_900..=5_000).contains(&taken), "{taken}");
+    assert_eq!(count(&mut receiver), taken);
+}
+
+/// An evaluation is said of a span that has ended, on another thread.
+#[test]
+fn what_is_said_of_a_span_comes_after_it() {
+    let (client, (sender, mut receiver)) = (client(), queue(1_000_000, 1 << 40));
+    const COUNT: usize = 20_000;
+    let (mut spans, mut evaluations) = (0, 0);
+    thread::scope(|scope| {
+        let (ended, ends) = std::sync::mpsc::channel();
+        let (client, sender) = (&client, &sender);
+        scope.spawn(move || {
+            let buffer = sender.buffers.open();
+            for number in 1..=COUNT {
+                assert!(buffer.push(span(client), 1).is_ok());
+                ended.send(number).unwrap();
+            }
+        });
+        scope.spawn(move || {
+            for number in ends {
+                sender.submit(client, evaluation(client, number.to_string()), 1);
+            }
+        });
+        while evaluations < COUNT {
+            receiver.fetch();
+            while let Some(next) = receiver.next() {
+                receiver.budget.release(1, 1);
+                match next {
+                    Next::Span(..) => spans += 1,
+                    Next::Submitted(Submitted::Evaluation(event, _), _) => {
+                        evaluations = event.label.parse().unwrap();
+                        assert!(spans >= evaluations, "{evaluations} before its span");
+                    }
+                    Next::Submitted(..) => unreachable!("there is no other"),
+                }
+            }
+        }
+    });
+    assert_eq!(spans, COUNT);
+}
