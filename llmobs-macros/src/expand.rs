@@ -182,10 +182,9 @@ impl Expansion<'_> {
     /// borrows a parameter: it would then be kept beside that future, a second time.
     fn lazy_future(&self) -> TokenStream {
         let span = self.span;
-        let start = self.starting(
-            &quote_spanned!(span=> __llmobs_s.enter_poll();),
-            &TokenStream::new(),
-        );
+        let p = &self.p;
+        let starting = self.starting(&quote_spanned!(span=> __llmobs_s.enter_poll();));
+        let start = quote_spanned!(span=> if #p::enabled() { #starting });
         let hold = self.hold();
         let fake = self.fake_return();
         let body = self.body();
@@ -261,12 +260,13 @@ impl Expansion<'_> {
     /// An expression that starts the span, if anything is enabled.
     fn start(&self) -> TokenStream {
         let Self { p, span, .. } = self;
-        let some = quote_spanned!(*span=> #p::Some(__llmobs_s.enter()));
-        let none = quote_spanned!(*span=> else { #p::None });
-        self.starting(&some, &none)
+        let starting = self.starting(&quote_spanned!(*span=> #p::Some(__llmobs_s.enter())));
+        quote_spanned!(*span=> if #p::enabled() { #starting } else { #p::None })
     }
 
-    fn starting(&self, enter: &TokenStream, otherwise: &TokenStream) -> TokenStream {
+    /// Where something is enabled. No way leads from here to where nothing is, but through the
+    /// function's body, or the compiler would save registers for both.
+    fn starting(&self, enter: &TokenStream) -> TokenStream {
         let Self {
             p,
             span,
@@ -277,14 +277,18 @@ impl Expansion<'_> {
         let name = Literal::string(&function.sig.ident.unraw().to_string());
         let kind = Ident::new(kind.variant(), *span);
         let fill = self.fill();
-        let mutability = (!fill.is_empty()).then(|| quote_spanned!(*span=> mut));
+        if fill.is_empty() {
+            return quote_spanned!(*span=>
+                let __llmobs_s = #p::start(#name, #p::Kind::#kind);
+                #enter
+            );
+        }
         quote_spanned!(*span=>
-            if #p::enabled() {
-                if let #p::Some(#mutability __llmobs_s) = #p::start(#name, #p::Kind::#kind) {
-                    #fill
-                    #enter
-                } #otherwise
-            } #otherwise
+            let mut __llmobs_s = #p::start(#name, #p::Kind::#kind);
+            if __llmobs_s.is_some() {
+                #fill
+            }
+            #enter
         )
     }
 

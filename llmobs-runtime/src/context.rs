@@ -1,9 +1,9 @@
 //! The current span: a stack for each thread, swapped in and out at every poll of a
 //! wrapped future. Ours alone; a `tracing` filter cannot take it away.
 
+pub(crate) mod function;
 mod future;
 mod guards;
-mod own;
 mod stack;
 #[cfg(test)]
 mod tests;
@@ -11,12 +11,10 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
+pub(crate) use function::push_finished;
 pub use future::{FutureExt, InAnnotationContext, InContext, InSpan};
 pub use guards::SpanGuard;
 pub(crate) use guards::{Attached, Lent};
-pub(crate) use own::{
-    draft, finish_own, keep_slot, own_captured_kind, pop_own, push_finished, push_own, with_own,
-};
 use stack::with_stack;
 pub(crate) use stack::{
     Entry, Origin, Token, annotate_current, current_client, current_context, current_kind, origin,

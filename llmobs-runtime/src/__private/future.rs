@@ -57,7 +57,7 @@ fn before_first_poll() -> FirstPoll {
 #[inline(never)]
 fn after_first_poll(outer: FirstPoll, kept: &mut Span) -> State {
     match swap_first_poll(outer) {
-        FirstPoll::Begun(mut current) => {
+        FirstPoll::Begun(current) => {
             *kept = current.leave();
             State::Running
         }

@@ -2,22 +2,23 @@
 
 use std::any::Any;
 use std::fmt::{self, Display};
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::record;
 use crate::annotation::{Content, Side};
 use crate::client;
-use crate::context::{self, Attached, Token};
+use crate::context::{Attached, Token, function};
 use crate::failure::SpanError;
 use crate::kind::SpanKind;
 use crate::span::{Slot, Span, SpanData, SpanInner};
 use crate::text::{IntoText, Text};
 
-/// A span that is about to start. One pointer: it is moved about in annotated functions.
-pub struct Starting(Slot);
+/// A span that is about to start; none where no client takes it. One pointer: it is moved about in
+/// annotated functions.
+pub struct Starting(Option<Slot>);
 
 /// The kinds as functions. What calls with a function counts for clippy as having an
 /// effect, which the start of a span has; else it would ask for `#[must_use]` on functions
@@ -45,17 +46,23 @@ pub fn enabled() -> bool {
     client::any_enabled()
 }
 
-/// `None` where no client takes it.
+/// Begins a span, if a client takes it.
 #[cold]
 #[inline(never)]
-pub fn start(name: &'static str, kind: fn() -> SpanKind) -> Option<Starting> {
-    context::draft(name, kind()).map(Starting)
+pub fn start(name: &'static str, kind: fn() -> SpanKind) -> Starting {
+    Starting(function::draft(name, kind()))
 }
 
 impl Starting {
+    /// Whether there is anything to be told.
+    #[inline]
+    pub fn is_some(&self) -> bool {
+        self.0.is_some()
+    }
+
     #[inline]
     fn span(&mut self) -> Option<&mut SpanInner> {
-        self.0.span_mut()
+        self.0.as_mut()?.span_mut()
     }
 
     #[inline]
@@ -67,9 +74,8 @@ impl Starting {
 
     /// Whether what the function is given may be looked at.
     pub fn captures(&self) -> bool {
-        self.0
-            .span()
-            .is_some_and(|span| span.captured_kind().is_some())
+        let span = self.0.as_ref().and_then(Slot::span);
+        span.is_some_and(|span| span.captured_kind().is_some())
     }
 
     /// An empty name, or none, leaves the function's own.
@@ -151,119 +157,91 @@ impl Starting {
     /// Starts the span and makes it current.
     #[inline(never)]
     pub fn enter(self) -> Entered {
-        let slot = self.settle();
-        if slot.span().is_some_and(SpanInner::has_tracing) {
-            return Entered::shared(Some(slot));
-        }
-        context::push_own(slot).map_or_else(Entered::shared, Entered::Own)
+        let token = self.settle().and_then(function::enter);
+        Entered::new(token.unwrap_or(Token::NONE))
     }
 
     /// The same within the first poll of an [`Instrumented`](super::future::Instrumented),
     /// which takes the span over when that poll returns.
     pub fn enter_poll(self) {
-        super::future::begun(Current::new(shared(self.settle())));
+        if let Some(span) = self.settle().and_then(function::share) {
+            super::future::begun(Current::new(Span::of(span)));
+        }
     }
 
     /// The span after all that it was told.
     #[inline]
-    fn settle(self) -> Slot {
+    fn settle(self) -> Option<Slot> {
         let Self(mut slot) = self;
-        if let Some(span) = slot.span_mut()
+        if let Some(span) = slot.as_mut()?.span_mut()
             && span.kind.has_model()
             && span.data_mut().input.is_some()
         {
             record::model_arguments(span);
         }
-        slot.settle();
+        slot.as_mut()?.settle();
         slot
     }
 }
 
-/// A handle on a span that others may refer to.
-fn shared(mut slot: Slot) -> Span {
-    let span = slot.take().map(Arc::new);
-    context::keep_slot(slot);
-    span.map_or_else(Span::idle, Span::of)
-}
-
 impl fmt::Debug for Starting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Starting({:?})", self.0.span())
+        f.write_str("Starting")
     }
 }
 
-/// A span that is current on this thread. Where the function's body stands inline, its
-/// drop ends the span, with an error if a panic comes by.
+/// A span that is current on this thread, by its place on the thread's stack. Where the function's
+/// body stands inline, its drop ends the span, with an error if a panic comes by.
 ///
-/// Small enough for two registers: it is moved about in annotated functions.
+/// One register, since it is moved about in annotated functions; of its thread, as that stack.
 #[derive(Debug)]
-pub enum Entered {
-    /// By its place on the thread's stack, which owns it.
-    #[doc(hidden)]
-    Own(Token),
-    #[doc(hidden)]
-    Shared(Box<Current>),
-}
+pub struct Entered(Token, PhantomData<*const ()>);
 
 impl Entered {
-    #[cold]
-    fn shared(slot: Option<Slot>) -> Self {
-        let span = slot.map_or_else(Span::idle, shared);
-        Self::Shared(Box::new(Current::new(span)))
+    #[inline]
+    fn new(token: Token) -> Self {
+        Self(token, PhantomData)
     }
 
     /// The kind, where what the function returns may be looked at.
     pub(super) fn captured_kind(&self) -> Option<SpanKind> {
-        match self {
-            Self::Own(token) => context::own_captured_kind(*token),
-            Self::Shared(current) => current.span.captured_kind(),
-        }
+        function::captured_kind(self.0)
     }
 
     /// Changes what can be added until the end; `None` after it, and where there is no span. No
     /// code of a user may run in `change`.
     pub(super) fn with_data<R>(&self, change: impl FnOnce(&mut SpanData) -> R) -> Option<R> {
-        match self {
-            Self::Own(token) => context::with_own(*token, change),
-            Self::Shared(current) => current.span.with_data(change),
-        }
+        function::with_data(self.0, change)
     }
 
     /// Notes the panic that comes by; the drop ends the span.
     #[cold]
     #[inline(never)]
     fn panicked(&self, payload: &(dyn Any + Send)) {
+        let error = SpanError::panic(payload);
         self.with_data(|data| {
-            data.error
-                .get_or_insert_with(|| Box::new(SpanError::panic(payload)));
+            data.error.get_or_insert_with(|| Box::new(error));
         });
     }
 
     /// The span is current no more.
-    pub(super) fn leave(mut self) -> Span {
-        match &mut self {
-            Self::Own(token) => {
-                let span = context::pop_own(*token);
-                std::mem::forget(self);
-                span.map_or_else(Span::idle, Span::of)
-            }
-            Self::Shared(current) => current.leave(),
-        }
+    pub(super) fn leave(self) -> Span {
+        let token = self.0;
+        std::mem::forget(self);
+        function::leave(token).map_or_else(Span::idle, Span::of)
     }
 }
 
 impl Drop for Entered {
     #[inline]
     fn drop(&mut self) {
-        if let Self::Own(token) = self {
-            context::finish_own(*token);
-        }
+        function::finish(self.0);
     }
 }
 
-/// A span that is current and that others may refer to.
+/// A span that is current during the first poll of its function's future.
 #[derive(Debug)]
-pub struct Current {
+pub(super) struct Current {
     attached: Attached,
     span: Span,
 }
@@ -277,9 +255,9 @@ impl Current {
     }
 
     /// The span is current no more.
-    pub(super) fn leave(&mut self) -> Span {
-        self.attached = Attached::default();
-        std::mem::replace(&mut self.span, Span::idle())
+    pub(super) fn leave(self) -> Span {
+        drop(self.attached);
+        self.span
     }
 }
 

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use tracing::span::EnteredSpan;
+
 use super::Context;
 use crate::annotation::{AnnotationContext, Annotations};
 use crate::client::{self, ClientInner};
@@ -27,7 +29,12 @@ pub(crate) enum Entry {
 
 /// Names an entry on its thread's stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Token(NonZeroU64);
+pub(crate) struct Token(NonZeroU64);
+
+impl Token {
+    /// Of no entry.
+    pub(crate) const NONE: Self = Self(NonZeroU64::MAX);
+}
 
 pub(super) struct Stack {
     pub(super) entries: Vec<(Token, Entry)>,
@@ -39,6 +46,8 @@ pub(super) struct Stack {
     /// The span of the annotated function that was called last, as long as nobody else refers
     /// to it: it needs no allocation and no lock, and goes from here to the worker.
     pub(super) own: Option<Slot>,
+    /// The `tracing` spans that were entered beside spans of functions.
+    pub(super) tracing: Vec<(Token, Box<EnteredSpan>)>,
     /// Empty places for the next ones.
     pub(super) spare: Vec<Slot>,
     /// Where this thread puts what it has finished, for each of the clients that it used last.
@@ -56,6 +65,7 @@ thread_local! {
             annotated: 0,
             global: None,
             own: None,
+            tracing: Vec::new(),
             spare: Vec::new(),
             buffers: Vec::new(),
         })

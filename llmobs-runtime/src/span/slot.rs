@@ -9,7 +9,6 @@ use crate::annotation::Annotations;
 use crate::context::Origin;
 use crate::kind::SpanKind;
 use crate::process::PerProcess;
-use crate::text::Text;
 
 /// How many empty ones are kept for all threads: about 2 MB.
 const SPARE: usize = 4_096;
@@ -48,7 +47,13 @@ impl Slot {
         reason = "what it makes is large; out of a call it would be moved, and that waited for"
     )]
     #[inline(always)]
-    pub(crate) fn draft(&mut self, kind: SpanKind, name: Text, randoms: [u64; 3], origin: Origin) {
+    pub(crate) fn draft(
+        &mut self,
+        kind: SpanKind,
+        name: &'static str,
+        randoms: [u64; 3],
+        origin: Origin,
+    ) {
         let Origin {
             client,
             parent,

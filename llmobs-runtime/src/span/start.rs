@@ -59,8 +59,9 @@ impl Start {
             remote,
             annotations,
         } = context::origin()?;
-        let name = filled(self.name).unwrap_or_else(|| Text::literal(self.kind.as_str()));
-        let mut span = SpanInner::fresh(client, self.kind, name, false, id::randoms());
+        let mut span =
+            SpanInner::fresh(client, self.kind, self.kind.as_str(), false, id::randoms());
+        span.set_name(self.name);
         span.inherit(parent, remote);
         span.set_session(self.session_id);
         span.set_ml_app(filled(self.agent_service).or(self.ml_app));
@@ -91,7 +92,7 @@ impl SpanInner {
     pub(super) fn fresh(
         client: Arc<ClientInner>,
         kind: SpanKind,
-        name: Text,
+        name: &'static str,
         decorated: bool,
         [span_id, randoms @ ..]: [u64; 3],
     ) -> Self {
@@ -99,7 +100,7 @@ impl SpanInner {
         Self {
             client,
             kind,
-            name,
+            name: Text::literal(name),
             span_id,
             trace: TraceIds::new(clock::unix_seconds(start), randoms),
             parent: None,
@@ -119,14 +120,8 @@ impl SpanInner {
 
     #[cfg(test)]
     pub(crate) fn of_nothing(client: &Arc<ClientInner>) -> Self {
-        let name = Text::literal("nothing");
-        Self::fresh(
-            Arc::clone(client),
-            SpanKind::Task,
-            name,
-            false,
-            id::randoms(),
-        )
+        let client = Arc::clone(client);
+        Self::fresh(client, SpanKind::Task, "nothing", false, id::randoms())
     }
 
     /// What it has from the span or the process above it.

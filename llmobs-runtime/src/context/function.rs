@@ -1,6 +1,6 @@
-//! Spans that nobody refers to but the thread that runs their function: they need no allocation and
-//! no lock, and go from the thread's stack to the worker. Once somebody does refer to one, it is a
-//! span as all others.
+//! The spans of annotated functions. Nobody refers to one but the thread that runs its function,
+//! mostly, and then it needs no allocation and no lock, and goes from the thread's stack to the
+//! worker. Once somebody does, a child for example, it is a span as all others.
 
 use std::sync::Arc;
 
@@ -9,11 +9,10 @@ use crate::id;
 use crate::kind::SpanKind;
 use crate::span::{Slot, Span, SpanData, SpanInner};
 use crate::stats::DropReason;
-use crate::text::Text;
 use crate::worker::{Finished, Refused};
 
-/// Begins the span of an annotated function here, in a place of its own; `None` if nothing is
-/// enabled. It is told more, and [settled](Slot::settle).
+/// Begins the span of a function here, in a place of its own; `None` if nothing is enabled. It is
+/// told more, and [settled](Slot::settle).
 #[inline]
 pub(crate) fn draft(name: &'static str, kind: SpanKind) -> Option<Slot> {
     let mut stale = None;
@@ -22,56 +21,68 @@ pub(crate) fn draft(name: &'static str, kind: SpanKind) -> Option<Slot> {
         let origin = stack.origin(&mut stale)?;
         let spare = stack.spare.pop();
         let mut slot = spare.unwrap_or_else(|| Slot::new(&mut stack.spare));
-        slot.draft(kind, Text::literal(name), id::randoms(), origin);
+        slot.draft(kind, name, id::randoms(), origin);
         Some(slot)
     })
     .flatten()
 }
 
-/// Takes a place back that is empty again.
-pub(crate) fn keep_slot(slot: Slot) {
+/// Makes a span current; `None` while the thread is being torn down.
+#[inline]
+pub(crate) fn enter(slot: Slot) -> Option<Token> {
+    if slot.span().is_some_and(SpanInner::has_tracing) {
+        return enter_shared(&share(slot)?);
+    }
+    with_stack(|stack| {
+        stack.share_own();
+        stack.own = Some(slot);
+        stack.push(Entry::Own)
+    })
+}
+
+/// The same where a `tracing` span goes beside it.
+#[cold]
+fn enter_shared(span: &Arc<SpanInner>) -> Option<Token> {
+    let mut tracing = span.tracing().map(|span| Box::new(span.entered()));
+    with_stack(|stack| {
+        let token = stack.push(Entry::Span(Arc::clone(span)));
+        stack
+            .tracing
+            .extend(tracing.take().map(|entered| (token, entered)));
+        token
+    })
+}
+
+/// A span that others may refer to. Its place is kept for another one.
+pub(crate) fn share(mut slot: Slot) -> Option<Arc<SpanInner>> {
+    let span = slot.take().map(Arc::new);
     let mut slot = Some(slot);
     with_stack(|stack| stack.spare.extend(slot.take()));
+    span
 }
 
-/// Makes the span in `slot` current, to which nobody else refers; gives it back while the thread
-/// is being torn down.
-pub(crate) fn push_own(slot: Slot) -> Result<Token, Option<Slot>> {
-    let mut waits = Some(slot);
-    let token = with_stack(|stack| {
-        stack.share_own();
-        stack.own = waits.take();
-        stack.push(Entry::Own)
-    });
-    token.ok_or(waits)
-}
-
-/// The kind of the span of a [`push_own`], where values may be looked at.
-pub(crate) fn own_captured_kind(token: Token) -> Option<SpanKind> {
+/// The kind of the span that was entered, where values may be looked at.
+pub(crate) fn captured_kind(token: Token) -> Option<SpanKind> {
     with_stack(|stack| stack.span(stack.entry(token)?)?.captured_kind()).flatten()
 }
 
-/// Runs `change` on what the span of a [`push_own`] holds. No code of
-/// a user may run in it: the stack is borrowed.
-pub(crate) fn with_own<R>(token: Token, change: impl FnOnce(&mut SpanData) -> R) -> Option<R> {
-    let mut change = Some(change);
-    let done = with_stack(|stack| match stack.entry(token)? {
+/// Changes what can be added to the span that was entered; `None` after its end. No code of a user
+/// may run in `change`: the stack is borrowed.
+pub(crate) fn with_data<R>(token: Token, change: impl FnOnce(&mut SpanData) -> R) -> Option<R> {
+    with_stack(|stack| match stack.entry(token)? {
         Entry::Own => {
             let span = stack.own.as_mut()?.span_mut()?;
-            change.take().map(|change| Ok(change(span.data_mut())))
+            (!span.client.is_of_parent()).then(|| change(span.data_mut()))
         }
-        Entry::Span(span) => Some(Err(Arc::clone(span))),
+        Entry::Span(span) => span.with_data(change),
         _ => None,
-    });
-    match (done.flatten()?, change) {
-        (Ok(done), _) => Some(done),
-        (Err(span), Some(change)) => span.with_data(change),
-        (Err(_), None) => None,
-    }
+    })
+    .flatten()
 }
 
-/// Takes the span of a [`push_own`] off the stack, open still.
-pub(crate) fn pop_own(token: Token) -> Option<Arc<SpanInner>> {
+/// Takes the span that was entered off the stack, open still.
+pub(crate) fn leave(token: Token) -> Option<Arc<SpanInner>> {
+    leave_tracing(token);
     with_stack(|stack| match stack.pop(token)? {
         Entry::Own => stack.take_own().map(Arc::new),
         Entry::Span(span) => Some(span),
@@ -80,24 +91,29 @@ pub(crate) fn pop_own(token: Token) -> Option<Arc<SpanInner>> {
     .flatten()
 }
 
-/// Takes the span of a [`push_own`] off the stack and ends it, unless somebody has.
-pub(crate) fn finish_own(token: Token) {
+/// A subscriber may do anything: not under the borrow.
+fn leave_tracing(token: Token) {
+    drop(with_stack(|stack| {
+        stack.tracing.pop_if(|(other, _)| *other == token)
+    }));
+}
+
+/// Ends the span that was entered, unless somebody has, and takes it off the stack.
+pub(crate) fn finish(token: Token) {
     /// What is left to do without the borrow.
     enum Left {
+        /// Somebody refers to it, so it is one as all others.
+        Shared,
         /// Of the parent of a forked child: nothing of its client may be touched.
         OfParent(Slot),
         Refused(Refused),
-        Shared(Arc<SpanInner>),
     }
 
     let mut left = None;
     with_stack(|stack| {
         if !matches!(stack.entries.last(), Some((last, Entry::Own)) if *last == token) {
-            // Somebody refers to it by now.
-            if let Some(Entry::Span(span)) = stack.pop(token) {
-                left = Some(Left::Shared(span));
-                return;
-            }
+            left = Some(Left::Shared);
+            return;
         }
         // There is nothing in that entry to be dropped.
         std::mem::forget(stack.entries.pop());
@@ -116,7 +132,7 @@ pub(crate) fn finish_own(token: Token) {
     });
     match left {
         None => {}
-        Some(Left::Shared(span)) => drop(Span::of(span)),
+        Some(Left::Shared) => drop(leave(token).map(Span::of)),
         Some(Left::Refused(refused)) => refused.count(),
         Some(Left::OfParent(slot)) => drop(slot),
     }
