@@ -40,6 +40,7 @@ mod link;
 mod message;
 mod number;
 mod offline;
+mod prefetch;
 mod process;
 mod processor;
 mod prompt;

@@ -153,14 +153,17 @@ impl Span {
     /// [`AnnotateError::InvalidValue`] for a part that the span cannot carry, after the
     /// rest was applied. Always `Ok` while llmobs is not enabled.
     pub fn annotate(&self, mut annotation: Annotation) -> Result<(), AnnotateError> {
-        match &self.inner {
-            Some(inner) => {
-                let mut checked = Checked::new(&mut annotation, inner.kind);
-                inner.annotate(&mut checked);
-                checked.result()
-            }
-            None => Ok(()),
-        }
+        self.annotate_with(&mut annotation)
+    }
+
+    /// By reference, since it is large.
+    pub(crate) fn annotate_with(&self, annotation: &mut Annotation) -> Result<(), AnnotateError> {
+        let Some(inner) = &self.inner else {
+            return Ok(());
+        };
+        let mut checked = Checked::new(annotation, inner.kind);
+        inner.annotate(&mut checked);
+        checked.result()
     }
 
     /// Ends the span now.

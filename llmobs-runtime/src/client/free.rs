@@ -56,7 +56,7 @@ pub fn annotate<'a>(
         return Ok(());
     }
     match span.into() {
-        Some(span) => span.annotate(annotation),
+        Some(span) => span.annotate_with(&mut annotation),
         None => match context::current_kind() {
             Some(kind) => {
                 let mut checked = Checked::new(&mut annotation, kind);

@@ -21,6 +21,9 @@ pub(crate) fn draft(name: &'static str, kind: SpanKind) -> Option<Slot> {
         let origin = stack.origin(&mut stale)?;
         let spare = stack.spare.pop();
         let mut slot = spare.unwrap_or_else(|| Slot::new(&mut stack.spare));
+        if let Some(next) = stack.spare.last() {
+            next.prefetch();
+        }
         slot.draft(kind, name, id::randoms(), origin);
         Some(slot)
     })

@@ -117,10 +117,18 @@ pub(crate) fn current_kind() -> Option<SpanKind> {
 
 /// Adds to the current span, which was there just now. Nothing of a user's is run by that.
 pub(crate) fn annotate_current(checked: &mut Checked<'_>) {
-    with_stack(|stack| {
-        if let Some(span) = stack.current().and_then(|entry| stack.span(entry)) {
-            span.annotate(checked);
+    with_stack(|stack| match stack.current() {
+        Some(Entry::Own) => {
+            if let Some(span) = stack.own.as_mut().and_then(Slot::span_mut) {
+                span.annotate_own(checked);
+            }
         }
+        Some(entry) => {
+            if let Some(span) = entry.shared() {
+                span.annotate(checked);
+            }
+        }
+        None => {}
     });
 }
 

@@ -1,5 +1,6 @@
 //! What annotations add to a span.
 
+use std::mem::take;
 use std::sync::Arc;
 
 use super::extra::{PROMPT, TOOLS};
@@ -103,7 +104,7 @@ impl<'a> Checked<'a> {
             *output = io(annotation.output.take(), Side::Output);
         }
         if !annotation.metadata.is_empty() {
-            let metadata = Map::from_iter(std::mem::take(&mut annotation.metadata));
+            let metadata = Map::from_iter(take(&mut annotation.metadata));
             let mut metadata = capture::bound_map(metadata);
             flaw.invalid(metadata.remove("").map(|value| {
                 let value = shortened(&value.to_string());
@@ -125,7 +126,7 @@ impl<'a> Checked<'a> {
                     None
                 }
             };
-            let metrics = std::mem::take(&mut annotation.metrics).into_iter();
+            let metrics = take(&mut annotation.metrics).into_iter();
             annotation.metrics = metrics.filter_map(checked).collect();
         }
         if let Some(extra) = &mut annotation.extra {
@@ -166,6 +167,33 @@ fn check_extra(kind: SpanKind, extra: &mut Extra, flaw: &mut Flaw) {
     extra.intent = extra.intent.take().map(capture::bound_text);
 }
 
+impl SpanData {
+    /// Adds what every span may have.
+    #[inline]
+    fn annotate(
+        &mut self,
+        annotation: &mut Annotation,
+        input: &mut Option<Content>,
+        output: &mut Option<Content>,
+    ) {
+        if !annotation.metadata.is_empty() {
+            self.metadata.extend(take(&mut annotation.metadata));
+        }
+        if !annotation.metrics.is_empty() {
+            tags::set_all(&mut self.metrics, take(&mut annotation.metrics));
+        }
+        if !annotation.tags.is_empty() {
+            tags::set_all(&mut self.tags, take(&mut annotation.tags));
+        }
+        if input.is_some() {
+            self.input = input.take();
+        }
+        if output.is_some() {
+            self.output = output.take();
+        }
+    }
+}
+
 impl SpanInner {
     /// Adds what there is to `checked`, of which nothing is left but what is wrong with it.
     pub(crate) fn annotate(&self, checked: &mut Checked<'_>) {
@@ -175,6 +203,22 @@ impl SpanInner {
                 self.client.front.rejected();
             }
         }
+    }
+
+    /// The same on a span that nobody else has: mostly without a lock.
+    pub(crate) fn annotate_own(&mut self, checked: &mut Checked<'_>) {
+        let Checked {
+            annotation,
+            input,
+            output,
+            flaw,
+        } = checked;
+        let mut tags = annotation.tags.iter();
+        let plain = annotation.extra.is_none() && tags.all(|(key, _)| key != tags::SESSION);
+        if !plain || flaw.0.is_some() || self.client.is_of_parent() {
+            return self.annotate(checked);
+        }
+        self.data_mut().annotate(annotation, input, output);
     }
 
     fn apply(&self, checked: &mut Checked<'_>) {
@@ -190,13 +234,6 @@ impl SpanInner {
             flaw.0 = Some(AnnotateError::Ended { name });
             return;
         }
-        if !annotation.metadata.is_empty() {
-            data.metadata
-                .extend(std::mem::take(&mut annotation.metadata));
-        }
-        if !annotation.metrics.is_empty() {
-            tags::set_all(&mut data.metrics, std::mem::take(&mut annotation.metrics));
-        }
         let mut told_method = false;
         for (key, value) in &annotation.tags {
             told_method |= key == tags::PROMPT_METHOD.0;
@@ -204,15 +241,7 @@ impl SpanInner {
                 data.session = Some(self.first_session(Arc::from(&**value)));
             }
         }
-        if !annotation.tags.is_empty() {
-            tags::set_all(&mut data.tags, std::mem::take(&mut annotation.tags));
-        }
-        if input.is_some() {
-            data.input = input.take();
-        }
-        if output.is_some() {
-            data.output = output.take();
-        }
+        data.annotate(annotation, input, output);
         let Some(extra) = annotation.extra.take() else {
             return;
         };

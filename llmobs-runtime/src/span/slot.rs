@@ -8,6 +8,7 @@ use super::SpanInner;
 use crate::annotation::Annotations;
 use crate::context::Origin;
 use crate::kind::SpanKind;
+use crate::prefetch;
 use crate::process::PerProcess;
 
 /// How many empty ones are kept for all threads: about 2 MB.
@@ -79,6 +80,12 @@ impl Slot {
         if let Some(span) = self.span_mut() {
             span.settle(annotations);
         }
+    }
+
+    /// Asks for the memory that the next span will be written to.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        prefetch::for_write(&*self.0);
     }
 
     pub(crate) fn clear(&mut self) {

@@ -275,5 +275,5 @@ impl State {
     }
 }
 
-#[cfg(all(test, not(llmobs_loom)))]
+#[cfg(test)]
 mod tests;

@@ -1,3 +1,5 @@
+#![cfg(not(llmobs_loom))]
+
 use std::thread;
 
 use tokio::sync::mpsc::unbounded_channel;
@@ -48,7 +50,7 @@ fn count(receiver: &mut Receiver) -> usize {
 fn what_a_thread_leaves_is_fetched_and_its_buffer_let_go_of() {
     let (client, (sender, mut receiver)) = (client(), queue(10_000, 1 << 20));
     let buffer = sender.buffers.open();
-    for _ in 0..CHUNK * 3 + 1 {
+    for _ in 0..=CHUNK * 3 {
         assert!(buffer.push(span(&client), 1).is_ok());
     }
     let left = Arc::downgrade(&buffer);
@@ -120,11 +122,13 @@ fn many_threads_pass_no_limit_together() {
     assert_eq!(count(&mut receiver), taken);
 }
 
+/// How many spans are spoken of.
+const COUNT: usize = 20_000;
+
 /// An evaluation is said of a span that has ended, on another thread.
 #[test]
 fn what_is_said_of_a_span_comes_after_it() {
     let (client, (sender, mut receiver)) = (client(), queue(1_000_000, 1 << 40));
-    const COUNT: usize = 20_000;
     let (mut spans, mut evaluations) = (0, 0);
     thread::scope(|scope| {
         let (ended, ends) = std::sync::mpsc::channel();
