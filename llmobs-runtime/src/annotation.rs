@@ -52,13 +52,20 @@ pub(crate) use io::{Content, IoError, IoRepr, Side, messages_from_json};
 #[derive(Clone, Debug, Default)]
 #[must_use = "an annotation does nothing until it is given to `annotate`"]
 pub struct Annotation {
-    pub(crate) input: Option<Io>,
-    pub(crate) output: Option<Io>,
+    /// In a box, as the rest: so the others, which are moved about, pay a word for it.
+    pub(crate) io: Option<Box<InAndOut>>,
     /// Later values win; a list, since dropping an empty map is not for nothing.
     pub(crate) metadata: Vec<(String, Value)>,
     pub(crate) metrics: Vec<(String, Number)>,
     pub(crate) tags: Vec<(Text, Text)>,
     pub(crate) extra: Option<Box<Extra>>,
+}
+
+/// What went into the step and what came out of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct InAndOut {
+    pub(crate) input: Option<Io>,
+    pub(crate) output: Option<Io>,
 }
 
 /// What few annotations have: the others carry a word for it.
@@ -84,14 +91,14 @@ impl Annotation {
     /// What went into the step: messages for `llm`, documents for `embedding`, a value for
     /// the other kinds. Text fits every kind.
     pub fn input(mut self, input: impl Into<Io>) -> Self {
-        self.input = Some(input.into());
+        self.io.get_or_insert_default().input = Some(input.into());
         self
     }
 
     /// What came out of it: messages for `llm`, documents for `retrieval`, a value for the
     /// other kinds. Text fits every kind.
     pub fn output(mut self, output: impl Into<Io>) -> Self {
-        self.output = Some(output.into());
+        self.io.get_or_insert_default().output = Some(output.into());
         self
     }
 
@@ -139,6 +146,9 @@ impl Annotation {
     /// A tag, sent as `key:value`; the value is what its `Display` gives. The tag
     /// `session_id` also sets the span's session.
     pub fn tag(mut self, key: impl IntoText, value: impl fmt::Display) -> Self {
+        if self.tags.capacity() == 0 {
+            self.tags = Vec::with_capacity(4);
+        }
         // Written where they stay: a processor waits for what was just moved.
         self.tags.push(Default::default());
         if let Some((place, told)) = self.tags.last_mut() {

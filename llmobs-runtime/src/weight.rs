@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 
 use crate::annotation::Content;
 use crate::event::{EvaluationEvent, FeedbackEvent, FeedbackMetric, JoinOn};
-use crate::failure::SpanError;
 use crate::message::{MediaPart, Message};
 use crate::number::Number;
 use crate::span::{SpanData, SpanInner};
@@ -24,19 +23,23 @@ pub(crate) fn of_span(data: &SpanData) -> usize {
 #[inline(never)]
 fn of_the_rest(data: &SpanData) -> usize {
     let mut weight = 0;
-    for content in [&data.input, &data.output].into_iter().flatten() {
-        weight += of_content(content);
-    }
     for (key, value) in &data.tags {
         weight += size_of::<(Text, Text)>() + key.weight() + value.weight();
+    }
+    for content in [&data.input, &data.output].into_iter().flatten() {
+        weight += of_content(content);
     }
     for (key, _) in &data.metrics {
         weight += size_of::<(String, Number)>() + key.len();
     }
+    weight += of_map(&data.metadata);
+    if let Some(error) = &data.error {
+        weight += error.weight();
+    }
+    if let Some(extra) = &data.extra {
+        weight += extra.weight();
+    }
     weight
-        + of_map(&data.metadata)
-        + data.error.as_deref().map_or(0, SpanError::weight)
-        + data.extra.as_ref().map_or(0, |extra| extra.weight())
 }
 
 pub(crate) fn of_evaluation(event: &EvaluationEvent) -> usize {

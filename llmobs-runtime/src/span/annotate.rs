@@ -55,9 +55,14 @@ impl Flaw {
 /// value's `Drop` is the user's: all of that happens here, and nothing of it where the span is held.
 pub(crate) struct Checked<'a> {
     annotation: &'a mut Annotation,
+    io: Option<Contents>,
+    flaw: Flaw,
+}
+
+/// Input and output in the form of the kind.
+struct Contents {
     input: Option<Content>,
     output: Option<Content>,
-    flaw: Flaw,
 }
 
 impl<'a> Checked<'a> {
@@ -65,8 +70,7 @@ impl<'a> Checked<'a> {
     pub(crate) fn new(annotation: &'a mut Annotation, kind: SpanKind) -> Self {
         let mut checked = Self {
             annotation,
-            input: None,
-            output: None,
+            io: None,
             flaw: Flaw::default(),
         };
         checked.check(kind);
@@ -82,26 +86,25 @@ impl<'a> Checked<'a> {
     fn check(&mut self, kind: SpanKind) {
         let Self {
             annotation,
-            input,
-            output,
+            io,
             flaw,
         } = self;
-        let mut io = |io: Option<Io>, side| match io?.into_content(kind, side) {
-            Ok(content) => content,
-            Err(IoError::WrongKind { field, kind }) => {
-                flaw.note(AnnotateError::WrongKind { field, kind });
-                None
-            }
-            Err(IoError::Invalid(reason)) => {
-                flaw.invalid(Some(reason));
-                None
-            }
-        };
-        if annotation.input.is_some() {
-            *input = io(annotation.input.take(), Side::Input);
-        }
-        if annotation.output.is_some() {
-            *output = io(annotation.output.take(), Side::Output);
+        if let Some(given) = annotation.io.take() {
+            let mut content = |io: Option<Io>, side| match io?.into_content(kind, side) {
+                Ok(content) => content,
+                Err(IoError::WrongKind { field, kind }) => {
+                    flaw.note(AnnotateError::WrongKind { field, kind });
+                    None
+                }
+                Err(IoError::Invalid(reason)) => {
+                    flaw.invalid(Some(reason));
+                    None
+                }
+            };
+            *io = Some(Contents {
+                input: content(given.input, Side::Input),
+                output: content(given.output, Side::Output),
+            });
         }
         if !annotation.metadata.is_empty() {
             let metadata = Map::from_iter(take(&mut annotation.metadata));
@@ -170,12 +173,7 @@ fn check_extra(kind: SpanKind, extra: &mut Extra, flaw: &mut Flaw) {
 impl SpanData {
     /// Adds what every span may have.
     #[inline]
-    fn annotate(
-        &mut self,
-        annotation: &mut Annotation,
-        input: &mut Option<Content>,
-        output: &mut Option<Content>,
-    ) {
+    fn annotate(&mut self, annotation: &mut Annotation, io: &mut Option<Contents>) {
         if !annotation.metadata.is_empty() {
             self.metadata.extend(take(&mut annotation.metadata));
         }
@@ -185,11 +183,13 @@ impl SpanData {
         if !annotation.tags.is_empty() {
             tags::set_all(&mut self.tags, take(&mut annotation.tags));
         }
-        if input.is_some() {
-            self.input = input.take();
-        }
-        if output.is_some() {
-            self.output = output.take();
+        if let Some(Contents { input, output }) = io.take() {
+            if input.is_some() {
+                self.input = input;
+            }
+            if output.is_some() {
+                self.output = output;
+            }
         }
     }
 }
@@ -209,8 +209,7 @@ impl SpanInner {
     pub(crate) fn annotate_own(&mut self, checked: &mut Checked<'_>) {
         let Checked {
             annotation,
-            input,
-            output,
+            io,
             flaw,
         } = checked;
         let mut tags = annotation.tags.iter();
@@ -218,14 +217,13 @@ impl SpanInner {
         if !plain || flaw.0.is_some() || self.client.is_of_parent() {
             return self.annotate(checked);
         }
-        self.data_mut().annotate(annotation, input, output);
+        self.data_mut().annotate(annotation, io);
     }
 
     fn apply(&self, checked: &mut Checked<'_>) {
         let Checked {
             annotation,
-            input,
-            output,
+            io,
             flaw,
         } = checked;
         let mut data = self.lock();
@@ -241,7 +239,7 @@ impl SpanInner {
                 data.session = Some(self.first_session(Arc::from(&**value)));
             }
         }
-        data.annotate(annotation, input, output);
+        data.annotate(annotation, io);
         let Some(extra) = annotation.extra.take() else {
             return;
         };

@@ -52,8 +52,9 @@ pub(in crate::offline) fn event(
         }),
         None => Ok(None),
     };
-    let input = content(annotation.input, Side::Input)?;
-    let output = content(annotation.output, Side::Output)?;
+    let io = annotation.io.unwrap_or_default();
+    let input = content(io.input, Side::Input)?;
+    let output = content(io.output, Side::Output)?;
     let metrics = metrics(annotation.metrics)?;
     if let Some((_, value)) = annotation.tags.iter().find(|(key, _)| key.is_empty()) {
         let reason = format!("it has a tag with an empty key (value {value:?})");
