@@ -38,6 +38,10 @@ pub(crate) fn read(line: &[u8]) -> Option<Record<'_>> {
         #[serde(borrow)]
         event: &'a RawValue,
     }
+    // An array of the same values would be taken as well.
+    if !line.starts_with(b"{") {
+        return None;
+    }
     let stored: Stored<'_> = serde_json::from_slice(line).ok()?;
     let kind = EventKind::ALL
         .into_iter()
@@ -77,6 +81,7 @@ mod tests {
             r#"{"v":2,"kind":"span","made_ms":1,"event":{}}"#,
             r#"{"v":1,"kind":"span","made_ms":-1,"event":{}}"#,
             r#"{"v":1,"kind":"span","made_ms":1,"event":{}}{}"#,
+            r#"[1,"span",1,{}]"#,
         ] {
             assert!(read(line.as_bytes()).is_none(), "{line}");
         }
