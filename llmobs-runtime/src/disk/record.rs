@@ -30,7 +30,10 @@ pub(crate) fn write(lines: &mut Vec<u8>, kind: EventKind, made_ms: u64, json: &[
 
 /// Reads a line; `None` for what no version of llmobs that we know has written.
 pub(crate) fn read(line: &[u8]) -> Option<Record<'_>> {
+    // Another field would be passed over without a look at its bytes: damage makes such lines, and a
+    // version with more fields has another number.
     #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct Stored<'a> {
         v: u64,
         kind: &'a str,
@@ -82,11 +85,15 @@ mod tests {
             r#"{"v":1,"kind":"span","made_ms":-1,"event":{}}"#,
             r#"{"v":1,"kind":"span","made_ms":1,"event":{}}{}"#,
             r#"[1,"span",1,{}]"#,
+            r#"{"v":1,"kind":"span","made_ms":1,"x":1,"event":{}}"#,
         ] {
             assert!(read(line.as_bytes()).is_none(), "{line}");
         }
-        assert!(
-            read(b"{\"v\":1,\"kind\":\"span\",\"made_ms\":1,\"event\":{\"a\":\"\xff\"}}").is_none()
-        );
+        for bytes in [
+            b"{\"v\":1,\"kind\":\"span\",\"made_ms\":1,\"event\":{\"a\":\"\xff\"}}".as_slice(),
+            b"{\"x\":\"\xff\",\"v\":1,\"kind\":\"span\",\"made_ms\":1,\"event\":{}}",
+        ] {
+            assert!(read(bytes).is_none(), "{}", bytes.escape_ascii());
+        }
     }
 }
