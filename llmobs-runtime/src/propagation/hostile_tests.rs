@@ -216,6 +216,18 @@ fn an_origin_is_handed_on_in_both_forms() {
 }
 
 #[test]
+fn an_origin_of_a_tracestate_is_no_longer_than_one_of_a_header() {
+    for (length, told) in [(256, true), (257, false)] {
+        let origin = "o".repeat(length);
+        let once = handed_on(&w3c(&format!("dd=s:2;o:{origin}")));
+        let twice = handed_on(&once);
+        for out in [once, twice] {
+            assert_eq!(out.contains_key("x-datadog-origin"), told, "{length}");
+        }
+    }
+}
+
+#[test]
 fn headers_in_several_cases_are_read_in_one_order() {
     let traceparent = format!("00-{HEX}-00000000000001c8-01");
     for _ in 0..20 {
