@@ -248,6 +248,8 @@ fn passed<E: Extractor + ?Sized>(
             propagated.push((key.to_owned(), value.to_owned()));
         }
     }
+    // In one order, whatever header told them: what has found room once finds it again.
+    propagated.sort();
     Passed {
         parent,
         priority,

@@ -197,6 +197,20 @@ fn all_that_starts_below_a_parent_is_in_one_apm_trace() {
 }
 
 #[test]
+fn what_one_of_two_headers_had_room_for_is_handed_on_again() {
+    let (pad, y) = ("p".repeat(300), "y".repeat(100));
+    let mut incoming = w3c(&format!("dd=s:1;t.x:{}", "x".repeat(60)));
+    let tags = format!("_dd.p.llmobs_parent_id=456,_dd.p.pad={pad},_dd.p.y={y}");
+    incoming.insert("x-datadog-tags".into(), tags);
+    let once = handed_on(&incoming);
+    let has = |key| (tag(&once, key).is_some(), state(&once, key).is_some());
+    assert_eq!(has("pad"), (true, false));
+    assert_ne!(has("x"), (false, false));
+    let twice = handed_on(&once);
+    assert_eq!(once, twice);
+}
+
+#[test]
 fn an_origin_is_handed_on_in_both_forms() {
     let datadog = headers(&[
         ("x-datadog-trace-id", "5"),
