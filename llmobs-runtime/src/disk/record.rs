@@ -30,13 +30,20 @@ pub(crate) fn write(lines: &mut Vec<u8>, kind: EventKind, made_ms: u64, json: &[
 
 /// Reads a line; `None` for what no version of llmobs that we know has written.
 pub(crate) fn read(line: &[u8]) -> Option<Record<'_>> {
+    // Another field would be passed over without a look at its bytes: damage makes such lines, and a
+    // version with more fields has another number.
     #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct Stored<'a> {
         v: u64,
         kind: &'a str,
         made_ms: u64,
         #[serde(borrow)]
         event: &'a RawValue,
+    }
+    // An array of the same values would be taken as well.
+    if !line.starts_with(b"{") {
+        return None;
     }
     let stored: Stored<'_> = serde_json::from_slice(line).ok()?;
     let kind = EventKind::ALL
@@ -77,11 +84,16 @@ mod tests {
             r#"{"v":2,"kind":"span","made_ms":1,"event":{}}"#,
             r#"{"v":1,"kind":"span","made_ms":-1,"event":{}}"#,
             r#"{"v":1,"kind":"span","made_ms":1,"event":{}}{}"#,
+            r#"[1,"span",1,{}]"#,
+            r#"{"v":1,"kind":"span","made_ms":1,"x":1,"event":{}}"#,
         ] {
             assert!(read(line.as_bytes()).is_none(), "{line}");
         }
-        assert!(
-            read(b"{\"v\":1,\"kind\":\"span\",\"made_ms\":1,\"event\":{\"a\":\"\xff\"}}").is_none()
-        );
+        for bytes in [
+            b"{\"v\":1,\"kind\":\"span\",\"made_ms\":1,\"event\":{\"a\":\"\xff\"}}".as_slice(),
+            b"{\"x\":\"\xff\",\"v\":1,\"kind\":\"span\",\"made_ms\":1,\"event\":{}}",
+        ] {
+            assert!(read(bytes).is_none(), "{}", bytes.escape_ascii());
+        }
     }
 }

@@ -234,8 +234,9 @@ fn passed<E: Extractor + ?Sized>(
         });
         (traceparent.map(|parent| parent.span), by_flags)
     };
+    let is_short = |origin: &&str| origin.len() <= LONGEST_ORIGIN;
     let origin = by_datadog.then(|| carrier.get(header::ORIGIN)).flatten();
-    let origin = origin.filter(|origin| origin.len() <= LONGEST_ORIGIN);
+    let origin = origin.filter(is_short);
     let of_state = shared.state.datadog.iter();
     let of_state = of_state.filter_map(|(key, value)| Some((key.strip_prefix("t.")?, &**value)));
     let mut propagated: Vec<(String, String)> = Vec::new();
@@ -247,10 +248,14 @@ fn passed<E: Extractor + ?Sized>(
             propagated.push((key.to_owned(), value.to_owned()));
         }
     }
+    // In one order, whatever header told them: what has found room once finds it again.
+    propagated.sort();
     Passed {
         parent,
         priority,
-        origin: origin.or(shared.field("o")).map(str::to_owned),
+        origin: origin
+            .or_else(|| shared.field("o").filter(is_short))
+            .map(str::to_owned),
         propagated,
         tracestate: shared.state.others.iter().map(|&m| m.to_owned()).collect(),
     }

@@ -91,6 +91,20 @@ pub(super) fn take_out(event: &mut SpanEvent, size: usize, limit: usize) -> Vec<
             gone.push(name);
         }
     }
+    // Where that was not enough: marks in the metadata add up, and tags were left some room.
+    for part in [Part::Entries, Part::Tags] {
+        let before = length::of(event);
+        if self::fixed(before, &mut |visit| walk::span(event, visit)) <= limit {
+            break;
+        }
+        if part == Part::Entries && fixed_of(event, &part) <= SHORTEST {
+            continue;
+        }
+        let name = take(event, &part, 0);
+        if length::of(event) < before && !gone.contains(&name) {
+            gone.push(name);
+        }
+    }
     gone
 }
 

@@ -208,6 +208,21 @@ fn metadata_of_many_keys_tell_how_many_are_gone() {
 }
 
 #[test]
+fn marks_in_metadata_go_as_well_where_there_are_too_many() {
+    let mut event = event();
+    let skeleton = length::of(&event);
+    for n in 0..200 {
+        let numbers = vec![1; 400];
+        event
+            .meta
+            .metadata
+            .insert(format!("k{n:03}"), json!(numbers));
+    }
+    shrunk(&mut event, skeleton + 200);
+    assert_eq!(event.meta.metadata["…"], "…[200 entries cut]");
+}
+
+#[test]
 fn the_largest_part_goes_first_and_the_others_stay() {
     type Fill = fn(&mut SpanEvent, usize);
     let cases: [(&str, Fill); 6] = [
@@ -277,6 +292,25 @@ fn names_and_tags_are_bounded_and_tags_keep_their_keys() {
         event.session_id.as_deref(),
         event.tags[1].strip_prefix("session_id:")
     );
+}
+
+#[test]
+fn tags_of_the_user_go_altogether_where_a_few_are_too_many() {
+    let mut whole = event();
+    whole.name = "n".repeat(100);
+    whole
+        .tags
+        .extend([format!("k:{}", "x".repeat(82)), "l:short".to_owned()]);
+    whole.tags.push(format!("m:{}", "y".repeat(40)));
+    let mut smallest = whole.clone();
+    smallest.tags.truncate(1);
+    smallest.collection_errors.push("dropped_io".to_owned());
+    let size = length::of(&whole);
+    for limit in length::of(&smallest)..size {
+        let mut event = whole.clone();
+        shrunk(&mut event, limit);
+        assert_eq!(event.tags[0], "ml_app:app");
+    }
 }
 
 #[test]
