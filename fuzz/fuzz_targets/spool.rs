@@ -144,19 +144,21 @@ fn assert_whole(body: &[u8], record: &Line) {
     }
 }
 
-/// How far a file beside a segment of `len` bytes says that it is settled; `None` where more stands
-/// behind the last number than is looked at.
-fn told(ack: &[u8], len: u64) -> Option<u64> {
-    let newline = |byte: &u8| *byte == b'\n';
-    let complete = &ack[..ack.iter().rposition(newline).unwrap_or(0)];
-    let Some(last) = complete.iter().rposition(|byte| !newline(byte)) else {
-        return Some(0);
+/// How far a file beside a segment says that it is settled; `None` where more stands there than is
+/// looked at.
+fn told(ack: &[u8], segment: &[u8]) -> Option<u64> {
+    if ack.len() > 64 {
+        return None;
+    }
+    let mut lines: Vec<&[u8]> = ack.split(|byte| *byte == b'\n').collect();
+    // What stands behind the last newline is no line yet.
+    lines.pop();
+    let number = |line: &&[u8]| std::str::from_utf8(line).ok()?.parse::<usize>().ok();
+    let may_be = |to: &usize| {
+        *to == 0 || *to == segment.len() || *to < segment.len() && segment[*to - 1] == b'\n'
     };
-    let start = complete[..last].iter().rposition(newline);
-    let start = start.map_or(0, |newline| newline + 1);
-    let number = std::str::from_utf8(&complete[start..=last]).ok();
-    let number = number.and_then(|number| number.parse().ok());
-    (ack.len() - start <= 64).then(|| number.unwrap_or(0).min(len))
+    let numbers = lines.iter().rev().filter_map(number);
+    Some(numbers.into_iter().find(may_be).unwrap_or(0) as u64)
 }
 
 /// Any bytes: each line is one of ours or is not, and what is settled is not read again.
@@ -164,7 +166,7 @@ fn any_bytes(folder: &Folder, bytes: &[u8], ack: Option<&[u8]>, random: usize) {
     let path = folder.left(bytes, ack);
     let segment = folder.adopt(&path);
     let len = bytes.len() as u64;
-    if let Some(told) = told(ack.unwrap_or_default(), len) {
+    if let Some(told) = told(ack.unwrap_or_default(), bytes) {
         assert_eq!(segment.settled(), told);
     }
     let lines = checked(&segment, bytes);

@@ -99,7 +99,7 @@ impl Segment {
             return Ok(None);
         }
         let len = file.metadata()?.len();
-        let acked = acked(dir, name).min(len);
+        let acked = acked(dir, name, &file, len);
         Ok(Some(Self::new(dir, path.to_owned(), file, len, acked)))
     }
 
@@ -249,25 +249,38 @@ fn ack_name(segment: &OsStr) -> OsString {
     name
 }
 
-/// The last complete line of the file beside a segment.
-fn acked(dir: &PrivateDir, segment: &OsStr) -> u64 {
-    let Ok(mut file) = dir.open(ack_name(segment), OpenOptions::new().read(true)) else {
+/// The last complete line of the file beside a segment that can be true: one that was changed by
+/// somebody else must not settle events that are not.
+fn acked(dir: &PrivateDir, segment: &OsStr, file: &File, len: u64) -> u64 {
+    let Ok(mut ack) = dir.open(ack_name(segment), OpenOptions::new().read(true)) else {
         return 0;
     };
-    // A line has 22 bytes at most; those before the last one do not matter.
-    let from = file.metadata().map_or(0, |metadata| metadata.len());
+    // A line has 22 bytes at most; those before the last ones do not matter.
+    let from = ack.metadata().map_or(0, |metadata| metadata.len());
     let mut end = Vec::new();
-    let read = file
+    let read = ack
         .seek(SeekFrom::Start(from.saturating_sub(64)))
-        .and_then(|_| file.take(64).read_to_end(&mut end));
+        .and_then(|_| ack.take(64).read_to_end(&mut end));
     let Ok(_) = read else { return 0 };
     let text = String::from_utf8_lossy(&end);
     let complete = text.rfind('\n').map_or("", |end| &text[..end]);
     complete
         .rsplit('\n')
-        .find(|line| !line.is_empty())
-        .and_then(|line| line.parse().ok())
+        .filter_map(|line| line.parse().ok())
+        .find(|to| *to == len || *to < len && begins_a_line(file, *to))
         .unwrap_or(0)
+}
+
+/// Whether a line begins at `at`.
+fn begins_a_line(mut file: &File, at: u64) -> bool {
+    let Some(before) = at.checked_sub(1) else {
+        return true;
+    };
+    let mut byte = [0];
+    let read = file
+        .seek(SeekFrom::Start(before))
+        .and_then(|_| file.read_exact(&mut byte));
+    read.is_ok() && byte == [b'\n']
 }
 
 #[cfg(test)]
@@ -349,6 +362,31 @@ mod tests {
     }
 
     #[test]
+    fn an_acknowledgement_that_cannot_be_true_settles_nothing() {
+        let dir = folder();
+        let segment = Segment::create(&dir, None).unwrap();
+        let first = segment.append(&line("a")).unwrap();
+        let second = segment.append(&line("b")).unwrap();
+        segment.ack(first.end);
+        let (path, ack) = (segment.path().to_owned(), segment.ack_path());
+        drop(segment);
+        let beyond = second.end + 1;
+        let within = first.end + 3;
+        for (written, expected) in [
+            (format!("{}\n{beyond}\n", first.end), first.end),
+            (format!("{}\n{within}\n", first.end), first.end),
+            (format!("{beyond}\n"), 0),
+            ("18446744073709551615\n".to_owned(), 0),
+            (format!("{}\n", second.end), second.end),
+        ] {
+            fs::write(&ack, &written).unwrap();
+            let adopted = Segment::adopt(&dir, &path).unwrap().unwrap();
+            assert_eq!(adopted.acked(), expected, "{written:?}");
+        }
+        fs::remove_dir_all(dir.path()).unwrap();
+    }
+
+    #[test]
     fn an_acknowledgement_that_was_torn_counts_as_the_one_before() {
         let dir = folder();
         let segment = Segment::create(&dir, None).unwrap();
@@ -370,9 +408,12 @@ mod tests {
         drop(adopted);
         let adopted = Segment::adopt(&dir, &path).unwrap().unwrap();
         assert_eq!(found(&adopted), [r#"{"name":"c"}"#]);
+        let ack = adopted.ack_path();
+        drop(adopted);
         for nonsense in ["", "\n", "x\n", "-1\n", "99999999999999999999999\n"] {
-            fs::write(adopted.ack_path(), nonsense).unwrap();
-            assert_eq!(acked(&dir, path.file_name().unwrap()), 0, "{nonsense:?}");
+            fs::write(&ack, nonsense).unwrap();
+            let adopted = Segment::adopt(&dir, &path).unwrap().unwrap();
+            assert_eq!(adopted.acked(), 0, "{nonsense:?}");
         }
         fs::remove_dir_all(dir.path()).unwrap();
     }

@@ -289,6 +289,8 @@ impl Spool {
             Found::Torn => torn = true,
         });
         if let Err(error) = scanned {
+            // What comes after is not known: the file is kept out of the way, and not removed.
+            kept.foreign.store(true, Ordering::Relaxed);
             self.tell_foreign(&listed.path, &error.to_string());
         }
         if torn {
