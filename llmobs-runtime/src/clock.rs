@@ -2,11 +2,12 @@
 
 mod ticks;
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// How far the wall clock may be from an anchor before that is moved.
+use crate::process::Published;
+
+/// How far the wall clock may be from a segment before another one begins.
 const DRIFT: Duration = Duration::from_millis(1);
 /// How long ticks are counted for a guess of their length. The seconds in trace ids live by the
 /// first one until the worker knows better.
@@ -24,7 +25,7 @@ impl Moment {
 
     /// Seconds from this one until now, as well as the length of a tick is known.
     pub(crate) fn elapsed_seconds(self) -> f64 {
-        Self::now().ticks_since(self).max(0.0) * First::get().tick() * 1e-9
+        Self::now().ticks_since(self).max(0.0) * Shared::get().latest.tick * 1e-9
     }
 
     /// Ticks from `earlier` to this one.
@@ -84,117 +85,165 @@ impl Reading {
     }
 }
 
-/// What all clients of the process begin with.
-struct First {
-    reading: Reading,
-    unix: Duration,
-    unix_seconds: f64,
-    /// The length of a tick, as the bits of an `f64`: better known with time.
-    tick: AtomicU64,
-}
-
-static FIRST: OnceLock<First> = OnceLock::new();
-
-impl First {
-    fn get() -> &'static Self {
-        FIRST.get_or_init(|| {
-            ticks::choose();
-            let reading = Reading::take();
-            let unix = unix_now();
-            let tick = reading.guess_tick();
-            Self {
-                reading,
-                unix,
-                unix_seconds: unix.as_secs_f64(),
-                tick: AtomicU64::new(tick.to_bits()),
-            }
-        })
-    }
-
-    fn tick(&self) -> f64 {
-        f64::from_bits(self.tick.load(Ordering::Relaxed))
-    }
-}
-
-/// Chooses the clock of the process, before the first span: this takes some 50 µs, once.
-pub(crate) fn choose() {
-    First::get();
-}
-
-/// What turns a [`Moment`] into wall-clock time.
+/// From a moment on, until the next segment: what the wall clock says of moments.
+///
+/// A moment's time is told by the segment that it lies in, whenever it is asked for. Were the length
+/// of a tick made better for moments that have passed, spans that the worker takes at different times
+/// would lose the order of their starts.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Anchor {
-    reading: Reading,
+struct Segment {
+    from: Moment,
     unix: Duration,
+    /// The same for the seconds in trace ids.
+    unix_seconds: f64,
     /// The length of a tick in nanoseconds.
     tick: f64,
 }
 
-impl Anchor {
-    pub(crate) fn now() -> Self {
-        let first = First::get();
-        let mut anchor = Self {
-            reading: first.reading,
-            unix: first.unix,
-            tick: first.tick(),
-        };
-        anchor.follow();
-        anchor
-    }
-
-    /// Learns the length of a tick better, and moves where the wall clock was set, or has drifted,
-    /// since.
-    ///
-    /// Two readings are never at the same moment: an anchor of each drain's own would put
-    /// spans of different drains into another order than that of their starts. So this one
-    /// stays while the wall clock agrees with it, as far as that can be told.
-    pub(crate) fn follow(&mut self) {
-        let fresh = Reading::take();
-        let unix = unix_now();
-        let uncertain = fresh.instant.elapsed();
-        match fresh.tick_since(&self.reading) {
-            // The counter goes on evenly, by what the kernel says of it.
-            Some(tick) if (tick / self.tick - 1.0).abs() < 0.01 => self.tick = tick,
-            // After a machine was suspended it may begin anew.
-            _ => {
-                *self = Self {
-                    reading: fresh,
-                    unix,
-                    tick: fresh.guess_tick(),
-                }
-            }
+impl Segment {
+    fn new(from: Moment, unix: Duration, tick: f64) -> Self {
+        Self {
+            from,
+            unix,
+            unix_seconds: unix.as_secs_f64(),
+            tick,
         }
-        First::get()
-            .tick
-            .store(self.tick.to_bits(), Ordering::Relaxed);
-        let apart = self.unix(fresh.moment).abs_diff(unix);
-        if apart > DRIFT + uncertain {
-            *self = Self {
-                reading: fresh,
-                unix,
-                ..*self
-            };
-        }
-    }
-
-    /// Nanoseconds since the Unix epoch at `at`, which may lie before or after the anchor.
-    pub(crate) fn unix_ns(&self, at: Moment) -> u64 {
-        u64::try_from(self.unix(at).as_nanos()).unwrap_or(u64::MAX)
-    }
-
-    /// Nanoseconds from `earlier` to `later`; none where that is before it.
-    pub(crate) fn ns_between(&self, earlier: Moment, later: Moment) -> u64 {
-        let between = duration(later.ticks_since(earlier) * self.tick);
-        u64::try_from(between.as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn unix(&self, at: Moment) -> Duration {
-        let since = at.ticks_since(self.reading.moment) * self.tick;
+        let since = at.ticks_since(self.from) * self.tick;
         if since >= 0.0 {
             self.unix.saturating_add(duration(since))
         } else {
             self.unix.saturating_sub(duration(-since))
         }
+    }
+}
+
+/// What a process begins with, and what its workers have learned since.
+struct Shared {
+    first: Reading,
+    latest: Segment,
+}
+
+/// The newest; those before stay where they are, which is a few in a day. No `Once`: a fork in the
+/// middle of one would leave it so in the child.
+static SHARED: Published<Shared> = Published::new();
+
+impl Shared {
+    fn get() -> &'static Self {
+        SHARED.get().unwrap_or_else(|| {
+            ticks::choose();
+            let first = Reading::take();
+            let unix = unix_now();
+            let latest = Segment::new(first.moment, unix, first.guess_tick());
+            SHARED.publish_first(Self { first, latest })
+        })
+    }
+}
+
+/// Chooses the clock of the process, before the first span: this takes some 50 µs, once.
+pub(crate) fn choose() {
+    Shared::get();
+}
+
+/// What turns a [`Moment`] into wall-clock time.
+#[derive(Clone, Debug)]
+pub(crate) struct Anchor {
+    /// By which the length of a tick is learned.
+    base: Reading,
+    /// The oldest first; never empty.
+    segments: VecDeque<Segment>,
+    /// Whether the length of a tick has been learned.
+    learned: bool,
+}
+
+/// For how many segments spans may be open.
+const SEGMENTS: usize = 64;
+/// How long ticks are counted at least to learn their length: to a millionth.
+const BASELINE: Duration = Duration::from_millis(50);
+/// And at most, so that a machine that moves to another one is noticed.
+const LONGEST_BASELINE: Duration = Duration::from_secs(10);
+
+impl Anchor {
+    pub(crate) fn now() -> Self {
+        let shared = Shared::get();
+        let mut anchor = Self {
+            base: shared.first,
+            segments: VecDeque::from([shared.latest]),
+            learned: ticks::are_nanoseconds(),
+        };
+        anchor.follow();
+        anchor
+    }
+
+    /// Begins a segment where the length of a tick was learned, and where the wall clock was set,
+    /// or has drifted, since.
+    pub(crate) fn follow(&mut self) {
+        let fresh = Reading::take();
+        let unix = unix_now();
+        let uncertain = fresh.instant.elapsed();
+        let latest = self.latest();
+        let since = fresh.instant.saturating_duration_since(self.base.instant);
+        let tick = match fresh.tick_since(&self.base) {
+            // The counter goes on evenly, by what the kernel says of it.
+            Some(tick) if (tick / latest.tick - 1.0).abs() < 0.01 => {
+                (since >= BASELINE && !ticks::are_nanoseconds()).then_some(tick)
+            }
+            // After a machine was suspended it may begin anew.
+            _ => {
+                self.base = fresh;
+                return self.begin(Segment::new(fresh.moment, unix, fresh.guess_tick()));
+            }
+        };
+        let told = latest.unix(fresh.moment);
+        if told.abs_diff(unix) > DRIFT + uncertain {
+            let tick = tick.unwrap_or(latest.tick);
+            self.begin(Segment::new(fresh.moment, unix, tick));
+        } else if let (false, Some(tick)) = (self.learned, tick) {
+            // What was told of this moment stays true.
+            self.learned = true;
+            self.begin(Segment::new(fresh.moment, told, tick));
+        }
+        if since >= LONGEST_BASELINE {
+            self.base = fresh;
+        }
+    }
+
+    fn begin(&mut self, segment: Segment) {
+        if self.segments.len() == SEGMENTS {
+            self.segments.pop_front();
+        }
+        self.segments.push_back(segment);
+        let first = Shared::get().first;
+        SHARED.publish(Shared {
+            first,
+            latest: segment,
+        });
+    }
+
+    fn latest(&self) -> Segment {
+        let latest = self.segments.back();
+        latest.copied().unwrap_or(Shared::get().latest)
+    }
+
+    fn segment_of(&self, at: Moment) -> Segment {
+        let mut newest_first = self.segments.iter().rev();
+        let segment = newest_first.find(|segment| at.ticks_since(segment.from) >= 0.0);
+        let segment = segment.or(self.segments.front());
+        segment.copied().unwrap_or(Shared::get().latest)
+    }
+
+    /// Nanoseconds since the Unix epoch at `at`, which may lie before or after all that was learned.
+    pub(crate) fn unix_ns(&self, at: Moment) -> u64 {
+        u64::try_from(self.segment_of(at).unix(at).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Nanoseconds from `earlier` to `later`; none where that is before it. However the wall clock
+    /// was set between them.
+    pub(crate) fn ns_between(&self, earlier: Moment, later: Moment) -> u64 {
+        let between = duration(later.ticks_since(earlier) * self.segment_of(later).tick);
+        u64::try_from(between.as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
@@ -212,8 +261,8 @@ fn duration(nanos: f64) -> Duration {
     Duration::from_nanos(nanos.round() as u64)
 }
 
-/// Seconds since the epoch at `at`, by the process's first look at the wall clock: the leading 32
-/// bits of a trace id need no second clock reading.
+/// Seconds since the epoch at `at`, by the latest segment: the leading 32 bits of a trace id need no
+/// second clock reading.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -221,9 +270,9 @@ fn duration(nanos: f64) -> Duration {
 )]
 #[inline]
 pub(crate) fn unix_seconds(at: Moment) -> u32 {
-    let first = First::get();
-    let since = at.ticks_since(first.reading.moment) * (first.tick() * 1e-9);
-    (first.unix_seconds + since) as u32
+    let segment = &Shared::get().latest;
+    let since = at.ticks_since(segment.from) * (segment.tick * 1e-9);
+    (segment.unix_seconds + since) as u32
 }
 
 /// Milliseconds since the Unix epoch.
@@ -242,32 +291,59 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_before_the_anchor_is_earlier_on_the_wall_clock() {
-        let mut anchor = Anchor::now();
+    fn a_moment_before_all_that_was_learned_is_earlier_on_the_wall_clock() {
+        let anchor = Anchor::now();
+        let first = anchor.segments[0].from;
+        let at_first = anchor.unix_ns(first);
+        assert!(anchor.unix_ns(Moment(first.0 - 1_000)) < at_first);
         let before = Moment::now();
-        std::thread::sleep(Duration::from_millis(2));
-        anchor.follow();
-        let at_anchor = anchor.unix_ns(anchor.reading.moment);
-        assert!(anchor.unix_ns(Moment(anchor.reading.moment.0 - 1_000)) < at_anchor);
+        std::thread::sleep(Duration::from_millis(1));
         assert!(anchor.unix_ns(before) < anchor.unix_ns(Moment::now()));
     }
 
+    /// As if the clocks had been `far` apart when it was made.
+    fn off_by(far: Duration) -> Anchor {
+        let mut anchor = Anchor::now();
+        for segment in &mut anchor.segments {
+            segment.unix += far;
+        }
+        anchor
+    }
+
     #[test]
-    fn an_anchor_stays_until_the_wall_clock_goes_another_way() {
-        let now = Anchor::now();
-        let off_by = |far: Duration| {
-            let mut anchor = Anchor {
-                unix: now.unix + far,
-                ..now
-            };
-            let unix = anchor.unix;
+    fn a_segment_goes_on_until_the_wall_clock_goes_another_way() {
+        let moved = |far: Duration| {
+            let mut anchor = off_by(far);
+            anchor.learned = true;
+            let segments = anchor.segments.len();
             anchor.follow();
-            anchor.unix != unix
+            anchor.segments.len() > segments
         };
-        assert!(!off_by(Duration::ZERO));
-        assert!(!off_by(Duration::from_micros(200)));
+        assert!(!moved(Duration::ZERO));
+        assert!(!moved(Duration::from_micros(200)));
         // Longer than a thread is put aside between the readings.
-        assert!(off_by(Duration::from_secs(3600)));
+        assert!(moved(Duration::from_secs(3600)));
+    }
+
+    #[test]
+    fn what_was_told_of_a_moment_stays_so_whatever_is_learned_later() {
+        let mut anchor = Anchor::now();
+        anchor.learned = false;
+        let (parent, child) = (Moment::now(), Moment::now());
+        let told = anchor.unix_ns(child);
+        std::thread::sleep(BASELINE);
+        anchor.follow();
+        // The clock is set as well.
+        for segment in &mut anchor.segments {
+            segment.unix += Duration::from_secs(3600);
+        }
+        let set = anchor.unix_ns(child);
+        assert_eq!(set - told, 3_600_000_000_000);
+        anchor.follow();
+        assert_eq!(anchor.unix_ns(child), set);
+        assert!(anchor.unix_ns(parent) <= set);
+        let length = anchor.ns_between(parent, Moment::now());
+        assert!(length < 10_000_000_000, "{length}");
     }
 
     #[test]
@@ -288,15 +364,18 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_that_begins_anew_moves_the_anchor() {
+    fn a_counter_that_begins_anew_begins_a_segment() {
         let mut anchor = Anchor::now();
         // As if it had stood far higher before.
-        anchor.reading.moment.0 += 1 << 60;
+        anchor.base.moment.0 += 1 << 60;
+        for segment in &mut anchor.segments {
+            segment.from.0 += 1 << 60;
+        }
         anchor.follow();
-        let (now, unix) = (anchor.unix(Moment::now()), unix_now());
+        let (now, unix) = (anchor.unix_ns(Moment::now()), unix_now().as_nanos());
         assert!(
-            now.abs_diff(unix) < Duration::from_millis(500),
-            "{now:?}, {unix:?}"
+            u128::from(now).abs_diff(unix) < 500_000_000,
+            "{now}, {unix}"
         );
     }
 

@@ -104,6 +104,45 @@ impl<T: Default + Send + Sync> PerProcess<T> {
     }
 }
 
+/// A value that is made known as a whole and replaced as a whole. What was there before stays in
+/// memory, for who still looks at it.
+pub(crate) struct Published<T: 'static>(AtomicPtr<T>);
+
+impl<T: Send + Sync> Published<T> {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> Option<&'static T> {
+        // SAFETY: null, or from a box below, which is then never freed nor borrowed mutably.
+        unsafe { self.0.load(Ordering::Acquire).as_ref() }
+    }
+
+    pub(crate) fn publish(&self, value: T) {
+        self.0
+            .store(Box::into_raw(Box::new(value)), Ordering::Release);
+    }
+
+    /// Unless there is one already; gives the one that is there then.
+    pub(crate) fn publish_first(&self, value: T) -> &'static T {
+        let fresh = Box::into_raw(Box::new(value));
+        let made_known =
+            self.0
+                .compare_exchange(ptr::null_mut(), fresh, Ordering::AcqRel, Ordering::Acquire);
+        let there = match made_known {
+            Ok(_) => fresh,
+            Err(other) => {
+                // SAFETY: from the box above, and nobody else has seen it.
+                drop(unsafe { Box::from_raw(fresh) });
+                other
+            }
+        };
+        // SAFETY: as in `get`.
+        unsafe { &*there }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

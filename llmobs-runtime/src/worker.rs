@@ -435,7 +435,7 @@ impl Running {
     async fn drain(&mut self) -> bool {
         self.next_look = Instant::now() + TICK;
         self.anchor.follow();
-        let anchor = self.anchor;
+        let anchor = self.anchor.clone();
         let mut turn = Instant::now();
         self.receiver.fetch();
         for taken in 1.. {
