@@ -249,7 +249,7 @@ impl Expansion<'_> {
         let Self { p, span, .. } = self;
         let record = self.record();
         quote_spanned!(*span=>
-            if let #p::Some(__llmobs_in) = &__llmobs_in {
+            if let #p::Some(__llmobs_in) = #p::noted(&__llmobs_in) {
                 let __llmobs_out = &__llmobs_out;
                 #record
             }

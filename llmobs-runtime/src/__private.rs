@@ -23,7 +23,7 @@ pub mod v0_1_0 {
     pub use super::ladder::future_inside;
     pub use super::ladder::{Cap, Fail, Ret, apply};
     pub use super::prompt::TemplateFile;
-    pub use super::record::{attempt, failed, output, wants_output};
+    pub use super::record::{attempt, failed, noted, output, wants_output};
     pub use super::start::{Entered, Kind, Starting, call, enabled, fake, literal, start, text};
     pub use super::stream::{
         chunk, failed_item, is_open, item, iterator, iterator_of, leave, no_stream, stream,

@@ -18,6 +18,9 @@ const GUESS: Duration = Duration::from_micros(50);
 pub(crate) struct Moment(u64);
 
 impl Moment {
+    /// Before all others.
+    pub(crate) const ZERO: Self = Self(0);
+
     #[inline]
     pub(crate) fn now() -> Self {
         Self(ticks::now())

@@ -48,8 +48,8 @@ pub(crate) struct Start;
 pub(crate) struct Buffer;
 
 impl Buffer {
-    pub(crate) fn is_of(&self, _: u64) -> bool {
-        true
+    pub(crate) fn is_open(&self) -> bool {
+        false
     }
 
     pub(crate) fn push(&self, _: Finished, _: usize) -> Result<(), Refused> {
@@ -74,8 +74,8 @@ impl Worker {
         Arc::new(Buffer)
     }
 
-    pub(crate) fn last_buffer(&self) -> &Buffer {
-        &Buffer
+    pub(crate) fn shared_buffer(&self) -> Arc<Buffer> {
+        Arc::new(Buffer)
     }
 
     pub(crate) fn spans_made(&self) -> u64 {

@@ -10,6 +10,8 @@
 )]
 
 use std::ptr;
+#[cfg(all(unix, feature = "enabled"))]
+use std::sync::atomic::AtomicI32;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 /// How many forks lie between the first process and this one.
@@ -41,10 +43,18 @@ pub(crate) fn watch_forks() {
     /// No `Once`: a fork in the middle of one would leave it so.
     static WATCHED: AtomicBool = AtomicBool::new(false);
 
-    /// Nothing but atomics: no other is allowed here.
+    /// Nothing but atomics and `close`: hardly anything else is allowed here.
     extern "C" fn in_child() {
         FORKS.fetch_add(1, Ordering::Relaxed);
         crate::client::none_is_open();
+        for file in &LOCKED {
+            let file = file.swap(NO_FILE, Ordering::Relaxed);
+            if file != NO_FILE {
+                // SAFETY: open in the parent when it forked, so open here; and who holds it there,
+                // the worker or a thread that writes, is not here to use it or close it.
+                unsafe { libc::close(file) };
+            }
+        }
     }
 
     if WATCHED.swap(true, Ordering::AcqRel) {
@@ -61,6 +71,46 @@ pub(crate) fn watch_forks() {
 
 #[cfg(not(all(unix, feature = "enabled")))]
 pub(crate) fn watch_forks() {}
+
+/// Files that a child has no use for. It would hold their locks as long as it lives, and nobody could
+/// take over what its parent left behind.
+#[cfg(all(unix, feature = "enabled"))]
+static LOCKED: [AtomicI32; 128] = [const { AtomicI32::new(NO_FILE) }; 128];
+#[cfg(all(unix, feature = "enabled"))]
+const NO_FILE: i32 = -1;
+
+/// As long as this value lives, a child of the process closes the file. It goes before the file.
+#[derive(Debug)]
+pub(crate) struct NotInChildren(#[cfg(all(unix, feature = "enabled"))] Option<&'static AtomicI32>);
+
+impl NotInChildren {
+    /// More files than there is room for stay open in children.
+    #[cfg(all(unix, feature = "enabled"))]
+    pub(crate) fn new(file: &std::fs::File) -> Self {
+        use std::os::fd::AsRawFd as _;
+
+        let file = file.as_raw_fd();
+        let take = |place: &&AtomicI32| {
+            let taken = place.compare_exchange(NO_FILE, file, Ordering::Relaxed, Ordering::Relaxed);
+            taken.is_ok()
+        };
+        Self(LOCKED.iter().find(take))
+    }
+
+    #[cfg(not(all(unix, feature = "enabled")))]
+    pub(crate) fn new(_: &std::fs::File) -> Self {
+        Self()
+    }
+}
+
+#[cfg(all(unix, feature = "enabled"))]
+impl Drop for NotInChildren {
+    fn drop(&mut self) {
+        if let Some(place) = self.0 {
+            place.store(NO_FILE, Ordering::Relaxed);
+        }
+    }
+}
 
 /// A static that a child finds in its first state, whatever its parent did with it, as a
 /// lock that a thread of the parent holds. What the parent had stays in memory, untouched.

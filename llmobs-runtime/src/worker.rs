@@ -164,9 +164,10 @@ impl Worker {
         self.queue.buffers.open()
     }
 
-    /// For a thread that is being torn down.
-    pub(crate) fn last_buffer(&self) -> &Buffer {
-        &self.queue.last_buffer
+    /// For threads that have none of their own: those that are being torn down, and those that serve
+    /// very many clients.
+    pub(crate) fn shared_buffer(&self) -> Arc<Buffer> {
+        Arc::clone(&self.queue.shared_buffer)
     }
 
     /// How many spans were taken.

@@ -66,12 +66,11 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        if let Ok(None) = self.child.try_wait() {
-            let group = libc::pid_t::try_from(self.child.id()).unwrap();
-            // SAFETY: the group of a child of ours that was not waited for yet.
-            unsafe { libc::kill(-group, libc::SIGKILL) };
-            let _ = self.child.wait();
-        }
+        let group = libc::pid_t::try_from(self.child.id()).unwrap();
+        // SAFETY: the group of a child of ours; where it was waited for, its own children are gone
+        // as well, or still of that group.
+        unsafe { libc::kill(-group, libc::SIGKILL) };
+        let _ = self.child.wait();
     }
 }
 
@@ -126,6 +125,33 @@ fn a_forked_child_is_off_until_it_enables_llmobs_and_the_parent_loses_nothing() 
     assert_eq!(evaluations.len(), 1);
     let joined = &evaluations[0]["join_on"]["span"];
     assert_eq!(joined["span_id"], outer["span_id"], "{joined}");
+}
+
+#[test]
+fn what_a_killed_server_left_in_its_spool_is_sent_while_its_workers_live() {
+    let folder = std::env::temp_dir().join(format!("llmobs-ends-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let intake = Intake::start();
+    intake.script(|_| Reply::status(500));
+    let mut program = Program::start(&["fork_with_a_spool", folder.to_str().unwrap()], &intake);
+    assert_eq!(program.says(), "the worker goes on");
+    let pid = libc::pid_t::try_from(program.child.id()).unwrap();
+    // SAFETY: a child of ours that was not waited for yet; its own child goes on.
+    assert_eq!(unsafe { libc::kill(pid, libc::SIGKILL) }, 0);
+    intake.script(|_| Reply::default());
+    let config = llmobs::Config::new().ml_app("ends").agent_url(intake.url());
+    let client = config.dir(&folder).spool(true).build().unwrap();
+    let started = Instant::now();
+    while client.stats().spans().recovered == 0 && started.elapsed() < SOON {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let spans = client.shutdown(SOON).unwrap().stats.spans();
+    assert_eq!((spans.recovered, spans.delivered), (1, 1), "{spans:?}");
+    assert_eq!(names(&intake), ["of the master"]);
+    // SAFETY: the group of the program, which was not waited for yet.
+    assert_eq!(unsafe { libc::kill(-pid, libc::SIGKILL) }, 0);
+    program.end();
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

@@ -17,7 +17,17 @@ use crate::failure::SpanError;
 use crate::span::Span;
 
 thread_local! {
-    static FIRST_POLL: RefCell<FirstPoll> = const { RefCell::new(FirstPoll::No) };
+    static FIRST_POLL: Polling = const { Polling(RefCell::new(FirstPoll::No)) };
+}
+
+struct Polling(RefCell<FirstPoll>);
+
+/// Where a program ends in the middle of that poll: as with the stack of the thread, nobody is told
+/// of the span's end any more.
+impl Drop for Polling {
+    fn drop(&mut self) {
+        std::mem::forget(std::mem::replace(self.0.get_mut(), FirstPoll::No));
+    }
 }
 
 /// Where the body of an `async fn` leaves its span during its first poll.
@@ -29,8 +39,8 @@ enum FirstPoll {
 }
 
 fn swap_first_poll(new: FirstPoll) -> FirstPoll {
-    let swap = |slot: &RefCell<FirstPoll>| {
-        let mut slot = slot.try_borrow_mut().ok()?;
+    let swap = |slot: &Polling| {
+        let mut slot = slot.0.try_borrow_mut().ok()?;
         Some(std::mem::replace(&mut *slot, new))
     };
     let old = FIRST_POLL.try_with(swap);

@@ -54,6 +54,12 @@ macro_rules! noted {
 
 noted!(Span Entered);
 
+/// The span of a function, if a client has taken it.
+#[inline]
+pub fn noted(entered: &Option<Entered>) -> Option<&Entered> {
+    entered.as_ref().filter(|entered| entered.is_some())
+}
+
 /// Whether the output is worth a look: capture is on, and nobody has set one by hand.
 #[inline]
 pub fn wants_output(span: &impl Noted) -> bool {
@@ -126,13 +132,18 @@ fn text_content(kind: SpanKind, side: Side, value: &Value) -> Option<Content> {
     Io::from(value.to_string()).into_content(kind, side).ok()?
 }
 
-/// Captured arguments as a model gets them, as messages: the one argument if it is one, else all
-/// of them as JSON text. Other kinds send them as they are.
-pub(super) fn model_arguments(span: &mut SpanInner) {
+/// Captured arguments as their kind sends them. A model gets messages: the one argument if it is
+/// one, else all of them as JSON text. None at all, of a function whose arguments are all left out
+/// by `cfg`, are no input.
+pub(super) fn settle_arguments(span: &mut SpanInner) {
     let kind = span.kind;
     let input = &mut span.data_mut().input;
     if let Some(Content::Arguments(arguments)) = input {
-        *input = as_messages(kind, std::mem::take(arguments));
+        if arguments.is_empty() {
+            *input = None;
+        } else if kind.has_model() {
+            *input = as_messages(kind, std::mem::take(arguments));
+        }
     }
 }
 

@@ -174,10 +174,9 @@ impl Starting {
     fn settle(self) -> Option<Slot> {
         let Self(mut slot) = self;
         if let Some(span) = slot.as_mut()?.span_mut()
-            && span.kind.has_model()
             && span.data_mut().input.is_some()
         {
-            record::model_arguments(span);
+            record::settle_arguments(span);
         }
         slot.as_mut()?.settle();
         slot
@@ -201,6 +200,12 @@ impl Entered {
     #[inline]
     fn new(token: Token) -> Self {
         Self(token, PhantomData)
+    }
+
+    /// Whether there is a span.
+    #[inline]
+    pub(super) fn is_some(&self) -> bool {
+        self.0 != Token::NONE
     }
 
     /// The kind, where what the function returns may be looked at.

@@ -97,7 +97,9 @@ pub(crate) fn leave(token: Token) -> Option<Arc<SpanInner>> {
 /// A subscriber may do anything: not under the borrow.
 fn leave_tracing(token: Token) {
     drop(with_stack(|stack| {
-        stack.tracing.pop_if(|(other, _)| *other == token)
+        let mut entered = stack.tracing.iter();
+        let at = entered.rposition(|(other, _)| *other == token)?;
+        Some(stack.tracing.remove(at))
     }));
 }
 
@@ -164,7 +166,7 @@ fn push_last(span: Arc<SpanInner>, weight: usize) -> Result<(), Refused> {
     let client = Arc::clone(&span.client);
     let span = Finished::Shared(span);
     if client.is_open() {
-        client.worker().last_buffer().push(span, weight)
+        client.worker().shared_buffer().push(span, weight)
     } else {
         Err(Refused::new(span, DropReason::Shutdown))
     }

@@ -50,12 +50,29 @@ pub(super) struct Stack {
     pub(super) tracing: Vec<(Token, Box<EnteredSpan>)>,
     /// Empty places for the next ones.
     pub(super) spare: Vec<Slot>,
-    /// Where this thread puts what it has finished, for each of the clients that it used last.
-    buffers: Vec<Arc<Buffer>>,
+    /// Where this thread puts what it has finished, for each client.
+    buffers: Vec<(u64, Arc<Buffer>)>,
 }
 
-/// For how many clients a thread keeps a buffer.
-const BUFFERS: usize = 4;
+/// For how many clients a thread keeps a buffer; what it makes for others goes into one that the
+/// client's threads share.
+const BUFFERS: usize = 64;
+
+/// Where a program ends in the middle of a function (`std::process::exit`), what that function had
+/// made current is here still. A subscriber that is told of its end now may find its own
+/// thread-locals gone, and a panic here ends the process.
+impl Drop for Stack {
+    fn drop(&mut self) {
+        std::mem::forget(std::mem::take(&mut self.tracing));
+        for (_, entry) in self.entries.drain(..) {
+            if let Entry::Span(span) = &entry
+                && span.has_tracing()
+            {
+                std::mem::forget(entry);
+            }
+        }
+    }
+}
 
 thread_local! {
     static STACK: RefCell<Stack> = const {
@@ -233,31 +250,30 @@ impl Stack {
         Some(entry)
     }
 
-    /// See [`push_finished`].
+    /// Puts a finished span where its client's worker fetches it, or gives it back.
     pub(super) fn push_finished(&mut self, span: Finished, weight: usize) -> Result<(), Refused> {
-        match span.client() {
-            Some(client) if client.is_open() => self.buffer(client).push(span, weight),
-            _ => Err(Refused::new(span, DropReason::Shutdown)),
-        }
-    }
-
-    /// Where this thread puts the spans of a client.
-    pub(super) fn buffer(&mut self, client: &ClientInner) -> &Buffer {
-        let id = client.worker().buffers_id();
-        let at = match self.buffers.iter().position(|buffer| buffer.is_of(id)) {
-            Some(at) => at,
-            None => self.open_buffer(client),
+        let Some(client) = span.client().filter(|client| client.is_open()) else {
+            return Err(Refused::new(span, DropReason::Shutdown));
         };
-        &self.buffers[at]
+        let id = client.worker().buffers_id();
+        if let Some((_, buffer)) = self.buffers.iter().find(|(of, _)| *of == id) {
+            return buffer.push(span, weight);
+        }
+        let buffer = self.open_buffer(id, client);
+        buffer.push(span, weight)
     }
 
+    /// A place for the spans of another client.
     #[cold]
     #[inline(never)]
-    pub(super) fn open_buffer(&mut self, client: &ClientInner) -> usize {
-        // The worker fetches what is in the one that goes.
-        self.buffers.truncate(BUFFERS - 1);
-        self.buffers.insert(0, client.worker().open_buffer());
-        0
+    fn open_buffer(&mut self, id: u64, client: &ClientInner) -> Arc<Buffer> {
+        self.buffers.retain(|(_, buffer)| buffer.is_open());
+        if self.buffers.len() == BUFFERS {
+            return client.worker().shared_buffer();
+        }
+        let buffer = client.worker().open_buffer();
+        self.buffers.push((id, Arc::clone(&buffer)));
+        buffer
     }
     pub(super) fn push(&mut self, entry: Entry) -> Token {
         let token = Token(self.next);

@@ -14,6 +14,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use super::private::{self, PrivateDir};
 use super::record::{self, Record};
 use crate::clock;
+use crate::process::NotInChildren;
 
 /// How the name of a segment ends.
 pub(crate) const EXTENSION: &str = "jsonl";
@@ -23,6 +24,9 @@ pub(crate) const LONGEST_LINE: u64 = if cfg!(fuzzing) {
 } else {
     8 * 1024 * 1024
 };
+
+/// How much of the file beside a segment is looked at, from its end. Fuzzing meets it with small files.
+const ACKS: u64 = if cfg!(fuzzing) { 64 } else { 4_096 };
 
 /// An open segment. Its lock goes with it.
 #[derive(Debug)]
@@ -34,6 +38,8 @@ pub(crate) struct Segment {
 
 #[derive(Debug)]
 struct Open {
+    /// Goes before the file.
+    _closed_in_children: NotInChildren,
     file: File,
     len: u64,
     /// A part of a line stands at its end and could not be taken back.
@@ -105,6 +111,7 @@ impl Segment {
 
     fn new(dir: &PrivateDir, path: PathBuf, file: File, len: u64, acked: u64) -> Self {
         let open = Open {
+            _closed_in_children: NotInChildren::new(&file),
             file,
             len,
             torn: false,
@@ -255,12 +262,12 @@ fn acked(dir: &PrivateDir, segment: &OsStr, file: &File, len: u64) -> u64 {
     let Ok(mut ack) = dir.open(ack_name(segment), OpenOptions::new().read(true)) else {
         return 0;
     };
-    // A line has 22 bytes at most; those before the last ones do not matter.
+    // Many lines: where power was lost, the segment may be shorter than the last ones say.
     let from = ack.metadata().map_or(0, |metadata| metadata.len());
     let mut end = Vec::new();
     let read = ack
-        .seek(SeekFrom::Start(from.saturating_sub(64)))
-        .and_then(|_| ack.take(64).read_to_end(&mut end));
+        .seek(SeekFrom::Start(from.saturating_sub(ACKS)))
+        .and_then(|_| ack.take(ACKS).read_to_end(&mut end));
     let Ok(_) = read else { return 0 };
     let text = String::from_utf8_lossy(&end);
     let complete = text.rfind('\n').map_or("", |end| &text[..end]);

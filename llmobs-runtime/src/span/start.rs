@@ -11,7 +11,7 @@ use super::{SpanData, SpanInner};
 use crate::annotation::{Annotations, apply};
 use crate::capture;
 use crate::client::ClientInner;
-use crate::clock::{self, Moment};
+use crate::clock::Moment;
 use crate::context::{self, Origin};
 use crate::id;
 use crate::kind::SpanKind;
@@ -82,7 +82,7 @@ fn filled(text: Option<Text>) -> Option<Text> {
 }
 
 impl SpanInner {
-    /// A span that begins now and has nothing above it. [`inherit`](Self::inherit) comes next where
+    /// A span that has nothing above it. [`inherit`](Self::inherit) comes next where
     /// it has, then what it is told itself, then [`settle`](Self::settle).
     #[allow(
         clippy::inline_always,
@@ -96,19 +96,18 @@ impl SpanInner {
         decorated: bool,
         [span_id, randoms @ ..]: [u64; 3],
     ) -> Self {
-        let start = Moment::now();
         Self {
             client,
             kind,
             name: Text::literal(name),
             span_id,
-            trace: TraceIds::new(clock::unix_seconds(start), randoms),
+            trace: TraceIds::new(randoms),
             parent: None,
             root: None,
             state: TraceState::default(),
             agent: None,
             ml_app: None,
-            start,
+            start: Moment::ZERO,
             decorated,
             has_tracing: false,
             panicking_at_start: std::thread::panicking(),
@@ -127,6 +126,7 @@ impl SpanInner {
     /// What it has from the span or the process above it.
     pub(super) fn inherit(&mut self, parent: Option<Arc<Self>>, remote: Option<Arc<Remote>>) {
         if let Some(remote) = remote {
+            self.trace.begin(Moment::now());
             self.trace.go_on(&remote);
             self.ml_app.clone_from(&remote.ml_app);
             self.state = TraceState::of(remote);
@@ -175,6 +175,11 @@ impl SpanInner {
     /// told. From here on others may see it.
     #[inline]
     pub(crate) fn settle(&mut self, annotations: Option<Annotations>) {
+        // Not before: what an attribute says may take its time.
+        self.start = Moment::now();
+        if self.parent.is_none() && self.state.is_of_here() {
+            self.trace.begin(self.start);
+        }
         if annotations.is_some() || self.data_mut().holds_more() {
             self.settle_more(annotations);
         }

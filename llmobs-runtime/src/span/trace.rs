@@ -4,6 +4,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::SpanInner;
+use crate::clock::{self, Moment};
 use crate::id::{LlmTraceId, TraceId};
 use crate::kind::SpanKind;
 use crate::remote::{Remote, RemoteAgent, RemoteParent};
@@ -18,13 +19,23 @@ pub(crate) struct TraceIds {
 }
 
 impl TraceIds {
-    /// The ids of a trace that begins here.
+    /// The ids of a trace that [begins](Self::begin) here.
     #[inline]
-    pub(super) fn new(seconds: u32, [llmobs, apm]: [u64; 2]) -> Self {
+    pub(super) fn new([llmobs, apm]: [u64; 2]) -> Self {
         Self {
-            llmobs: LlmTraceId::Number(TraceId::new(seconds, llmobs)),
-            apm: TraceId::new(seconds, apm),
+            llmobs: LlmTraceId::Number(TraceId::new(0, llmobs)),
+            apm: TraceId::new(0, apm),
         }
+    }
+
+    /// Both begin at that moment.
+    #[inline]
+    pub(super) fn begin(&mut self, at: Moment) {
+        let seconds = clock::unix_seconds(at);
+        if let LlmTraceId::Number(id) = &mut self.llmobs {
+            *id = TraceId::new(seconds, id.low());
+        }
+        self.apm = TraceId::new(seconds, self.apm.low());
     }
 
     /// Goes on with a trace of another process.
@@ -49,6 +60,12 @@ pub(super) struct TraceState {
 }
 
 impl TraceState {
+    /// Whether no other process has said anything of the trace.
+    #[inline]
+    pub(super) fn is_of_here(&self) -> bool {
+        self.remote.is_none()
+    }
+
     pub(super) fn of(remote: Arc<Remote>) -> Self {
         let state = Self::default();
         if let Some(session) = &remote.session {

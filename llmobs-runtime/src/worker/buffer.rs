@@ -16,7 +16,7 @@ use crate::sync::{Mutex, MutexGuard};
 
 /// How many spans stand in one piece of memory.
 const CHUNK: usize = 64;
-/// How many empty pieces are kept, for all threads: 2 MB.
+/// How many empty pieces are kept, for all threads of a client: 100 kB.
 const SPARE: usize = 64;
 
 type Chunk = Vec<Queued<Finished>>;
@@ -158,8 +158,21 @@ impl Buffers {
         all.made_before + made.sum::<u64>()
     }
 
+    /// Takes room in the budget; where there is none, out of what threads have taken in advance.
+    pub(super) fn reserve(&self, weight: usize) -> Result<bool, DropReason> {
+        let reserved = self.budget.reserve(weight);
+        if reserved.is_ok() || !self.budget.tighten() {
+            return reserved;
+        }
+        for buffer in &lock(&self.all).buffers {
+            self.budget.give_back(&mut lock(&buffer.state).ahead);
+        }
+        self.budget.reserve(weight)
+    }
+
     /// Moves all that is there to `fetched`, and lets go of the buffers of threads that have ended.
     pub(super) fn fetch(&self, fetched: &mut VecDeque<Chunk>) {
+        self.budget.loosen();
         let mut all = lock(&self.all);
         let mut made_before = 0;
         all.buffers.retain(|buffer| {
@@ -230,10 +243,9 @@ impl Buffers {
 }
 
 impl Buffer {
-    /// Whether it is one of those with that id.
-    #[inline]
-    pub(crate) fn is_of(&self, id: u64) -> bool {
-        self.of.id == id
+    /// Whether it takes anything still.
+    pub(crate) fn is_open(&self) -> bool {
+        lock(&self.state).open
     }
 
     /// Takes `span`, or gives it back with the reason.
@@ -245,7 +257,10 @@ impl Buffer {
         }
         let half_full = match self.of.budget.reserve_by(&mut state.ahead, weight) {
             Ok(half_full) => half_full,
-            Err(reason) => return Err(Refused::new(span, reason)),
+            Err(_) => {
+                drop(state);
+                return self.push_once_more(span, weight);
+            }
         };
         state.made += 1;
         // Where there is room, which is nearly always, the compiler writes it to its place at once.
@@ -258,6 +273,27 @@ impl Buffer {
         if half_full {
             self.of.wake();
         }
+        Ok(())
+    }
+}
+
+impl Buffer {
+    /// The same out of what other threads have taken in advance.
+    #[cold]
+    #[inline(never)]
+    fn push_once_more(&self, span: Finished, weight: usize) -> Result<(), Refused> {
+        if let Err(reason) = self.of.reserve(weight) {
+            return Err(Refused::new(span, reason));
+        }
+        let mut state = lock(&self.state);
+        if !state.open {
+            self.of.budget.release(1, weight);
+            return Err(Refused::new(span, DropReason::Shutdown));
+        }
+        state.made += 1;
+        state.turn(&self.of, Queued::new(span, weight));
+        drop(state);
+        self.of.wake();
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use crate::client::ClientInner;
 use crate::event::{EvaluationEvent, FeedbackEvent};
 use crate::span::Slot;
 use crate::stats::{DropReason, EventKind};
-use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::mpsc;
 
 /// An event as it leaves the caller's thread.
@@ -83,6 +83,8 @@ pub(crate) struct Budget {
     max_bytes: usize,
     /// What a thread takes in advance at a time.
     ahead: Ahead,
+    /// Somebody was refused: nobody takes anything in advance until the worker has fetched.
+    tight: AtomicBool,
 }
 
 /// Room that was taken and is not used yet.
@@ -111,6 +113,7 @@ impl Budget {
                 events: MOST_AHEAD.events.min(max_events / PART_AHEAD),
                 bytes: MOST_AHEAD.bytes.min(max_bytes / PART_AHEAD),
             },
+            tight: AtomicBool::new(false),
         }
     }
 
@@ -144,17 +147,17 @@ impl Budget {
     #[cold]
     #[inline(never)]
     fn reserve_ahead(&self, ahead: &mut Ahead, weight: usize) -> Result<bool, DropReason> {
+        self.give_back(ahead);
         let half_full = self.reserve(weight)?;
         // Where it gets tight, each event counts.
-        if !half_full && self.ahead.events > 0 {
+        if !half_full && self.ahead.events > 0 && !self.tight.load(Ordering::Acquire) {
             let Ahead { events, bytes } = self.ahead;
             let events_now = self.events.fetch_add(events, Ordering::AcqRel) + events;
             let bytes_now = self.bytes.fetch_add(bytes, Ordering::AcqRel) + bytes;
             if events_now * 2 >= self.max_events || bytes_now * 2 >= self.max_bytes {
                 self.release(events, bytes);
             } else {
-                ahead.events += events;
-                ahead.bytes += bytes;
+                *ahead = Ahead { events, bytes };
             }
         }
         Ok(half_full)
@@ -166,6 +169,15 @@ impl Budget {
         if events > 0 || bytes > 0 {
             self.release(events, bytes);
         }
+    }
+
+    /// Nothing more is taken in advance; `true` where that is new.
+    pub(super) fn tighten(&self) -> bool {
+        !self.tight.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn loosen(&self) {
+        self.tight.store(false, Ordering::Release);
     }
 
     /// Takes room for one event that there is already, in any case.
@@ -201,9 +213,8 @@ impl Budget {
 pub(super) struct Sender {
     events: mpsc::Sender<Queued<Submitted>>,
     pub(super) buffers: Arc<Buffers>,
-    budget: Arc<Budget>,
-    /// Of threads that are being torn down and have no place for one of their own any more.
-    pub(super) last_buffer: Arc<Buffer>,
+    /// Of threads that have none of their own.
+    pub(super) shared_buffer: Arc<Buffer>,
 }
 
 /// The worker's end.
@@ -239,9 +250,8 @@ pub(super) fn channel(budget: Budget, control: &UnboundedSender<Control>) -> (Se
     (
         Sender {
             events: sender,
-            last_buffer: buffers.open(),
+            shared_buffer: buffers.open(),
             buffers: Arc::clone(&buffers),
-            budget: Arc::clone(&budget),
         },
         Receiver {
             events: receiver,
@@ -255,7 +265,7 @@ pub(super) fn channel(budget: Budget, control: &UnboundedSender<Control>) -> (Se
 impl Sender {
     /// Hands `payload` over, or counts it as dropped.
     pub(super) fn submit(&self, client: &ClientInner, payload: Submitted, weight: usize) {
-        let half_full = match self.budget.reserve(weight) {
+        let half_full = match self.buffers.reserve(weight) {
             Ok(half_full) => half_full,
             Err(reason) => return client.dropped(payload.kind(), reason),
         };

@@ -137,6 +137,26 @@ pub(super) fn in_a_function(url: &str) {
     drop(guard);
 }
 
+/// A server whose spans are on disk when it is killed, and a worker of it that goes on.
+pub(super) fn with_a_spool(url: &str, folder: &str) {
+    let config = config(url).dir(folder).spool(true);
+    let guard = config
+        .flush_interval(Duration::from_millis(1))
+        .enable()
+        .unwrap();
+    span("of the master");
+    while guard.client().unwrap().stats().spooled() == 0 {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    if fork().is_none() {
+        only(|| {
+            say("the worker goes on");
+            std::thread::sleep(NEVER);
+        })
+    }
+    std::thread::sleep(NEVER);
+}
+
 /// Whatever the other threads of the parent are at, the child waits for none of them.
 pub(super) fn while_busy(url: &str) {
     let guard = enable(url);

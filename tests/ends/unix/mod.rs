@@ -18,6 +18,7 @@ pub fn main() {
     match &*ending {
         "fork" => fork::once(&url),
         "fork_in_a_function" => fork::in_a_function(&url),
+        "fork_with_a_spool" => fork::with_a_spool(&url, &next()),
         "fork_while_busy" => fork::while_busy(&url),
         "fork_of_workers" => fork::of_workers(&url),
         "fork_with_a_client_of_its_own" => fork::with_a_client_of_its_own(&url),
