@@ -1,7 +1,8 @@
 //! The client: the handle on a worker and its settings; the global one and scoped ones.
 //!
-//! Nothing here does I/O on the caller's thread. While no client is enabled, every entry
-//! costs one relaxed atomic load.
+//! Nothing here does I/O on the caller's thread, but for one file of the kernel's that the first
+//! client reads to choose a clock. While no client is enabled, every entry costs one relaxed atomic
+//! load.
 
 mod free;
 mod guard;
@@ -98,7 +99,9 @@ impl Config {
     /// Makes the global client. The guard flushes and shuts down when it is dropped, within 5 s:
     /// keep it until the end of `main`.
     ///
-    /// No I/O is done here: the worker looks for the destination while events wait.
+    /// The worker looks for the destination while events wait: here no network is asked. The first
+    /// time a clock is chosen, for which Linux is asked for its own (a file in `/sys`) and ticks are
+    /// counted for 50 µs.
     ///
     /// With `DD_LLMOBS_ENABLED=0`, `.enabled(false)`, or without the feature `enabled`
     /// (`default-features = false` everywhere in the program) this checks the configuration
@@ -109,7 +112,9 @@ impl Config {
     /// what the parent's clients, guards and spans are asked for in the child is done by
     /// nobody, succeeds at once and is not counted, and what waits in the parent is the parent's
     /// to send. Servers that fork their workers enable it in each of them. A trace goes on in the
-    /// child (as in ddtrace), with ids of its own.
+    /// child (as in ddtrace), with ids of its own. A fork by one thread in the very moment in which
+    /// another enables llmobs for the first time in the process may leave statics of tokio half made
+    /// in the child, which then waits for them when it enables llmobs.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! Spans: the handle that users hold and the record that travels to the worker.
 //!
-//! One allocation holds a span from its start to its encoding. What children inherit is
-//! fixed at the start and stands outside the lock; what annotations add stands inside it.
+//! One record holds a span from its start to its encoding. What children inherit is fixed at the
+//! start and stands outside the lock; what annotations add stands inside it.
 
 mod annotate;
 mod extra;

@@ -128,6 +128,14 @@ fn a_forked_child_is_off_until_it_enables_llmobs_and_the_parent_loses_nothing() 
 }
 
 #[test]
+fn a_program_may_end_in_the_middle_of_functions() {
+    let intake = Intake::start();
+    for how in ["sync", "async"] {
+        Program::start(&["exit_in_a_function", how], &intake).ends_well();
+    }
+}
+
+#[test]
 fn what_a_killed_server_left_in_its_spool_is_sent_while_its_workers_live() {
     let folder = std::env::temp_dir().join(format!("llmobs-ends-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();

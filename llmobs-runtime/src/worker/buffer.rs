@@ -255,12 +255,9 @@ impl Buffer {
         if !state.open {
             return Err(Refused::new(span, DropReason::Shutdown));
         }
-        let half_full = match self.of.budget.reserve_by(&mut state.ahead, weight) {
-            Ok(half_full) => half_full,
-            Err(_) => {
-                drop(state);
-                return self.push_once_more(span, weight);
-            }
+        let Ok(half_full) = self.of.budget.reserve_by(&mut state.ahead, weight) else {
+            drop(state);
+            return self.push_once_more(span, weight);
         };
         state.made += 1;
         // Where there is room, which is nearly always, the compiler writes it to its place at once.

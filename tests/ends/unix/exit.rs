@@ -1,8 +1,12 @@
 //! Programs whose client ends after `main`.
 
 use std::cell::RefCell;
+use std::future::Future as _;
 
 use llmobs::{Guard, LlmObs, Span};
+use tracing::Subscriber;
+use tracing::span::Id;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use super::{NEVER, config, enable, span};
 
@@ -41,4 +45,51 @@ pub(super) fn handler(url: &str) {
     span("of main");
     // SAFETY: a function that lives as long as the program.
     assert_eq!(unsafe { libc::atexit(at_exit) }, 0);
+}
+
+thread_local! {
+    static BUFFER: RefCell<String> = RefCell::default();
+}
+
+/// Formats in a buffer of its thread, and panics where that is gone.
+struct Formats;
+
+impl<S: Subscriber> Layer<S> for Formats {
+    fn on_exit(&self, id: &Id, _: Context<'_, S>) {
+        BUFFER.with(|buffer| *buffer.borrow_mut() = format!("exit {id:?}"));
+    }
+
+    fn on_close(&self, id: Id, _: Context<'_, S>) {
+        BUFFER.with(|buffer| *buffer.borrow_mut() = format!("close {id:?}"));
+    }
+}
+
+#[llmobs::task]
+fn quits() {
+    std::process::exit(0)
+}
+
+#[llmobs::task]
+async fn quits_later() {
+    std::process::exit(0)
+}
+
+#[llmobs::workflow]
+fn calls(how: &str) {
+    if how == "async" {
+        let mut task = std::task::Context::from_waker(std::task::Waker::noop());
+        let _ = std::pin::pin!(quits_later()).as_mut().poll(&mut task);
+    }
+    quits();
+}
+
+/// The program ends while spans are open and current.
+pub(super) fn in_a_function(url: &str, how: &str) {
+    let subscriber = tracing_subscriber::registry().with(Formats);
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    // The storage of the thread is taken down in the order in which it came to be, or the other one.
+    BUFFER.with(|_| ());
+    let _guard = enable(url);
+    span("before");
+    calls(how);
 }

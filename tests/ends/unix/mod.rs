@@ -24,6 +24,7 @@ pub fn main() {
         "fork_with_a_client_of_its_own" => fork::with_a_client_of_its_own(&url),
         "fork_with_signals" => fork::with_signals(&url),
         "exit_thread_local" => exit::thread_local(&url),
+        "exit_in_a_function" => exit::in_a_function(&url, &next()),
         "exit_handler" => exit::handler(&url),
         "signal" => signal::no_handler(&url, &next()),
         "signal_ignored" => signal::ignored(&url),
