@@ -7,8 +7,8 @@ use llmobs_tests::Intake;
 use llmobs_tests::intake::Reply;
 
 use crate::{
-    Folder, NOWHERE, SOON, assert_adds_up, client, config, make_evaluated, make_spans, names,
-    sent_since,
+    Folder, NOWHERE, SOON, assert_adds_up, assert_told_once, client, config, make_evaluated,
+    make_spans, names, sent_since,
 };
 
 #[test]
@@ -164,10 +164,18 @@ fn a_folder_that_cannot_be_written_costs_nothing_but_the_disk() {
     let folder = Folder::new();
     std::fs::write(folder.0.join("spool"), "a file in the folder's place").unwrap();
     let intake = Intake::start();
+    intake.script(|_| Reply::status(503));
     let client = client(&folder, intake.url());
-    make_spans(&client, &["a"]);
+    make_spans(&client, &["a", "b"]);
+    intake.wait_for(|requests| !requests.is_empty(), SOON);
+    let spans = client.stats().spans();
+    assert_eq!((spans.waiting, spans.spooled), (2, 0), "{spans:?}");
+    let told = assert_told_once(&folder, "cannot be written");
+    assert!(told.contains("wait in memory"), "{told}");
+    intake.script(|_| Reply::default());
     let report = client.shutdown(SOON).unwrap();
-    assert_eq!(report.stats.spans().delivered, 1);
+    assert_adds_up(&report.stats);
+    assert_eq!(report.stats.spans().delivered, 2);
 }
 
 #[cfg(unix)]
