@@ -266,6 +266,21 @@ fn a_server_that_wants_to_speak_something_else_is_tried_again() {
 }
 
 #[test]
+fn spans_that_have_become_too_old_while_they_waited_are_not_sent() {
+    let intake = Intake::start();
+    first(&intake, |_| Reply::status(503).header("Retry-After", "2"));
+    // In the place of the day that it would be.
+    let config = llmobs::Config::new().agent_url(intake.url());
+    let client = crate::client(config.spool_max_age(Duration::from_secs(1)));
+    let stats = settle(&client, &intake);
+    let all = u64::from(EACH);
+    assert_eq!(stats.spans().dropped, [(DropReason::Expired, all)]);
+    assert_eq!(stats.evaluations().delivered, all);
+    assert_eq!(stats.feedback().delivered, all);
+    assert!(intake.accepted_spans().is_empty());
+}
+
+#[test]
 fn a_shutdown_that_is_too_short_for_a_server_in_trouble_counts_what_waits() {
     let intake = Intake::start();
     intake.script(|_| Reply::status(500));
