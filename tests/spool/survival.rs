@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llmobs::{Config, Destination, DropReason, FlushError};
+use llmobs::{Config, Destination, DropReason, Feedback, FeedbackTarget, FlushError};
 use llmobs_tests::Intake;
 use llmobs_tests::intake::Reply;
 
@@ -20,8 +20,13 @@ fn what_the_intake_did_not_take_is_sent_by_the_next_client() {
     for name in ["a", "b", "c"] {
         make_evaluated(&first, name);
     }
+    first.scope(|| {
+        let target = FeedbackTarget::session_id("s");
+        llmobs::submit_feedback(target, Feedback::new("stars", 4, "u")).unwrap();
+    });
     let report = first.shutdown(Duration::from_millis(800)).unwrap();
     assert_adds_up(&report.stats);
+    assert_eq!(report.stats.feedback().spooled, 1);
     assert_eq!(report.stats.spans().spooled, 3);
     assert_eq!(report.stats.evaluations().spooled, 3);
 
@@ -35,6 +40,9 @@ fn what_the_intake_did_not_take_is_sent_by_the_next_client() {
     assert_eq!((spans.made, spans.recovered, spans.delivered), (1, 3, 4));
     assert_eq!((evaluations.made, evaluations.recovered), (0, 3));
     assert_eq!(evaluations.delivered, 3);
+    let feedback = report.stats.feedback();
+    assert_eq!((feedback.recovered, feedback.delivered), (1, 1));
+    assert_eq!(intake.accepted_evaluations().len(), 4);
 
     let arrived = sent_since(&intake, before);
     assert_eq!(names(&arrived), ["a", "b", "c", "d"], "the oldest first");
