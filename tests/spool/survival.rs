@@ -86,6 +86,7 @@ fn what_does_not_fit_into_memory_waits_on_disk() {
     let before = intake.requests().len();
     intake.script(|_| Reply::default());
     let report = client.shutdown(SOON).unwrap();
+    assert_adds_up(&report.stats);
     assert_eq!(report.stats.spans().delivered, 500);
     let arrived = sent_since(&intake, before);
     assert_eq!(names(&arrived), all, "in order");
