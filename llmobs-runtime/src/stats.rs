@@ -208,7 +208,8 @@ pub struct DestinationStats {
     pub evaluations: Counts,
     /// Feedback of end users.
     pub feedback: Counts,
-    /// Requests that were sent again.
+    /// Tries of requests that failed and are made again, each counted before the wait for the next:
+    /// it may still be to come.
     pub retried: u64,
     /// Events that the server may have twice, because an answer was lost.
     pub possible_duplicates: u64,

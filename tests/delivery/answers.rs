@@ -98,6 +98,7 @@ fn a_key_that_is_refused_pauses_and_keeps() {
         assert_eq!(intake.requests().len(), 1, "{status}");
         client.shutdown(Duration::from_millis(10)).unwrap_err();
         assert_eq!(client.stats().spans().dropped, [(DropReason::Shutdown, 1)]);
+        assert_accounted(&client.stats(), &intake);
     }
 }
 
@@ -118,6 +119,7 @@ fn a_redirect_is_not_followed() {
     assert_eq!(client.stats().spans().waiting, 1);
     assert!(elsewhere.requests().is_empty());
     client.shutdown(Duration::from_millis(10)).unwrap_err();
+    assert_accounted(&client.stats(), &intake);
 }
 
 #[test]
@@ -138,6 +140,7 @@ fn an_origin_in_the_agents_place_is_not_asked_what_it_offers() {
     let stats = client.shutdown(SOON).unwrap().stats;
     assert_eq!(stats.spans().dropped, [(DropReason::Refused, 1)]);
     assert_eq!(intake.info_count(), 0);
+    assert_accounted(&client.stats(), &intake);
 }
 
 #[test]
@@ -156,6 +159,7 @@ fn an_evaluation_without_an_answer_is_risked_once_more() {
     assert_eq!(stats.destinations[0].possible_duplicates, 1);
     assert_eq!(intake.evaluations().len(), 2);
     client.shutdown(SOON).unwrap();
+    assert_accounted(&client.stats(), &intake);
 }
 
 #[test]
@@ -173,6 +177,7 @@ fn past_the_limits_the_newest_is_dropped_and_counted() {
     let spans = client.stats().spans();
     assert_eq!(spans.dropped_total(), 25);
     assert_eq!(spans.waiting, 0);
+    assert_accounted(&client.stats(), &intake);
 }
 
 #[test]
@@ -186,6 +191,7 @@ fn a_server_that_asks_to_be_tried_again_at_once_is_not_flooded() {
     let requests = intake.requests().len();
     assert!(requests < 20, "{requests} requests in 0.3 s");
     client.shutdown(Duration::from_millis(10)).unwrap_err();
+    assert_accounted(&client.stats(), &intake);
 }
 
 #[test]
@@ -202,6 +208,7 @@ fn an_event_that_may_have_arrived_several_times_is_one_possible_duplicate() {
     assert_eq!(stats.destinations[0].retried, 3);
     assert_eq!(stats.destinations[0].possible_duplicates, 2);
     client.shutdown(SOON).unwrap();
+    assert_accounted(&client.stats(), &intake);
 }
 
 #[test]
@@ -225,4 +232,5 @@ fn the_halves_of_what_had_no_answer_are_risked_no_more_often() {
     assert_eq!(intake.requests().len(), 4);
     assert_eq!(stats.destinations[0].possible_duplicates, 2);
     client.shutdown(SOON).unwrap();
+    assert_accounted(&client.stats(), &intake);
 }

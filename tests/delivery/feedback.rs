@@ -1,10 +1,10 @@
 //! Feedback on its way: counted beside evaluations, and the same at every destination.
 
 use llmobs::{
-    Config, Counts, Destination, DropReason, Evaluation, EvaluationTarget, Feedback,
-    FeedbackTarget, FeedbackValue, LlmObs, Memory, Submitter,
+    Config, Destination, DropReason, Evaluation, EvaluationTarget, Feedback, FeedbackTarget,
+    FeedbackValue, LlmObs, Memory, Submitter,
 };
-use llmobs_tests::{Intake, Reply, Request};
+use llmobs_tests::{Intake, Reply, Request, assert_accounted, assert_adds_up};
 use serde_json::json;
 
 use super::{Folder, SOON, client};
@@ -19,12 +19,6 @@ fn judge(client: &LlmObs, count: u32) {
             llmobs::submit_feedback(target, Feedback::new("stars", number, "u")).unwrap();
         }
     });
-}
-
-#[track_caller]
-fn assert_adds_up(counts: &Counts) {
-    let settled = counts.delivered + counts.waiting + counts.dropped_total();
-    assert_eq!(counts.made, settled, "{counts:?}");
 }
 
 fn refuse_feedback_number_seven(request: &Request) -> Reply {
@@ -42,13 +36,10 @@ fn what_was_made_of_each_kind_is_delivered_waiting_or_dropped() {
     intake.script(refuse_feedback_number_seven);
     let client = client(Config::new().agent_url(intake.url()));
     judge(&client, 10);
-    let during = client.stats();
-    assert_adds_up(&during.evaluations());
-    assert_adds_up(&during.feedback());
+    assert_adds_up(&client.stats());
     let stats = client.shutdown(SOON).unwrap().stats;
+    assert_accounted(&stats, &intake);
     let (evaluations, feedback) = (stats.evaluations(), stats.feedback());
-    assert_adds_up(&evaluations);
-    assert_adds_up(&feedback);
     assert_eq!((evaluations.made, evaluations.delivered), (10, 10));
     assert_eq!((feedback.made, feedback.delivered), (10, 9));
     assert_eq!(feedback.dropped, [(DropReason::Refused, 1)]);
@@ -63,14 +54,14 @@ fn past_the_limits_feedback_is_dropped_as_feedback() {
     let client = client(config);
     judge(&client, 10);
     let stats = client.stats();
+    assert_accounted(&stats, &intake);
     let (evaluations, feedback) = (stats.evaluations(), stats.feedback());
-    assert_adds_up(&evaluations);
-    assert_adds_up(&feedback);
     assert_eq!((evaluations.made, feedback.made), (10, 10));
     assert_eq!(feedback.dropped, [(DropReason::QueueFull, 5)]);
     client.shutdown(std::time::Duration::ZERO).unwrap_err();
-    let feedback = client.stats().feedback();
-    assert_adds_up(&feedback);
+    let stats = client.stats();
+    assert_accounted(&stats, &intake);
+    let feedback = stats.feedback();
     assert_eq!((feedback.waiting, feedback.dropped_total()), (0, 10));
 }
 
@@ -87,6 +78,7 @@ fn feedback_without_an_answer_is_risked_once_more() {
         llmobs::submit_feedback(target, Feedback::new("stars", 4, "u")).unwrap();
     });
     let stats = client.shutdown(SOON).unwrap().stats;
+    assert_accounted(&stats, &intake);
     assert_eq!(stats.feedback().dropped, [(DropReason::Unanswered, 1)]);
     assert_eq!(stats.destinations[0].possible_duplicates, 1);
     assert_eq!(intake.requests().len(), 2);

@@ -302,6 +302,10 @@ fn no_secret_of_the_configuration_is_in_anything_that_is_said_or_kept() {
         kept.contains("\"kind\":\"span\"") && kept.contains("git.repository_url"),
         "{kept}"
     );
+    let in_the_spool = folder.0.join("spool");
+    let is_segment =
+        |line: &str| Path::new(line).starts_with(&in_the_spool) && line.ends_with(".jsonl");
+    assert!(kept.lines().any(is_segment), "nothing is in the spool");
     for secret in [KEY, HEADER, PASSWORD] {
         assert_hidden(&said, secret);
         assert_hidden(&kept, secret);

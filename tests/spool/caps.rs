@@ -15,9 +15,39 @@ fn dropped(stats: &Stats, reason: DropReason) -> u64 {
     counts.map(|(_, count)| count).sum()
 }
 
+const CAP: u64 = 65_536;
+/// A segment, an eighth, is begun before there is room for it.
+const A_SEGMENT_OVER: u64 = CAP + CAP / 4;
+
+fn bytes(folder: &Folder) -> u64 {
+    let files = folder.files();
+    files
+        .iter()
+        .map(|path| path.metadata().unwrap().len())
+        .sum()
+}
+
+/// What arrives of `all` where `gone` of them are dropped: the newest. What was being sent in those moments stays as
+/// well, with the segment that it is in.
+#[track_caller]
+fn assert_the_newest(arrived: &[serde_json::Value], all: &[String], gone: u64) {
+    let arrived = names(arrived);
+    let gone = usize::try_from(gone).unwrap();
+    assert_eq!(arrived.len(), all.len() - gone);
+    let sent = arrived
+        .iter()
+        .zip(all)
+        .take_while(|(one, other)| one == other);
+    let sent = sent.count();
+    assert!(sent <= MOST_IN_A_SEGMENT, "{sent} of the oldest are there");
+    assert_eq!(arrived[sent..], all[sent + gone..], "the newest");
+}
+
+/// A span has more than 300 bytes, a segment of such a spool an eighth of its size and a batch.
+const MOST_IN_A_SEGMENT: usize = 50;
+
 #[test]
 fn past_its_size_the_oldest_go_first_and_are_counted() {
-    const CAP: u64 = 65_536;
     let folder = Folder::new();
     let intake = Intake::start();
     intake.script(|_| Reply::status(503));
@@ -39,22 +69,14 @@ fn past_its_size_the_oldest_go_first_and_are_counted() {
     assert_adds_up(&report.stats);
     let gone = dropped(&report.stats, DropReason::SpoolFull);
     assert!(gone > 0, "{:?}", report.stats);
-    let bytes: u64 = folder
-        .files()
-        .iter()
-        .map(|path| path.metadata().unwrap().len())
-        .sum();
-    // A segment, an eighth, is begun before there is room for it.
-    assert!(bytes <= CAP + CAP / 4, "{bytes}");
+    assert!(bytes(&folder) <= A_SEGMENT_OVER, "{}", bytes(&folder));
 
     let before = intake.requests().len();
     intake.script(|_| Reply::default());
     let report = client(&folder, intake.url()).shutdown(SOON).unwrap();
     assert_adds_up(&report.stats);
     assert_eq!(report.stats.spans().recovered, 400 - gone);
-    let arrived = sent_since(&intake, before);
-    let arrived = names(&arrived);
-    assert_eq!(arrived.last(), Some(&"span 399"), "the newest stay");
+    assert_the_newest(&sent_since(&intake, before), &all, gone);
 }
 
 #[test]
@@ -62,15 +84,21 @@ fn what_earlier_processes_left_counts_for_the_size() {
     let folder = Folder::new();
     let intake = Intake::start();
     intake.script(|_| Reply::status(503));
-    let first = client(&folder, intake.url());
-    let all: Vec<String> = (0..200).map(|n| format!("old {n}")).collect();
-    make_spans(&first, &all);
-    first.shutdown(Duration::from_millis(200)).unwrap();
+    let mut all: Vec<String> = (0..400).map(|n| format!("old {n}")).collect();
+    // A segment of each of them.
+    for some in all.chunks(MOST_IN_A_SEGMENT) {
+        let earlier = client(&folder, intake.url());
+        make_spans(&earlier, some);
+        earlier.shutdown(Duration::from_millis(100)).unwrap();
+    }
+    assert!(bytes(&folder) > 2 * CAP, "{}", bytes(&folder));
 
+    let tries = intake.requests().len();
     let second = config(&folder, intake.url())
-        .spool_max_bytes(65_536)
+        .spool_max_bytes(CAP)
         .build()
         .unwrap();
+    intake.wait_for(|requests| requests.len() > tries, SOON);
     make_spans(&second, &["new"]);
     let report = second.shutdown(Duration::from_millis(600));
     let stats = match report {
@@ -79,9 +107,18 @@ fn what_earlier_processes_left_counts_for_the_size() {
         Err(error) => panic!("{error}"),
     };
     assert_adds_up(&stats);
-    let spans = stats.spans();
-    assert_eq!((spans.made, spans.recovered), (1, 200));
-    assert!(spans.spooled >= 1, "the new one stays: {spans:?}");
+    let gone = dropped(&stats, DropReason::SpoolFull);
+    assert!(gone > 0, "{stats:?}");
+    assert_eq!(stats.spans().made, 1);
+    assert!(bytes(&folder) <= A_SEGMENT_OVER, "{}", bytes(&folder));
+
+    let before = intake.requests().len();
+    intake.script(|_| Reply::default());
+    let report = client(&folder, intake.url()).shutdown(SOON).unwrap();
+    assert_adds_up(&report.stats);
+    assert_eq!(report.stats.spans().recovered, 401 - gone);
+    all.push("new".to_owned());
+    assert_the_newest(&sent_since(&intake, before), &all, gone);
 }
 
 #[test]

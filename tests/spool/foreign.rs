@@ -9,7 +9,7 @@ use llmobs::DropReason;
 use llmobs_tests::Intake;
 use llmobs_tests::intake::Reply;
 
-use crate::{Folder, SOON, assert_adds_up, client, make_spans, names};
+use crate::{Folder, SOON, assert_adds_up, assert_told_once, client, make_spans, names};
 
 /// A spool with the spans `a` and `b` in it, and the intake that would not take them.
 fn left(folder: &Folder) -> (Intake, PathBuf) {
@@ -41,6 +41,13 @@ fn assert_next_sends(folder: &Folder, intake: &Intake, expected: &[&str]) {
     assert_eq!(report.stats.spans().recovered, expected.len() as u64);
 }
 
+/// One line of the log names the segment and says what is wrong with it.
+#[track_caller]
+fn assert_told(folder: &Folder, segment: &Path, what: &str) {
+    let line = assert_told_once(folder, what);
+    assert!(line.contains(segment.to_str().unwrap()), "{line}");
+}
+
 #[test]
 fn a_line_that_was_torn_is_skipped() {
     let folder = Folder::new();
@@ -48,6 +55,7 @@ fn a_line_that_was_torn_is_skipped() {
     append(&segment, br#"{"v":1,"kind":"span","made_ms":1764"#);
     assert_next_sends(&folder, &intake, &["a", "b"]);
     assert!(folder.files().is_empty(), "nobody will ever read the rest");
+    assert_told(&folder, &segment, "ends within an event");
 }
 
 #[test]
@@ -62,6 +70,7 @@ fn lines_that_are_not_ours_are_skipped_and_set_aside() {
     assert_next_sends(&folder, &intake, &["a", "b"]);
     let left: Vec<_> = folder.files();
     assert_eq!(left, [segment.with_extension("corrupt")]);
+    assert_told(&folder, &segment, "6 lines of");
 }
 
 #[test]
@@ -70,6 +79,8 @@ fn a_segment_of_which_nothing_can_be_read_is_set_aside() {
     let (intake, segment) = left(&folder);
     fs::write(&segment, vec![0_u8; 100_000]).unwrap();
     assert_next_sends(&folder, &intake, &[]);
+    assert_told(&folder, &segment, "ends within an event");
+    assert!(folder.files().is_empty(), "it was the beginning of a line");
     fs::write(&segment, "nonsense\n".repeat(1_000)).unwrap();
     #[cfg(unix)]
     {
@@ -79,6 +90,7 @@ fn a_segment_of_which_nothing_can_be_read_is_set_aside() {
     }
     assert_next_sends(&folder, &intake, &[]);
     assert_eq!(folder.files(), [segment.with_extension("corrupt")]);
+    assert_told(&folder, &segment, "1000 lines of");
 }
 
 #[test]
@@ -121,7 +133,8 @@ fn a_segment_that_is_open_to_others_is_not_sent() {
     fs::copy(&segment, &planted).unwrap();
     fs::set_permissions(&planted, fs::Permissions::from_mode(0o644)).unwrap();
     assert_next_sends(&folder, &intake, &["a", "b"]);
-    assert_eq!(folder.files(), [planted]);
+    assert_eq!(folder.files(), std::slice::from_ref(&planted));
+    assert_told(&folder, &planted, "is skipped");
 }
 
 #[test]

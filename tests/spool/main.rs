@@ -2,6 +2,8 @@
 
 mod caps;
 mod foreign;
+#[path = "../scenarios/log.rs"]
+mod log;
 mod order;
 mod process;
 mod survival;
@@ -61,6 +63,7 @@ pub(crate) fn client(folder: &Folder, url: &str) -> LlmObs {
 }
 
 pub(crate) fn config(folder: &Folder, url: &str) -> Config {
+    log::keep();
     Config::new()
         .ml_app("spool")
         .agent_url(url)
@@ -99,6 +102,18 @@ pub(crate) fn sent_since(intake: &Intake, before: usize) -> Vec<serde_json::Valu
     let requests = intake.requests();
     let after = requests[before..].iter();
     after.flat_map(Request::spans).cloned().collect()
+}
+
+/// The only line of the log that names something in this folder and contains `part`.
+#[track_caller]
+pub(crate) fn assert_told_once(folder: &Folder, part: &str) -> String {
+    let lines = log::lines_with(folder.0.to_str().unwrap());
+    let mut with = lines.iter().filter(|(_, line)| line.contains(part));
+    let (_, line) = with
+        .next()
+        .unwrap_or_else(|| panic!("no {part:?}: {lines:?}"));
+    assert!(with.next().is_none(), "{part:?} is told again: {lines:?}");
+    line.clone()
 }
 
 /// Every event is accounted for, and nothing waits any more.

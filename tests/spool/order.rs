@@ -5,7 +5,7 @@ use std::time::Duration;
 use llmobs_tests::Intake;
 use llmobs_tests::intake::{Reply, Request};
 
-use crate::{Folder, SOON, client, make_evaluated};
+use crate::{Folder, SOON, assert_adds_up, client, make_evaluated};
 
 /// For each accepted request: how many spans and how many evaluations.
 fn accepted(requests: &[Request]) -> Vec<(usize, usize)> {
@@ -30,7 +30,8 @@ fn evaluations_wait_for_the_spans_before_them() {
     });
     let client = client(&folder, intake.url());
     make_evaluated(&client, "a");
-    client.shutdown(SOON).unwrap();
+    let report = client.shutdown(SOON).unwrap();
+    assert_adds_up(&report.stats);
     assert_eq!(accepted(&intake.requests()), [(1, 0), (0, 1)]);
 }
 
@@ -47,7 +48,8 @@ fn so_do_those_that_an_earlier_client_left() {
     first.shutdown(Duration::from_millis(500)).unwrap();
     let before = intake.requests().len();
     intake.script(|_| Reply::default());
-    client(&folder, intake.url()).shutdown(SOON).unwrap();
+    let report = client(&folder, intake.url()).shutdown(SOON).unwrap();
+    assert_adds_up(&report.stats);
     let after = accepted(&intake.requests()[before..]);
     let spans: usize = after.iter().map(|(spans, _)| spans).sum();
     let evaluations: usize = after.iter().map(|(_, evaluations)| evaluations).sum();

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use llmobs::{Config, Destination, DropReason, FlushError};
+use llmobs::{Config, Destination, DropReason, Feedback, FeedbackTarget, FlushError};
 use llmobs_tests::Intake;
 use llmobs_tests::intake::Reply;
 
 use crate::{
-    Folder, NOWHERE, SOON, assert_adds_up, client, config, make_evaluated, make_spans, names,
-    sent_since,
+    Folder, NOWHERE, SOON, assert_adds_up, assert_told_once, client, config, make_evaluated,
+    make_spans, names, sent_since,
 };
 
 #[test]
@@ -20,8 +20,13 @@ fn what_the_intake_did_not_take_is_sent_by_the_next_client() {
     for name in ["a", "b", "c"] {
         make_evaluated(&first, name);
     }
+    first.scope(|| {
+        let target = FeedbackTarget::session_id("s");
+        llmobs::submit_feedback(target, Feedback::new("stars", 4, "u")).unwrap();
+    });
     let report = first.shutdown(Duration::from_millis(800)).unwrap();
     assert_adds_up(&report.stats);
+    assert_eq!(report.stats.feedback().spooled, 1);
     assert_eq!(report.stats.spans().spooled, 3);
     assert_eq!(report.stats.evaluations().spooled, 3);
 
@@ -35,6 +40,9 @@ fn what_the_intake_did_not_take_is_sent_by_the_next_client() {
     assert_eq!((spans.made, spans.recovered, spans.delivered), (1, 3, 4));
     assert_eq!((evaluations.made, evaluations.recovered), (0, 3));
     assert_eq!(evaluations.delivered, 3);
+    let feedback = report.stats.feedback();
+    assert_eq!((feedback.recovered, feedback.delivered), (1, 1));
+    assert_eq!(intake.accepted_evaluations().len(), 4);
 
     let arrived = sent_since(&intake, before);
     assert_eq!(names(&arrived), ["a", "b", "c", "d"], "the oldest first");
@@ -78,6 +86,7 @@ fn what_does_not_fit_into_memory_waits_on_disk() {
     let before = intake.requests().len();
     intake.script(|_| Reply::default());
     let report = client.shutdown(SOON).unwrap();
+    assert_adds_up(&report.stats);
     assert_eq!(report.stats.spans().delivered, 500);
     let arrived = sent_since(&intake, before);
     assert_eq!(names(&arrived), all, "in order");
@@ -164,10 +173,18 @@ fn a_folder_that_cannot_be_written_costs_nothing_but_the_disk() {
     let folder = Folder::new();
     std::fs::write(folder.0.join("spool"), "a file in the folder's place").unwrap();
     let intake = Intake::start();
+    intake.script(|_| Reply::status(503));
     let client = client(&folder, intake.url());
-    make_spans(&client, &["a"]);
+    make_spans(&client, &["a", "b"]);
+    intake.wait_for(|requests| !requests.is_empty(), SOON);
+    let spans = client.stats().spans();
+    assert_eq!((spans.waiting, spans.spooled), (2, 0), "{spans:?}");
+    let told = assert_told_once(&folder, "cannot be written");
+    assert!(told.contains("wait in memory"), "{told}");
+    intake.script(|_| Reply::default());
     let report = client.shutdown(SOON).unwrap();
-    assert_eq!(report.stats.spans().delivered, 1);
+    assert_adds_up(&report.stats);
+    assert_eq!(report.stats.spans().delivered, 2);
 }
 
 #[cfg(unix)]

@@ -24,7 +24,7 @@ pub mod golden;
 pub mod intake;
 pub mod tree;
 
-pub use books::{assert_accounted, assert_adds_up};
+pub use books::{assert_accounted, assert_accounted_where, assert_adds_up};
 pub use golden::{Exemptions, Golden};
 pub use intake::{Intake, Reading, Reply, Request};
 pub use tree::{Tree, tree};

@@ -6,8 +6,8 @@ use llmobs::{DropReason, FlushError, Stats};
 use llmobs_tests::{Intake, Reply};
 
 use super::{
-    EACH, agentless, assert_all_delivered, events, first, give_up, make, settle, through, to_agent,
-    wait_for_both_lanes, waiting,
+    EACH, agentless, assert_all_accounted, assert_all_delivered, events, first, give_up, make,
+    settle, through, to_agent, wait_for_both_lanes, waiting,
 };
 use crate::{Folder, SOON, log};
 
@@ -37,7 +37,7 @@ const LONGER_THAN_A_BACKOFF: Duration = Duration::from_millis(900);
 
 #[test]
 fn a_server_in_trouble_is_tried_again() {
-    for status in [500, 502, 503, 504] {
+    for status in [500, 501, 502, 503, 504, 505, 599] {
         let (_, stats) = through(Reply::status(status));
         assert_retried_once(&stats);
     }
@@ -48,6 +48,9 @@ fn a_request_that_came_too_late_or_too_early_is_sent_again() {
     for status in [408, 425] {
         let (_, stats) = through(Reply::status(status));
         assert_retried_once(&stats);
+        let (intake, stats) = through(Reply::status(status).header("Retry-After", "1"));
+        assert_retried_once(&stats);
+        assert!(shortest_wait(&intake) >= LONGER_THAN_A_BACKOFF, "{status}");
     }
 }
 
@@ -151,7 +154,8 @@ fn a_key_that_is_refused_is_told_once_with_site_and_destination_and_tried_after_
 #[test]
 fn what_somebody_has_to_mend_pauses_and_keeps() {
     // An Agent's key, redirects of every sort, a proxy that wants to know who asks.
-    for status in [401, 403, 300, 301, 302, 303, 304, 307, 308, 407] {
+    let statuses = [401, 403, 300, 301, 302, 303, 304, 307, 308, 407];
+    let paused = statuses.map(|status| {
         let elsewhere = Intake::start();
         let intake = Intake::start();
         let location = elsewhere.url().to_owned();
@@ -159,10 +163,16 @@ fn what_somebody_has_to_mend_pauses_and_keeps() {
         let client = to_agent(&intake);
         make(&client, 0..EACH);
         wait_for_both_lanes(&intake);
-        let before = intake.requests().len();
+        (status, client, intake, elsewhere)
+    });
+    // A backoff would be over, all ten of them within that time.
+    std::thread::sleep(Duration::from_secs(1));
+    for (status, client, intake, elsewhere) in paused {
+        assert_eq!(client.stats().destinations[0].retried, 2, "{status}");
         let stats = give_up(&client, &intake);
         assert_eq!(waiting(&stats), [u64::from(EACH); 3], "{status}");
-        assert_eq!(intake.requests().len(), before, "{status}: no other try");
+        let sent = events(&intake, |_| true);
+        assert!(sent <= 3 * u64::from(EACH), "{status}: no other try");
         assert!(elsewhere.requests().is_empty(), "{status}");
         assert_eq!(elsewhere.info_count(), 0, "{status}");
     }
@@ -233,7 +243,7 @@ fn an_answer_that_has_no_content_is_as_good_as_any() {
         let client = to_agent(&intake);
         make(&client, 0..EACH);
         let stats = client.shutdown(SOON).unwrap().stats;
-        llmobs_tests::assert_adds_up(&stats);
+        assert_all_accounted(&stats, &intake);
         assert_all_delivered(&stats);
         assert_eq!(stats.destinations[0].retried, 0, "{status}");
         assert_eq!(events(&intake, |_| true), 3 * u64::from(EACH));
@@ -252,7 +262,22 @@ fn interim_answers_are_passed_over() {
 fn a_server_that_wants_to_speak_something_else_is_tried_again() {
     let switching = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n";
     let (_, stats) = through(Reply::raw(switching));
-    assert_eq!(stats.destinations[0].retried, 2);
+    assert_retried_once(&stats);
+}
+
+#[test]
+fn spans_that_have_become_too_old_while_they_waited_are_not_sent() {
+    let intake = Intake::start();
+    first(&intake, |_| Reply::status(503).header("Retry-After", "2"));
+    // In the place of the day that it would be.
+    let config = llmobs::Config::new().agent_url(intake.url());
+    let client = crate::client(config.spool_max_age(Duration::from_secs(1)));
+    let stats = settle(&client, &intake);
+    let all = u64::from(EACH);
+    assert_eq!(stats.spans().dropped, [(DropReason::Expired, all)]);
+    assert_eq!(stats.evaluations().delivered, all);
+    assert_eq!(stats.feedback().delivered, all);
+    assert!(intake.accepted_spans().is_empty());
 }
 
 #[test]
