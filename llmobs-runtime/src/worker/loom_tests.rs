@@ -1,8 +1,9 @@
 //! Every order in which threads can meet at the counters, the budget, the wake and the end of a
 //! client, as loom finds them. `RUSTFLAGS="--cfg llmobs_loom" cargo test --release --lib loom`.
 //!
-//! The code is the real one but for the worker's loop, which is async: each model plays the part of
-//! it that matters there.
+//! The code is the real one but for two things. The worker's loop is async: each model plays the part
+//! of it that matters there. And loom's threads are one of the system's, so that they would share what
+//! a thread has for itself: a model opens a buffer for each of them, or they use the shared one.
 
 use loom::thread;
 
@@ -10,7 +11,7 @@ use super::*;
 use crate::config::{Config, Destination};
 use crate::context::Context;
 use crate::export::memory::Memory;
-use crate::span::Span;
+use crate::span::{Span, SpanInner};
 use crate::stats::{Counts, Ledger, Stats};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
@@ -101,6 +102,85 @@ fn loom_a_span_that_ends_while_the_client_closes_is_counted_once() {
         let counts = spans(&client.stats());
         assert_eq!((counts.made, counts.waiting), (1, 0), "{counts:?}");
         assert_eq!(counts.delivered + counts.dropped_total(), 1);
+    });
+}
+
+/// What a thread with a buffer of its own has finished.
+fn push(client: &Arc<ClientInner>, buffer: &Buffer) {
+    let span = Finished::Shared(Arc::new(SpanInner::of_nothing(client)));
+    if let Err(refused) = buffer.push(span, 1) {
+        refused.count();
+    }
+}
+
+#[test]
+fn loom_what_threads_leave_in_their_buffers_is_counted_and_fetched() {
+    model(|| {
+        let (client, mut start, ledger) = client(10);
+        let threads = [(); 2].map(|()| {
+            let client = Arc::clone(&client);
+            thread::spawn(move || {
+                let buffer = client.worker().open_buffer();
+                push(&client, &buffer);
+            })
+        });
+        deliver(&mut start.receiver, &ledger);
+        spans(&client.stats());
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        deliver(&mut start.receiver, &ledger);
+        let counts = spans(&client.stats());
+        assert_eq!((counts.made, counts.delivered), (2, 2), "{counts:?}");
+    });
+}
+
+#[test]
+fn loom_what_was_made_before_a_flush_is_settled_before_its_answer() {
+    model(|| {
+        let (client, mut start, ledger) = client(10);
+        let (ask, asked) = crate::sync::mpsc::channel();
+        let caller = {
+            let client = Arc::clone(&client);
+            thread::spawn(move || {
+                let buffer = client.worker().open_buffer();
+                push(&client, &buffer);
+                ask.send(()).unwrap();
+                push(&client, &buffer);
+            })
+        };
+        let asked = asked.try_recv().is_ok();
+        deliver(&mut start.receiver, &ledger);
+        if asked {
+            assert!(spans(&client.stats()).delivered >= 1);
+        }
+        caller.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_who_is_refused_has_what_others_took_in_advance() {
+    model(|| {
+        // Room for a thousand, of which one thread takes some in advance and leaves.
+        let (client, mut start, ledger) = client(1_024);
+        let first = client.worker().open_buffer();
+        push(&client, &first);
+        for _ in start.receiver.budget.events()..1_023 {
+            start.receiver.budget.take(1);
+        }
+        let caller = {
+            let client = Arc::clone(&client);
+            thread::spawn(move || {
+                let buffer = client.worker().open_buffer();
+                push(&client, &buffer);
+                push(&client, &buffer);
+            })
+        };
+        spans(&client.stats());
+        caller.join().unwrap();
+        deliver(&mut start.receiver, &ledger);
+        let counts = spans(&client.stats());
+        assert_eq!((counts.made, counts.delivered), (3, 3), "{counts:?}");
     });
 }
 

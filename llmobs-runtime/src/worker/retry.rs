@@ -242,11 +242,7 @@ impl Delivery {
                 format!("delivery of {kind} to {name} fails and is tried again: {reason}")
             });
         }
-        let delay = match after {
-            Some(after) if !after.is_zero() => after.min(LONGEST_RETRY_AFTER),
-            // A server that asks for no pause, or whose clock is behind, is not flooded.
-            _ => backoff(self.failures),
-        };
+        let delay = delay(after, self.failures);
         self.failures = self.failures.saturating_add(1);
         tokio::time::sleep(delay).await;
     }
@@ -335,6 +331,15 @@ impl<E> Part<E> {
     }
 }
 
+/// How long to wait after so many failures, where the server asks for `after`.
+fn delay(after: Option<Duration>, failures: u32) -> Duration {
+    match after {
+        Some(after) if !after.is_zero() => after.min(LONGEST_RETRY_AFTER),
+        // A server that asks for no pause, or whose clock is behind, is not flooded.
+        _ => backoff(failures),
+    }
+}
+
 /// Exponential with full jitter: anything up to a bound that doubles.
 fn backoff(failures: u32) -> Duration {
     let bound = FIRST_BACKOFF
@@ -346,6 +351,13 @@ fn backoff(failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_is_given_the_time_that_it_asks_for_up_to_five_minutes() {
+        let asked = |seconds| delay(Some(Duration::from_secs(seconds)), 0).as_secs();
+        assert_eq!([1, 30, 300, 301, 86_400].map(asked), [1, 30, 300, 300, 300]);
+        assert!(delay(Some(Duration::ZERO), 9) <= Duration::from_secs(30));
+    }
 
     #[test]
     fn the_backoff_doubles_up_to_thirty_seconds() {
