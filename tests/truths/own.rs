@@ -2,13 +2,14 @@
 //! them: whoever does, and whenever, what is sent is the same.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use llmobs::{
-    AnnotateError, Annotation, Config, Context, Destination, LlmObs, Memory, Span, agent, task,
-    tool, workflow,
+    AnnotateError, Annotation, Config, Context, Destination, LlmObs, Memory, Span, agent, llm,
+    task, tool, workflow,
 };
 use serde_json::Value;
 
@@ -177,19 +178,91 @@ fn guards_and_functions_nest() {
     assert_eq!(tree(&spans), expected);
 }
 
+/// More than a thread keeps buffers for.
 #[test]
 fn a_thread_that_serves_many_clients_in_turns_loses_nothing() {
-    let clients: Vec<_> = (0..7).map(|_| client()).collect();
-    for _ in 0..300 {
+    let clients: Vec<_> = (0..70).map(|_| client()).collect();
+    for _ in 0..30 {
         for (client, _) in &clients {
             client.scope(step);
         }
     }
     for (client, memory) in &clients {
         let stats = client.shutdown(SOON).unwrap().stats;
-        assert_eq!((stats.spans().made, stats.spans().delivered), (300, 300));
-        assert_eq!(memory.spans().len(), 300);
+        assert_eq!((stats.spans().made, stats.spans().delivered), (30, 30));
+        assert_eq!(memory.spans().len(), 30);
     }
+    // The places of those that are gone serve others.
+    let (client, memory) = client();
+    client.scope(step);
+    client.shutdown(SOON).unwrap();
+    assert_eq!(memory.spans().len(), 1);
+}
+
+fn named_by_a_step() -> &'static str {
+    step();
+    "named"
+}
+
+#[task(name = named_by_a_step())]
+fn is_named() {}
+
+#[test]
+fn a_span_begins_after_what_its_attribute_says_was_evaluated() {
+    let spans = record(|_| is_named());
+    let ns = |span: &Value, key: &str| span[key].as_u64().unwrap();
+    let (step, named) = (named(&spans, "step"), named(&spans, "named"));
+    let end = ns(step, "start_ns") + ns(step, "duration");
+    // They are told apart in nanoseconds, which are rounded.
+    assert!(ns(named, "start_ns") + 1 >= end, "{spans:?}");
+}
+
+#[task]
+fn without_arguments(#[cfg(any())] _gone: u8) {}
+
+#[llm]
+fn model_without_arguments(#[cfg(any())] _gone: u8) {}
+
+#[test]
+fn arguments_that_are_left_out_are_no_input() {
+    let spans = record(|_| {
+        without_arguments();
+        model_without_arguments();
+    });
+    for span in &spans {
+        assert_eq!(span["meta"].get("input"), None, "{span}");
+    }
+}
+
+static ASKED: AtomicBool = AtomicBool::new(false);
+
+/// Whose text nobody may ask for.
+#[derive(Debug)]
+struct Private;
+
+impl std::fmt::Display for Private {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        ASKED.store(true, Ordering::Relaxed);
+        f.write_str("private")
+    }
+}
+
+impl std::error::Error for Private {}
+
+#[task]
+fn fails() -> Result<(), Private> {
+    Err(Private)
+}
+
+#[test]
+fn nothing_is_looked_at_for_a_client_that_takes_nothing() {
+    let ((closed, _), (open, _)) = (client(), client());
+    closed.shutdown(SOON).unwrap();
+    assert!(open.scope(llmobs::is_enabled));
+    closed.scope(fails).unwrap_err();
+    assert!(!ASKED.load(Ordering::Relaxed));
+    open.scope(fails).unwrap_err();
+    assert!(ASKED.load(Ordering::Relaxed), "it would have been seen");
 }
 
 #[test]
@@ -214,9 +287,7 @@ fn what_ends_after_the_shutdown_is_counted_as_dropped() {
     let (client, memory) = client();
     client.scope(step);
     client.shutdown(SOON).unwrap();
-    let scoped = Context::current();
     client.scope(step);
-    scoped.in_scope(step);
     // In the middle of a function as well.
     #[task]
     fn shuts_down(client: &LlmObs) {
