@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::Options;
 use crate::random::World;
-use crate::seen::{KINDS, Left, made_with, some};
+use crate::seen::{Id, KINDS, Left, made_with, some};
 use crate::work::Made;
 
 /// What was finished so long before a kill is there afterwards.
@@ -32,6 +32,7 @@ pub(crate) fn run(options: &Options) {
     let mut rng = Rng::with_seed(seed);
 
     let mut runs = Vec::new();
+    let mut left = Left::default();
     for round in 0..times {
         let starts = [round * 2, round * 2 + 1].map(|number| {
             let life = Duration::from_millis(rng.u64(1_200..3_000));
@@ -51,6 +52,17 @@ pub(crate) fn run(options: &Options) {
             runs.push(run);
         }
         world.intake.forget();
+        world.intake.wait_until_closed(ON_ITS_WAY);
+        // What is on disk stays there until it has arrived, safe or not when its process was killed.
+        let before = std::mem::replace(&mut left, Left::read(&dir));
+        for kind in KINDS {
+            let gone = gone(&world, kind, &before, &left);
+            assert_eq!(
+                gone,
+                [],
+                "round {round}, {kind:?}: gone from the spool, and not there"
+            );
+        }
     }
     let killed = || runs.iter().filter(|run| run.told.is_none());
     let safe: u64 = killed().map(|run| u64::from(run.safe.spans)).sum();
@@ -63,8 +75,6 @@ pub(crate) fn run(options: &Options) {
     assert!(safe > 0, "nothing was ever safe");
 
     // From here on, the last one is alone.
-    world.intake.wait_until_closed(ON_ITS_WAY);
-    let left = Left::read(&dir);
     let early = world.seen.early().len();
     world.recover();
     let last = Process::start(&world, &dir, times * 2, 0).last();
@@ -75,6 +85,10 @@ pub(crate) fn run(options: &Options) {
         assert_eq!((of("made"), of("spooled")), (0, 0), "{kind:?}: {last}");
         assert_eq!(of("recovered"), left.count(kind), "{kind:?} in the spool");
         assert_eq!(Left::read(&dir).count(kind), 0, "{kind:?} in the spool");
+    }
+    for kind in KINDS {
+        let gone = gone(&world, kind, &left, &Left::default());
+        assert_eq!(gone, [], "{kind:?}: gone from the spool, and not there");
     }
     // A span that was not on disk when its process was killed is not there to be waited for.
     let too_early: Vec<_> = world.seen.early().split_off(early);
@@ -113,10 +127,16 @@ pub(crate) fn run(options: &Options) {
     std::fs::remove_dir_all(&dir).expect("the folder of the spool");
     let ahead: usize = runs.iter().map(|run| run.ahead).sum();
     println!(
-        "everything that was safe has arrived; {recovered} events were recovered by processes that \
+        "everything that was safe, or on disk, has arrived; {recovered} events were recovered by processes that \
          told, {again} came more than once; {early} evaluations and feedback came before their \
          spans, {ahead} of them from the process that had made both at the same moment"
     );
+}
+
+/// Some of what stood in the spool, stands there no more, and has not arrived.
+fn gone(world: &World, kind: EventKind, before: &Left, now: &Left) -> Vec<Id> {
+    let is_gone = |id: &Id| !now.has(kind, *id) && world.seen.fate(kind, *id).taken == 0;
+    before.of(kind).filter(is_gone).take(20).collect()
 }
 
 /// One process, from start to end.
