@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use llmobs::DropReason::{self, Refused, Unanswered};
+use llmobs::DropReason::{self, Refused, SpoolFull, Unanswered};
 use llmobs::{Config, DestinationStats, EventKind, FlushError, LlmObs};
 
 use crate::Options;
@@ -13,9 +13,12 @@ use crate::work::{Maker, at_rate};
 
 /// How much of the rate has to be reached: a machine may be slow, or busy with other things.
 const ENOUGH: f64 = 0.8;
+/// For what hangs. The answers of a busy machine should not come later than that.
+const TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the client with a spool has for its end, in the middle of the faults.
 const CUT_SHORT: Duration = Duration::from_secs(1);
-const PATIENT: Duration = Duration::from_secs(120);
+/// Enough for a spool that is full.
+const PATIENT: Duration = Duration::from_secs(600);
 /// As many events as one request carries.
 const MOST_EVENTS: u64 = 1_000;
 
@@ -97,7 +100,7 @@ fn client(world: &World, dir: &Path, spool: bool) -> LlmObs {
         .agent_url(world.intake.url())
         .dir(dir)
         .spool(spool)
-        .timeout(Duration::from_millis(500))
+        .timeout(TIMEOUT)
         .build()
         .expect("a configuration that is valid")
 }
@@ -200,12 +203,16 @@ impl Books<'_> {
         println!(
             "{name}: {arrived} have arrived, {again} of them more than once; {spooled} are in the \
              spool; {} are missing, {} were never acknowledged, {dropped} are counted, {unanswered} \
-             of them as unanswered",
+             of them as unanswered{}",
             missing.len(),
             unknown.len(),
+            match dropped.saturating_sub(unknown.len() as u64) {
+                0 => String::new(),
+                late => format!("; note: to {late} the answer came too late, or may have"),
+            },
         );
         // An event that arrived and is counted as unanswered hides no other here: what no answer
-        // has acknowledged is itself counted.
+        // has acknowledged is itself counted. Only one to which the answer came too late could.
         let (lost, unacknowledged) = (missing.len() as u64, unknown.len() as u64);
         assert!(
             unacknowledged <= dropped,
@@ -239,10 +246,10 @@ impl Books<'_> {
             "{name}: {delivered} count as delivered"
         );
         // Only what the intake refuses, or answers neither time, may be lost with a spool, and no
-        // span for want of an answer.
+        // span for want of an answer; and the oldest, where minutes of faults have filled it.
         for (reason, count) in &counts.dropped {
             let may = match reason {
-                Refused => true,
+                Refused | SpoolFull => true,
                 Unanswered => kind != EventKind::Span,
                 _ => !self.spool,
             };

@@ -131,7 +131,6 @@ pub(crate) fn run(options: &Options) {
         .agent_url(options.get("--url", String::new()))
         .dir(options.get("--dir", String::new()))
         .spool(true)
-        .timeout(Duration::from_millis(500))
         .build()
         .expect("a configuration that is valid");
     let mut out = std::io::stdout().lock();
