@@ -118,7 +118,8 @@ pub(crate) fn run(options: &Options) {
             assert_eq!(
                 count,
                 0,
-                "run {number}, {kind:?}: safe, and not there: {:?}",
+                "run {number}, {kind:?}: safe, and not there (was the machine so busy that a second is \
+                 not enough?): {:?}",
                 some(&missing)
             );
             again += fates.iter().filter(|(_, fate)| fate.taken > 1).count();
