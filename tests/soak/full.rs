@@ -8,8 +8,8 @@ use llmobs_tests::Intake;
 use llmobs_tests::intake::Reply;
 
 use crate::Options;
-use crate::seen::{assert_adds_up, shown};
-use crate::work::{EVALUATED, step};
+use crate::seen::{KINDS, assert_adds_up, made_with, shown};
+use crate::work::Maker;
 
 const SPANS: u32 = 2_000;
 
@@ -26,10 +26,12 @@ pub(crate) fn run(options: &Options) {
         .spool(true)
         .build()
         .expect("a configuration that is valid");
+    let mut maker = Maker::new(&client, 0);
     for n in (0..SPANS).step_by(100) {
-        step(&client, 0, n..n + 100);
+        maker.step(n..n + 100);
         drop(client.flush(Duration::from_millis(20)));
     }
+    maker.finish();
     let stats = client.stats();
     let here = &stats.destinations[0];
     println!("with the disk full: {}", shown(here));
@@ -48,12 +50,10 @@ pub(crate) fn run(options: &Options) {
         .expect("everything is sent");
     let here = &report.stats.destinations[0];
     println!("afterwards: {}", shown(here));
-    for (counts, made) in [
-        (&here.spans, SPANS),
-        (&here.evaluations, SPANS.div_ceil(EVALUATED)),
-    ] {
+    for kind in KINDS {
+        let counts = here.counts(kind);
         assert_adds_up("afterwards", counts);
-        assert_eq!(counts.delivered, u64::from(made));
+        assert_eq!(counts.delivered, made_with(kind, SPANS), "{kind:?}");
     }
     println!("every event has arrived");
 }

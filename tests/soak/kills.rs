@@ -6,112 +6,284 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
+use llmobs::EventKind;
 use serde_json::Value;
 
 use crate::Options;
 use crate::random::World;
-use crate::seen::Kind;
-use crate::work::EVALUATED;
+use crate::seen::{Id, KINDS, Left, made_with, some};
+use crate::work::Made;
 
 /// What was finished so long before a kill is there afterwards.
 const SAFE: Duration = Duration::from_secs(1);
+/// How long what a process had sent may be on its way into the intake.
+const ON_ITS_WAY: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(options: &Options) {
     let times: u32 = options.get("--times", 20);
     let rate: u32 = options.get("--rate", 2_000);
     let seed = options.get("--seed", fastrand::u64(..1_000_000));
-    println!("kills: {times} times two processes, {rate} spans/s each, --seed {seed}");
+    println!(
+        "kills: {times} times two processes, of which one in four ends in order, {rate} spans/s \
+         each, --seed {seed}"
+    );
     let dir = std::env::temp_dir().join(format!("llmobs-kills-{}", std::process::id()));
     let world = World::new(seed, true);
     let mut rng = Rng::with_seed(seed);
 
     let mut runs = Vec::new();
+    let mut left = Left::default();
     for round in 0..times {
-        // Two at a time share the folder.
-        let both = [round * 2, round * 2 + 1].map(|run| {
-            let (child, out) = start(&world, &dir, run, rate);
+        let starts = [round * 2, round * 2 + 1].map(|number| {
             let life = Duration::from_millis(rng.u64(1_200..3_000));
-            std::thread::spawn(move || killed(run, child, out, life))
+            (number, life, number % 4 == 3)
+        });
+        // Two at a time share the folder.
+        let both = std::thread::scope(|scope| {
+            let (world, dir) = (&world, &dir);
+            let both = starts.map(|(number, life, in_order)| {
+                let process = Process::start(world, dir, number, rate);
+                scope.spawn(move || process.live(world, life, in_order))
+            });
+            both.map(|run| run.join().expect("the process was started and has ended"))
         });
         for run in both {
-            let run = run.join().expect("the process was started and killed");
-            let Run { number, made, safe } = run;
-            println!("process {number}: {made} spans made, {safe} of them safe");
+            run.print();
             runs.push(run);
         }
         world.intake.forget();
+        world.intake.wait_until_closed(ON_ITS_WAY);
+        // What is on disk stays there until it has arrived, safe or not when its process was killed.
+        let before = std::mem::replace(&mut left, Left::read(&dir));
+        for kind in KINDS {
+            let gone = gone(&world, kind, &before, &left);
+            assert_eq!(
+                gone,
+                [],
+                "round {round}, {kind:?}: gone from the spool, and not there"
+            );
+        }
     }
+    let killed = || runs.iter().filter(|run| run.told.is_none());
+    let safe: u64 = killed().map(|run| u64::from(run.safe.spans)).sum();
+    let late = killed().filter(|run| run.safe.spans == 0).count();
+    println!(
+        "{} were killed, {late} of them before any span was safe, {safe} spans were; {} ended in order",
+        killed().count(),
+        runs.len() - killed().count()
+    );
+    assert!(safe > 0, "nothing was ever safe");
 
+    // From here on, the last one is alone.
+    let early = world.seen.early().len();
     world.recover();
-    let (mut child, mut out) = start(&world, &dir, times * 2, 0);
-    let mut last = String::new();
-    out.read_line(&mut last)
-        .expect("the last process tells its counts");
-    assert!(child.wait().expect("it was started").success());
-    println!("the last one: {}", last.trim());
-    let last: Value = serde_json::from_str(&last).expect("counts");
-    for kind in ["spans", "evaluations"] {
-        let counts = &last[kind];
-        let of = |name: &str| counts[name].as_u64().expect("a count");
-        assert_eq!((of("waiting"), of("spooled")), (0, 0), "{kind}: {counts}");
-        assert_eq!(counts["dropped"], serde_json::json!([]), "{kind}");
-        assert_eq!(of("made") + of("recovered"), of("delivered"), "{kind}");
+    let last = Process::start(&world, &dir, times * 2, 0).last();
+    println!("the last one: {last}");
+    assert_adds_up("the last one", &last);
+    for kind in KINDS {
+        let of = |name: &str| count(&last, kind, name);
+        assert_eq!((of("made"), of("spooled")), (0, 0), "{kind:?}: {last}");
+        assert_eq!(of("recovered"), left.count(kind), "{kind:?} in the spool");
+        assert_eq!(Left::read(&dir).count(kind), 0, "{kind:?} in the spool");
     }
+    for kind in KINDS {
+        let gone = gone(&world, kind, &left, &Left::default());
+        assert_eq!(gone, [], "{kind:?}: gone from the spool, and not there");
+    }
+    // A span that was not on disk when its process was killed is not there to be waited for.
+    let too_early: Vec<_> = world.seen.early().split_off(early);
+    let too_early: Vec<_> = too_early
+        .into_iter()
+        .filter(|(_, id)| left.has(EventKind::Span, *id))
+        .collect();
+    assert!(
+        too_early.is_empty(),
+        "the last one sent these before their spans: {:?}",
+        some(&too_early)
+    );
+    let told = runs.iter().filter_map(|run| run.told.as_ref());
+    let recovered: u64 = told
+        .chain([&last])
+        .flat_map(|told| KINDS.map(|kind| count(told, kind, "recovered")))
+        .sum();
+    assert!(recovered > 0, "nothing was ever recovered");
 
     let mut again = 0;
     for run in &runs {
-        for (kind, every) in [(Kind::Span, 1), (Kind::Evaluation, EVALUATED as usize)] {
-            let safe = (0..run.safe).step_by(every);
-            let missing = world.seen.missing(kind, run.number, safe);
+        for kind in KINDS {
+            let fates = world.seen.fates(kind, run.number, run.safe.end(kind));
+            let missing = fates.iter().filter(|(_, fate)| fate.taken == 0);
+            let missing: Vec<u32> = missing.map(|(id, _)| id.n).collect();
             let (number, count) = (run.number, missing.len());
-            let some = &missing[..count.min(20)];
             assert_eq!(
-                count, 0,
-                "run {number}, {kind:?}: safe, and not there: {some:?}"
+                count,
+                0,
+                "run {number}, {kind:?}: safe, and not there (was the machine so busy that a second is \
+                 not enough?): {:?}",
+                some(&missing)
             );
-            again += world.seen.of(kind, number).1;
+            again += fates.iter().filter(|(_, fate)| fate.taken > 1).count();
         }
     }
     std::fs::remove_dir_all(&dir).expect("the folder of the spool");
-    println!("everything that was safe has arrived; {again} events came more than once");
+    let ahead: usize = runs.iter().map(|run| run.ahead).sum();
+    println!(
+        "everything that was safe, or on disk, has arrived; {recovered} events were recovered by processes that \
+         told, {again} came more than once; {early} evaluations and feedback came before their \
+         spans, {ahead} of them from the process that had made both at the same moment"
+    );
 }
 
-/// One process, from start to kill.
+/// Some of what stood in the spool, stands there no more, and has not arrived.
+fn gone(world: &World, kind: EventKind, before: &Left, now: &Left) -> Vec<Id> {
+    let is_gone = |id: &Id| !now.has(kind, *id) && world.seen.fate(kind, *id).taken == 0;
+    before.of(kind).filter(is_gone).take(20).collect()
+}
+
+/// One process, from start to end.
 struct Run {
     number: u32,
     made: u32,
-    safe: u32,
+    safe: Made,
+    /// Evaluations that it sent itself before their spans, which it made at the same moment.
+    ahead: usize,
+    /// Its counts, where it was not killed.
+    told: Option<Value>,
 }
 
-fn start(world: &World, dir: &Path, run: u32, rate: u32) -> (Child, BufReader<ChildStdout>) {
-    let mut child = Command::new(std::env::current_exe().expect("this program"))
-        .args(["work", "--url", world.intake.url()])
-        .arg("--dir")
-        .arg(dir)
-        .args(["--run", &run.to_string(), "--rate", &rate.to_string()])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("this program starts again");
-    let out = child.stdout.take().expect("it is piped");
-    (child, BufReader::new(out))
+impl Run {
+    fn print(&self) {
+        let (number, made, safe) = (self.number, self.made, self.safe.spans);
+        match &self.told {
+            Some(told) => println!("process {number} ended in order, {made} spans made: {told}"),
+            None if safe == 0 => println!(
+                "process {number} was killed, {made} spans made; note: none was safe, it was late"
+            ),
+            None => println!("process {number} was killed, {made} spans made, {safe} of them safe"),
+        }
+    }
 }
 
-fn killed(number: u32, mut child: Child, out: BufReader<ChildStdout>, life: Duration) -> Run {
-    let reader = std::thread::spawn(move || {
-        let lines = out.lines().map_while(Result::ok);
-        let told = lines.filter_map(|line| Some((Instant::now(), line.parse().ok()?)));
-        told.collect::<Vec<(Instant, u32)>>()
-    });
-    std::thread::sleep(life);
-    // SIGKILL, on Unix.
-    let at = Instant::now();
-    child.kill().expect("it runs");
-    child.wait().expect("it was started");
-    let told = reader.join().expect("lines");
-    let safe = told.iter().rev().find(|(when, _)| *when + SAFE <= at);
-    Run {
-        number,
-        made: told.last().map_or(0, |(_, end)| *end),
-        safe: safe.map_or(0, |(_, end)| *end),
+/// A process that makes events, or, with the rate 0, sends those that are there.
+struct Process {
+    number: u32,
+    child: Child,
+    out: BufReader<ChildStdout>,
+}
+
+impl Process {
+    fn start(world: &World, dir: &Path, number: u32, rate: u32) -> Self {
+        let mut child = Command::new(std::env::current_exe().expect("this program"))
+            .args(["work", "--url", world.intake.url()])
+            .arg("--dir")
+            .arg(dir)
+            .args(["--run", &number.to_string(), "--rate", &rate.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("this program starts again");
+        let out = BufReader::new(child.stdout.take().expect("it is piped"));
+        Self { number, child, out }
+    }
+
+    /// Ends it after `life`: by a kill, or in order, so that it tells its counts.
+    fn live(self, world: &World, life: Duration, in_order: bool) -> Run {
+        let Self {
+            number,
+            mut child,
+            out,
+        } = self;
+        let reader = std::thread::spawn(move || {
+            let lines = out.lines().map_while(Result::ok);
+            lines
+                .map(|line| (Instant::now(), line))
+                .collect::<Vec<(Instant, String)>>()
+        });
+        std::thread::sleep(life);
+        let ended = child.try_wait().expect("it was started");
+        assert_eq!(ended, None, "process {number} has ended by itself");
+        // Nobody else has sent its events by now. An evaluation that is made with its span may be on
+        // disk before it; feedback comes when the span has long been there, and waits for it.
+        let mut early = world.seen.early();
+        early.retain(|(_, id)| id.run == number);
+        let ahead = early
+            .extract_if(.., |(kind, _)| *kind != EventKind::Feedback)
+            .count();
+        // SIGKILL, on Unix.
+        let at = Instant::now();
+        if in_order {
+            drop(child.stdin.take());
+        } else {
+            child.kill().expect("it runs");
+        }
+        let status = child.wait().expect("it was started");
+        assert_eq!(status.success(), in_order, "process {number}: {status}");
+        let mut lines = reader.join().expect("lines");
+        let told = in_order.then(|| {
+            let (_, told) = lines.pop().expect("it tells its counts");
+            serde_json::from_str(&told).expect("counts")
+        });
+        let made = |(when, line): &(Instant, String)| {
+            let (spans, feedback) = line.split_once(' ')?;
+            let (spans, feedback) = (spans.parse().ok()?, feedback.parse().ok()?);
+            Some((*when, Made { spans, feedback }))
+        };
+        let told_of: Vec<(Instant, Made)> = lines.iter().filter_map(made).collect();
+        let made = told_of.last().map_or_else(Made::default, |(_, made)| *made);
+        let safe = told_of.iter().rev().find(|(when, _)| *when + SAFE <= at);
+        assert!(
+            early.is_empty(),
+            "process {number} sent these before their spans: {:?}",
+            some(&early)
+        );
+        if let Some(told) = &told {
+            assert_adds_up(&format!("process {number}"), told);
+            for kind in KINDS {
+                assert_eq!(
+                    count(told, kind, "made"),
+                    made_with(kind, made.spans),
+                    "{kind:?}"
+                );
+            }
+        }
+        Run {
+            number,
+            made: made.spans,
+            // One that ends in order leaves nothing behind that is not safe.
+            safe: match told {
+                Some(_) => made,
+                None => safe.map_or_else(Made::default, |(_, made)| *made),
+            },
+            ahead,
+            told,
+        }
+    }
+
+    fn last(mut self) -> Value {
+        let mut told = String::new();
+        self.out
+            .read_line(&mut told)
+            .expect("the last process tells its counts");
+        assert!(self.child.wait().expect("it was started").success());
+        serde_json::from_str(&told).expect("counts")
+    }
+}
+
+fn count(told: &Value, kind: EventKind, name: &str) -> u64 {
+    let kind = match kind {
+        EventKind::Span => "spans",
+        EventKind::Evaluation => "evaluations",
+        _ => "feedback",
+    };
+    told[kind][name].as_u64().expect("a count")
+}
+
+/// For each kind: every event is delivered or in the spool, and nothing was given up.
+fn assert_adds_up(what: &str, told: &Value) {
+    for kind in KINDS {
+        let of = |name: &str| count(told, kind, name);
+        let settled = of("delivered") + of("spooled");
+        assert_eq!(of("made") + of("recovered"), settled, "{what}: {told}");
+        assert_eq!(of("waiting"), 0, "{what}: {told}");
     }
 }

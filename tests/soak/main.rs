@@ -5,12 +5,18 @@
 //! cargo run --release -p llmobs-tests --bin soak -- kills  [--times 20]   [--rate 2000] [--seed N]
 //! ```
 //!
-//! `faults`: two clients, one with a spool and one without, make spans and evaluations while
-//! their intakes fail at random; then the intakes are healthy. `kills`: two processes that share a
-//! spool make them and are killed, again and again; the last one only sends what was left.
-//! Afterwards every event has arrived at least once, or is in the spool, or is counted; what
-//! arrived twice was counted as a possible duplicate, unless its process was killed. Anything else ends
-//! this program with a panic. The same seed plays the same faults.
+//! `faults`: two clients, one with a spool and one without, make spans, evaluations and feedback
+//! while their intakes fail at random; the one with a spool ends in the middle of it, and another
+//! sends what it left to an intake that is healthy. `kills`: two processes that share a spool make
+//! them and are killed, or end, again and again; the last one only sends what was left.
+//!
+//! Every event has a number. Afterwards each has arrived, or is in the files of the spool, or is
+//! counted; what arrived twice was counted as a possible duplicate, unless its process was killed.
+//! Anything else ends this program with a panic, and so does a rate that was not kept.
+//!
+//! A seed plays the same faults again: the n-th request of the spans meets the same one, and so does
+//! that of evaluations and feedback, and processes live as long. What is in a request is a matter
+//! of time.
 
 mod faults;
 mod full;

@@ -1,4 +1,5 @@
-//! An intake that fails at random.
+//! An intake that fails at random: the n-th request of a lane meets the same fault whenever the seed
+//! is the same, whatever the other lane does meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,16 +25,21 @@ impl World {
         let seen = Arc::new(Seen::default());
         let healthy = Arc::new(AtomicBool::new(false));
         let (taken, well) = (Arc::clone(&seen), Arc::clone(&healthy));
-        let mut rng = Rng::with_seed(seed);
+        // Which lane is first is a matter of time: each draws from its own.
+        let mut lanes = [0, 1].map(|lane| Rng::with_seed(seed.wrapping_mul(2).wrapping_add(lane)));
         intake.script(move |request| {
             let fault = if well.load(Ordering::Relaxed) {
                 Fault::None
             } else {
-                let any = Fault::any(&mut rng);
+                let is_spans = request.spans().len() > 0;
+                let any = Fault::any(&mut lanes[usize::from(is_spans)]);
                 if passing { any.passing() } else { any }
             };
             if fault.takes() {
-                taken.take(request);
+                taken.take(request, fault.answers());
+            }
+            if fault.refuses() {
+                taken.refuse(request);
             }
             fault.reply()
         });
@@ -101,6 +107,15 @@ impl Fault {
             self,
             Self::None | Self::Silent | Self::HangUp | Self::Short | Self::Slow
         )
+    }
+
+    /// Whether who sent it is told that it was taken: the status says so, whatever follows.
+    fn answers(self) -> bool {
+        matches!(self, Self::None | Self::Short | Self::Slow)
+    }
+
+    fn refuses(self) -> bool {
+        matches!(self, Self::Status(400 | 413))
     }
 
     fn reply(self) -> Reply {

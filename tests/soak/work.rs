@@ -1,38 +1,108 @@
-//! Makes spans and evaluations at a rate. As a process of its own, it tells how far it is.
+//! Makes spans, evaluations and feedback at a rate. As a process of its own, it tells how far it is.
 
+use std::collections::VecDeque;
 use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use llmobs::{Config, Evaluation, LlmObs, Span};
+use llmobs::{Config, Evaluation, EventKind, Feedback, FeedbackTarget, LlmObs, Span, SpanContext};
 
 use crate::Options;
-use crate::seen::{label, shown, span_name};
+use crate::seen::{Id, every, label, shown, span_name};
 
-/// Every so many spans, one has an evaluation.
-pub(crate) const EVALUATED: u32 = 5;
 /// How long a rate is kept at once.
 const STEP: Duration = Duration::from_millis(10);
+/// How long a process that is told to end may take for it; what is not sent is in the spool.
+const END: Duration = Duration::from_millis(500);
 
-/// The events of one step, the next numbers of a run; each span has an output of 200 bytes.
-pub(crate) fn step(client: &LlmObs, run: u32, numbers: std::ops::Range<u32>) {
-    let output = "x".repeat(200);
-    client.scope(|| {
-        for n in numbers {
-            let span = Span::task(span_name(run, n)).start();
-            let annotation = llmobs::Annotation::new().output(output.as_str());
-            llmobs::annotate(&span, annotation).expect("a text is legal");
-            let context = llmobs::export_span(&span);
-            span.finish().expect("it is open");
-            if n % EVALUATED == 0 {
-                let evaluation = Evaluation::new(label(run), n);
-                llmobs::submit_evaluation(context, evaluation).expect("it is valid");
-            }
-        }
-    });
+/// Feedback comes so long after its span, which is on disk by then. Evaluations come at once.
+const LATER: Duration = Duration::from_secs(1);
+
+/// Makes the events of one run.
+pub(crate) struct Maker<'a> {
+    client: &'a LlmObs,
+    run: u32,
+    /// Spans that get feedback, and when.
+    later: VecDeque<(Instant, u32, Option<SpanContext>)>,
+    pub(crate) made: Made,
 }
 
-/// Calls `step` with the next numbers, `rate` a second, until it says that it is enough.
-pub(crate) fn at_rate(rate: u32, mut step: impl FnMut(std::ops::Range<u32>) -> bool) {
+/// How far a run is: spans and evaluations, and feedback, of all spans below a number.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Made {
+    pub(crate) spans: u32,
+    pub(crate) feedback: u32,
+}
+
+impl Made {
+    /// Below which number all events of a kind are made.
+    pub(crate) fn end(self, kind: EventKind) -> u32 {
+        match kind {
+            EventKind::Feedback => self.feedback,
+            _ => self.spans,
+        }
+    }
+}
+
+impl<'a> Maker<'a> {
+    pub(crate) fn new(client: &'a LlmObs, run: u32) -> Self {
+        Self {
+            client,
+            run,
+            later: VecDeque::new(),
+            made: Made::default(),
+        }
+    }
+
+    /// The events of one step, the next numbers; each span has an output of 200 bytes.
+    pub(crate) fn step(&mut self, numbers: std::ops::Range<u32>) {
+        let (client, run) = (self.client, self.run);
+        let output = "x".repeat(200);
+        self.made.spans = numbers.end;
+        client.scope(|| {
+            for n in numbers {
+                let span = Span::task(span_name(Id { run, n })).start();
+                let annotation = llmobs::Annotation::new().output(output.as_str());
+                llmobs::annotate(&span, annotation).expect("a text is legal");
+                let context = llmobs::export_span(&span);
+                span.finish().expect("it is open");
+                if n % every(EventKind::Feedback) == 0 {
+                    let when = Instant::now() + LATER;
+                    self.later.push_back((when, n, context.clone()));
+                }
+                if n % every(EventKind::Evaluation) == 0 {
+                    let evaluation = Evaluation::new(label(run), n);
+                    llmobs::submit_evaluation(context, evaluation).expect("it is valid");
+                }
+            }
+        });
+        self.give_feedback(Instant::now());
+    }
+
+    /// The feedback that is still to come.
+    pub(crate) fn finish(&mut self) {
+        self.give_feedback(Instant::now() + LATER);
+        self.made.feedback = self.made.spans;
+    }
+
+    fn give_feedback(&mut self, until: Instant) {
+        let due = self.later.iter().take_while(|(when, ..)| *when <= until);
+        let due = self.later.drain(..due.count());
+        self.client.scope(|| {
+            for (_, n, context) in due {
+                let feedback = Feedback::new(label(self.run), n, "user");
+                let target = FeedbackTarget::from(context);
+                llmobs::submit_feedback(target, feedback).expect("it is valid");
+                self.made.feedback = n + 1;
+            }
+        });
+    }
+}
+
+/// Calls `step` with the next numbers, `rate` a second, until it says that it is enough; tells
+/// how many a second there were.
+pub(crate) fn at_rate(rate: u32, mut step: impl FnMut(std::ops::Range<u32>) -> bool) -> f64 {
     let started = Instant::now();
     let mut made = 0;
     loop {
@@ -46,14 +116,14 @@ pub(crate) fn at_rate(rate: u32, mut step: impl FnMut(std::ops::Range<u32>) -> b
         let numbers = made..due;
         made = due;
         if !step(numbers) {
-            return;
+            return f64::from(made) / started.elapsed().as_secs_f64();
         }
         std::thread::sleep(STEP);
     }
 }
 
-/// The child: `work --url … --dir … --run … --rate …` until it is killed; with the rate 0 it
-/// sends what is there, and ends.
+/// The child: `work --url … --dir … --run … --rate …` until it is killed, or its input ends:
+/// then it shuts down and tells its counts. With the rate 0 it sends what is there first.
 pub(crate) fn run(options: &Options) {
     let (run, rate) = (options.get("--run", 0), options.get("--rate", 0));
     let client = Config::new()
@@ -61,20 +131,33 @@ pub(crate) fn run(options: &Options) {
         .agent_url(options.get("--url", String::new()))
         .dir(options.get("--dir", String::new()))
         .spool(true)
-        .timeout(Duration::from_millis(500))
         .build()
         .expect("a configuration that is valid");
     let mut out = std::io::stdout().lock();
-    if rate == 0 {
-        let report = client
-            .shutdown(Duration::from_secs(120))
-            .expect("everything is sent");
-        writeln!(out, "{}", shown(&report.stats.destinations[0])).expect("the parent reads");
-        return;
-    }
-    at_rate(rate, |numbers| {
-        let end = numbers.end;
-        step(&client, run, numbers);
-        writeln!(out, "{end}").and_then(|()| out.flush()).is_ok()
-    });
+    let time = if rate == 0 {
+        Duration::from_secs(120)
+    } else {
+        let told = Arc::new(AtomicBool::new(false));
+        let tells = Arc::clone(&told);
+        std::thread::spawn(move || {
+            drop(std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
+            tells.store(true, Ordering::Relaxed);
+        });
+        let mut maker = Maker::new(&client, run);
+        let mut tell = |made: Made| {
+            let told = writeln!(out, "{} {}", made.spans, made.feedback);
+            told.and_then(|()| out.flush()).is_ok()
+        };
+        at_rate(rate, |numbers| {
+            maker.step(numbers);
+            tell(maker.made) && !told.load(Ordering::Relaxed)
+        });
+        maker.finish();
+        tell(maker.made);
+        END
+    };
+    let report = client
+        .shutdown(time)
+        .expect("everything is sent or spooled");
+    writeln!(out, "{}", shown(&report.stats.destinations[0])).expect("the parent reads");
 }
