@@ -493,7 +493,7 @@ impl Running {
                 let budget = Arc::clone(&self.receiver.budget);
                 let event = Event::new(kind, json, made_ms, budget, weight);
                 if let Some(sealed) = self.gatherings[kind as usize].add(event) {
-                    self.lanes.submit(kind, &sealed);
+                    self.submit(kind, &sealed);
                 }
             }
             Err(reason) => {
@@ -550,11 +550,22 @@ impl Running {
         } else {
             interval
         };
-        for gathering in &mut self.gatherings {
-            if let Some(events) = gathering.seal_aged(age) {
-                self.lanes.submit(gathering.kind(), &events);
+        for kind in EventKind::ALL {
+            if let Some(events) = self.gatherings[kind as usize].seal_aged(age) {
+                self.submit(kind, &events);
             }
         }
+    }
+
+    /// Hands a batch to the lanes. What is said of spans comes after all spans that are here, which
+    /// may be of those.
+    fn submit(&mut self, kind: EventKind, events: &[Arc<Event>]) {
+        if kind != EventKind::Span
+            && let Some(spans) = self.gatherings[EventKind::Span as usize].seal()
+        {
+            self.lanes.submit(EventKind::Span, &spans);
+        }
+        self.lanes.submit(kind, events);
     }
 
     /// Hands everything that was enqueued until now to the lanes.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use llmobs::{Evaluation, EvaluationTarget};
 use llmobs_tests::Intake;
 use llmobs_tests::intake::{Reply, Request};
 
-use crate::{Folder, SOON, assert_adds_up, client, make_evaluated};
+use crate::{Folder, SOON, assert_adds_up, client, config, make_evaluated};
 
 /// For each accepted request: how many spans and how many evaluations.
 fn accepted(requests: &[Request]) -> Vec<(usize, usize)> {
@@ -33,6 +34,29 @@ fn evaluations_wait_for_the_spans_before_them() {
     let report = client.shutdown(SOON).unwrap();
     assert_adds_up(&report.stats);
     assert_eq!(accepted(&intake.requests()), [(1, 0), (0, 1)]);
+}
+
+/// Those that wait for others to fill a request are sealed by their age, and the span is younger.
+#[test]
+fn a_span_goes_before_an_evaluation_that_shares_its_request_with_older_ones() {
+    let folder = Folder::new();
+    let intake = Intake::start();
+    let config = config(&folder, intake.url()).flush_interval(Duration::from_secs(1));
+    let client = config.build().unwrap();
+    client.scope(|| {
+        let early = EvaluationTarget::tag("key", "value");
+        llmobs::submit_evaluation(early, Evaluation::new("early", true)).unwrap();
+    });
+    std::thread::sleep(Duration::from_millis(200));
+    make_evaluated(&client, "a");
+    intake.wait_for_evaluations(2, SOON);
+    client.shutdown(SOON).unwrap();
+    let accepted = accepted(&intake.requests());
+    let span = accepted.iter().position(|(spans, _)| *spans > 0).unwrap();
+    let last = accepted
+        .iter()
+        .rposition(|(_, evaluations)| *evaluations > 0);
+    assert!(last.unwrap() > span, "{accepted:?}");
 }
 
 #[test]
