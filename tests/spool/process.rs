@@ -45,6 +45,8 @@ fn what_a_process_leaves_is_sent_by_one_that_runs_beside_it() {
         .args(["--url", intake.url()])
         .arg("--dir")
         .arg(&folder.0)
+        // It ends in order where this ends.
+        .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
