@@ -284,7 +284,11 @@ pub fn call<R>(entered: &Option<Entered>, body: impl FnOnce() -> R) -> R {
 /// Any expression that an attribute may hold where a text goes.
 #[inline]
 pub fn text<T: IntoText>(text: T) -> Told<T> {
-    Told(text)
+    Told {
+        text,
+        into_text: T::into_text,
+        put: T::put,
+    }
 }
 
 /// A literal, which is not copied.
@@ -293,8 +297,13 @@ pub fn literal(text: &'static str) -> Literal {
     Literal(text)
 }
 
+/// What can be done with it goes along, so that a type that is no text is one error, where it stands.
 #[derive(Debug)]
-pub struct Told<T>(T);
+pub struct Told<T> {
+    text: T,
+    into_text: fn(T) -> Option<Text>,
+    put: fn(T, &mut Text) -> bool,
+}
 
 #[derive(Debug)]
 pub struct Literal(&'static str);
@@ -307,14 +316,14 @@ pub trait Telling {
     fn put(self, place: &mut Text);
 }
 
-impl<T: IntoText> Telling for Told<T> {
+impl<T> Telling for Told<T> {
     fn text(self) -> Option<Text> {
-        self.0.into_text()
+        (self.into_text)(self.text)
     }
 
     #[inline]
     fn put(self, place: &mut Text) {
-        let _ = self.0.put(place);
+        (self.put)(self.text, place);
     }
 }
 
