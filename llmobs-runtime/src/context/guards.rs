@@ -11,7 +11,7 @@ use crate::span::{Span, SpanInner};
 /// Not for async code: it belongs to its thread and is not `Send`. A future that holds it
 /// across an `.await` cannot be spawned on a runtime of several threads, and where it is
 /// run all the same, other futures of the thread find the span current. There,
-/// [`FutureExt::in_span`] makes it current during each poll only.
+/// [`FutureExt::in_span`](crate::FutureExt::in_span) makes it current during each poll only.
 #[must_use = "the span is current only while this guard lives"]
 pub struct SpanGuard {
     _attached: Attached,
