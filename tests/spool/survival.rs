@@ -111,6 +111,36 @@ fn a_batch_of_which_one_part_was_refused_is_not_sent_again() {
 }
 
 #[test]
+fn the_parts_of_a_batch_that_were_settled_before_a_shutdown_are_not_sent_again() {
+    let folder = Folder::new();
+    let intake = Intake::start();
+    // More than two are refused, which divides the batch; of the parts only the first goes through.
+    intake.script(|request| {
+        let mut spans = request.spans();
+        Reply::status(match spans.len() {
+            3.. => 413,
+            _ if spans.any(|span| span["name"] == "a") => 202,
+            _ => 503,
+        })
+    });
+    let first = client(&folder, intake.url());
+    make_spans(&first, &["a", "b", "c", "d"]);
+    let report = first.shutdown(Duration::from_millis(800)).unwrap();
+    assert_adds_up(&report.stats);
+    assert_eq!(report.stats.spans().delivered, 2);
+    assert_eq!(report.stats.spans().spooled, 2);
+
+    let before = intake.requests().len();
+    intake.script(|_| Reply::default());
+    let report = client(&folder, intake.url()).shutdown(SOON).unwrap();
+    assert_adds_up(&report.stats);
+    let spans = report.stats.spans();
+    assert_eq!((spans.recovered, spans.delivered), (2, 2));
+    assert_eq!(names(&sent_since(&intake, before)), ["c", "d"]);
+    assert!(folder.files().is_empty());
+}
+
+#[test]
 fn where_nobody_listens_everything_stays_on_disk() {
     let folder = Folder::new();
     let client = client(&folder, NOWHERE);

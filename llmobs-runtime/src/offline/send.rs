@@ -188,7 +188,11 @@ async fn send_to(
     };
     let mut delivery = Delivery::new(exporter, settings.clone(), ledger, patience);
     for batch in batches(settings, kind, rows) {
-        let settle = |(place, _): Placed<'_>, fate: &Fate| results[place] = result(fate);
+        let settle = |rows: Vec<Placed<'_>>, fate: &Fate| {
+            for (place, _) in rows {
+                results[place] = result(fate);
+            }
+        };
         delivery.deliver(kind, batch, settle).await;
     }
     results

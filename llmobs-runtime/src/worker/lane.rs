@@ -8,11 +8,12 @@ use bytes::Bytes;
 use tokio::sync::mpsc::WeakUnboundedSender;
 use tokio::task::JoinHandle;
 
+use super::Control;
 use super::batch::{Batch, Event, Gathering, Held, Pending};
 use super::line::Line;
 use super::queue::Budget;
+use super::retry::{self, Fate};
 use super::spool::{Place, Spool};
-use super::{Control, retry};
 use crate::config::Settings;
 use crate::disk::record;
 use crate::export::{self, Exporter};
@@ -184,18 +185,23 @@ impl Task {
         let Batch {
             kind, held, place, ..
         } = batch;
-        match (held, &place) {
-            (Held::Memory(events), _) => {
-                self.delivery.deliver(kind, events, Pending::settle).await;
-            }
-            (Held::Disk(count), Some(place)) => {
-                for events in self.recall(kind, count, place) {
-                    let end = events.last().map_or(0, Pending::end);
-                    self.delivery.deliver(kind, events, Pending::settle).await;
+        let requests = match (held, &place) {
+            (Held::Memory(events), _) => vec![events],
+            (Held::Disk(count), Some(place)) => self.recall(kind, count, place),
+            (Held::Disk(_), None) => Vec::new(),
+        };
+        for events in requests {
+            let settle = |events: Vec<Pending>, fate: &Fate| {
+                let end = events.last().map_or(0, Pending::end);
+                for event in events {
+                    event.settle(fate);
+                }
+                // What has expired stood among others.
+                if let (Some(place), false) = (&place, matches!(fate, Fate::Expired)) {
                     place.settled_to(end);
                 }
-            }
-            (Held::Disk(_), None) => {}
+            };
+            self.delivery.deliver(kind, events, settle).await;
         }
         if let Some(place) = place {
             place.settled();

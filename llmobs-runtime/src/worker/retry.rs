@@ -92,30 +92,25 @@ impl Delivery {
         }
     }
 
-    /// Delivers the events; returns when `settle` was called for each of them.
+    /// Delivers the events; returns when `settle` was called with each of them. They are settled in
+    /// their order, save for those that have expired.
     pub(crate) async fn deliver<E: Encoded>(
         &mut self,
         kind: EventKind,
         events: Vec<E>,
-        mut settle: impl FnMut(E, &Fate),
+        mut settle: impl FnMut(Vec<E>, &Fate),
     ) {
         self.lost = Lost::default();
         let all = events.len();
         // The next part stands last.
         let mut parts = vec![Part::new(events)];
         while let Some(mut part) = parts.pop() {
-            for event in self.expired(&mut part) {
-                settle(event, &Fate::Expired);
-            }
+            settle(self.expired(&mut part), &Fate::Expired);
             if part.events.is_empty() {
                 continue;
             }
             match self.attempt(kind, part).await {
-                Step::Settled(events, fate) => {
-                    for event in events {
-                        settle(event, &fate);
-                    }
-                }
+                Step::Settled(events, fate) => settle(events, &fate),
                 Step::Again(part) => parts.push(part),
                 Step::Divided(first, second) => parts.extend([second, first]),
             }
