@@ -1,0 +1,385 @@
+//! The worker at work: it takes what was made, encodes it, and hands it to the lanes.
+
+use std::pin::pin;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::batch::{Event, Gathering};
+use super::control::{Answer, Control, Flush};
+use super::encode::{self, Encoder};
+use super::lane::{Lanes, Mark};
+use super::queue::{Next, Receiver, Submitted};
+use super::{Closing, ORPHAN_TIMEOUT, Start};
+use crate::client::ClientInner;
+use crate::clock::Anchor;
+use crate::config::Settings;
+use crate::event::SpanEvent;
+use crate::export;
+use crate::processor::{Processed, Processing};
+use crate::report;
+use crate::span::SpanInner;
+use crate::stats::{DropReason, EventKind};
+
+/// How often the queue is looked at.
+const TICK: Duration = Duration::from_millis(100);
+/// With a spool, what was finished is on disk within this and a look at the queue or two.
+const SPOOL_INTERVAL: Duration = Duration::from_millis(300);
+/// How often what is too old is looked for in the spool.
+const EXPIRE: Duration = Duration::from_secs(30);
+/// How many events are encoded before requests in flight get their turn.
+const AT_ONCE: usize = 512;
+/// How long that may take: processors take their time, and requests must not time out meanwhile.
+const TURN: Duration = Duration::from_millis(5);
+
+/// The destinations, and what was asked while they were looked for. A flush whose time is
+/// over in the meantime is answered.
+async fn choose(
+    settings: &Settings,
+    control: &mut UnboundedReceiver<Control>,
+) -> (Vec<export::Exporter>, Vec<Control>) {
+    let mut choosing = pin!(export::choose(settings));
+    let mut early = Vec::new();
+    loop {
+        if let Ok(exporters) = tokio::time::timeout(TICK, choosing.as_mut()).await {
+            return (exporters, early);
+        }
+        while let Ok(message) = control.try_recv() {
+            early.push(message);
+        }
+        let now = Instant::now();
+        let over = |message: &mut Control| matches!(message, Control::Flush(flush) if flush.deadline <= now);
+        for message in early.extract_if(.., over) {
+            if let Control::Flush(flush) = message {
+                flush.answer.tell(false);
+            }
+        }
+    }
+}
+
+/// The worker at work.
+pub(super) struct Running {
+    receiver: Receiver,
+    settings: Settings,
+    /// Where the application has processors.
+    processing: Option<Processing>,
+    gatherings: [Gathering<Arc<Event>>; 3],
+    lanes: Lanes,
+    anchor: Anchor,
+    encoder: Encoder,
+    flushes: Vec<(Flush, Mark)>,
+    closing: Closing,
+    /// When the queue is looked at next, whatever happens until then.
+    next_look: Instant,
+    next_expiry: Instant,
+}
+
+impl Running {
+    pub(super) async fn start(start: Start, client: &Weak<ClientInner>) {
+        let Start {
+            receiver,
+            mut control,
+            progress,
+            settings,
+            closing,
+        } = start;
+        let (exporters, early) = choose(&settings, &mut control).await;
+        let lanes = Lanes::open(exporters, &settings, &progress);
+        if let Some(client) = client.upgrade() {
+            client.set_ledgers(lanes.ledgers());
+        }
+        let gather = |kind| Gathering::new(kind, export::frame(kind), settings.payload_size_bytes);
+        let mut running = Self {
+            receiver,
+            gatherings: EventKind::ALL.map(gather),
+            lanes,
+            anchor: Anchor::now(),
+            encoder: Encoder::default(),
+            flushes: Vec::new(),
+            processing: Processing::new(&settings),
+            settings,
+            closing,
+            next_look: Instant::now() + TICK,
+            next_expiry: Instant::now() + EXPIRE,
+        };
+        let mut early = early.into_iter();
+        while let Some(message) = early.next() {
+            if let Some(shutdown) = running.obey(message).await {
+                let mark = running.seal_everything().await;
+                let later = early.filter_map(|message| message.asked(&mark));
+                running.flushes.extend(later);
+                return running.finish(shutdown, &mut control).await;
+            }
+        }
+        running.serve(&mut control).await;
+    }
+
+    /// Does what is asked; gives back a shutdown.
+    async fn obey(&mut self, message: Control) -> Option<Flush> {
+        match message {
+            Control::Wake => {
+                self.drain().await;
+            }
+            Control::Progress => {}
+            Control::Flush(flush) => {
+                let mark = self.seal_everything().await;
+                self.flushes.push((flush, mark));
+            }
+            Control::Shutdown(flush) => return Some(flush),
+        }
+        None
+    }
+
+    async fn serve(&mut self, control: &mut UnboundedReceiver<Control>) {
+        loop {
+            let timeout = self.until_next_deadline();
+            let message = tokio::time::timeout(timeout, control.recv()).await;
+            self.receiver.rearm();
+            match message {
+                Err(_) => {}
+                Ok(Some(message)) => {
+                    if let Some(shutdown) = self.obey(message).await {
+                        return self.finish(shutdown, control).await;
+                    }
+                }
+                Ok(None) => {
+                    let (sender, _) = std::sync::mpsc::sync_channel(1);
+                    let flush = Flush {
+                        deadline: Instant::now() + ORPHAN_TIMEOUT,
+                        answer: Answer::Blocking(sender),
+                    };
+                    return self.finish(flush, control).await;
+                }
+            }
+            // Lanes that report often do not keep the queue waiting.
+            if self.next_look <= Instant::now() {
+                self.drain().await;
+            }
+            self.seal_aged();
+            self.answer_flushes();
+            if self.next_expiry <= Instant::now() {
+                self.next_expiry = Instant::now() + EXPIRE;
+                self.lanes.expire();
+            }
+        }
+    }
+
+    fn until_next_deadline(&self) -> Duration {
+        let now = Instant::now();
+        let deadlines = self.flushes.iter().map(|(flush, _)| flush.deadline);
+        deadlines
+            .chain([self.next_look])
+            .map(|deadline| deadline.saturating_duration_since(now))
+            .fold(TICK, Duration::min)
+    }
+
+    /// Takes what is in the queue by now and encodes it. What comes in the meantime is
+    /// left for the next time, or a caller that is faster than we are would keep us here; so
+    /// is everything once the time of a shutdown is over. `false` in that case.
+    async fn drain(&mut self) -> bool {
+        self.next_look = Instant::now() + TICK;
+        self.anchor.follow();
+        let anchor = self.anchor.clone();
+        let mut turn = Instant::now();
+        self.receiver.fetch();
+        for taken in 1.. {
+            let over = |deadline: &Instant| *deadline <= Instant::now();
+            if self.closing.get().is_some_and(over) {
+                return false;
+            }
+            match self.receiver.next() {
+                Some(Next::Span(span, weight)) => {
+                    if let Some(span) = span.span() {
+                        let (made_ms, json) = self.encode(span, &anchor);
+                        self.take(EventKind::Span, made_ms, json, weight);
+                    }
+                    self.receiver.done(span);
+                }
+                Some(Next::Submitted(submitted, weight)) => self.take_submitted(submitted, weight),
+                None => break,
+            }
+            if taken % AT_ONCE == 0 || turn.elapsed() >= TURN {
+                self.seal_aged();
+                tokio::task::yield_now().await;
+                turn = Instant::now();
+            }
+        }
+        true
+    }
+
+    fn take_submitted(&mut self, submitted: Submitted, weight: usize) {
+        let (kind, made_ms, json) = match submitted {
+            Submitted::Evaluation(event, _) => {
+                let kind = EventKind::Evaluation;
+                let json = self.fitting(kind, &event.label, encode::json(&event));
+                (kind, event.timestamp_ms, json)
+            }
+            Submitted::Feedback(event, _) => {
+                let kind = EventKind::Feedback;
+                let json = self.fitting(kind, &event.label, encode::json(&event));
+                (kind, event.timestamp_ms, json)
+            }
+        };
+        self.take(kind, made_ms, json, weight);
+    }
+
+    /// Puts an event into its batch, or counts it as dropped.
+    fn take(
+        &mut self,
+        kind: EventKind,
+        made_ms: u64,
+        json: Result<Bytes, DropReason>,
+        weight: usize,
+    ) {
+        match json {
+            Ok(json) => {
+                let budget = Arc::clone(&self.receiver.budget);
+                let event = Event::new(kind, json, made_ms, budget, weight);
+                if let Some(sealed) = self.gatherings[kind as usize].add(event) {
+                    self.submit(kind, &sealed);
+                }
+            }
+            Err(reason) => {
+                self.receiver.budget.release(1, weight);
+                self.lanes.dropped(kind, reason);
+            }
+        }
+    }
+
+    /// When a span was over, in milliseconds since 1970, and its JSON.
+    fn encode(&mut self, span: &SpanInner, anchor: &Anchor) -> (u64, Result<Bytes, DropReason>) {
+        let largest = self.gatherings[EventKind::Span as usize].largest_event();
+        let limit = self.settings.event_size_bytes.min(largest);
+        let event = self.encoder.span(span, anchor);
+        let made_ms = event.start_ns.saturating_add(event.duration) / 1_000_000;
+        let json = match &self.processing {
+            Some(processing) => self
+                .encoder
+                .change(|event| processed(processing, event, span)),
+            None => Ok(()),
+        }
+        .and_then(|()| self.encoder.json(limit));
+        if let Ok((json, true)) = &json
+            && json.len() <= largest
+        {
+            span.client.front.cut();
+        }
+        let json = json.map(|(json, _)| json);
+        let json = self.fitting(EventKind::Span, self.encoder.name(), json);
+        self.encoder.clear();
+        (made_ms, json)
+    }
+
+    /// Refuses what is too large for any request.
+    fn fitting(
+        &self,
+        kind: EventKind,
+        name: &str,
+        json: Result<Bytes, DropReason>,
+    ) -> Result<Bytes, DropReason> {
+        let largest = self.gatherings[kind as usize].largest_event();
+        let json = json?;
+        if json.len() <= largest {
+            return Ok(json);
+        }
+        report::too_large(kind, name, json.len(), largest);
+        Err(DropReason::TooLarge)
+    }
+
+    fn seal_aged(&mut self) {
+        let interval = self.settings.flush_interval;
+        let age = if self.settings.spool {
+            interval.min(SPOOL_INTERVAL)
+        } else {
+            interval
+        };
+        for kind in EventKind::ALL {
+            if let Some(events) = self.gatherings[kind as usize].seal_aged(age) {
+                self.submit(kind, &events);
+            }
+        }
+    }
+
+    /// Hands a batch to the lanes. What is said of spans comes after all spans that are here, which
+    /// may be of those.
+    fn submit(&mut self, kind: EventKind, events: &[Arc<Event>]) {
+        if kind != EventKind::Span
+            && let Some(spans) = self.gatherings[EventKind::Span as usize].seal()
+        {
+            self.lanes.submit(EventKind::Span, &spans);
+        }
+        self.lanes.submit(kind, events);
+    }
+
+    /// Hands everything that was enqueued until now to the lanes.
+    async fn seal_everything(&mut self) -> Mark {
+        let all = self.drain().await;
+        for gathering in &mut self.gatherings {
+            if let Some(events) = gathering.seal() {
+                self.lanes.submit(gathering.kind(), &events);
+            }
+        }
+        if all { self.lanes.mark() } else { Mark::NEVER }
+    }
+
+    fn answer_flushes(&mut self) {
+        let now = Instant::now();
+        let over =
+            |(flush, mark): &mut (Flush, Mark)| self.lanes.reached(mark) || flush.deadline <= now;
+        for (flush, mark) in self.flushes.extract_if(.., over) {
+            flush.answer.tell(self.lanes.reached(&mark));
+        }
+    }
+
+    /// Sends the rest, then ends. What is not settled at the deadline goes with its lane,
+    /// counted; the answer comes after that, so that the counts are final. Who asks in the
+    /// meantime waits as well.
+    async fn finish(&mut self, shutdown: Flush, control: &mut UnboundedReceiver<Control>) {
+        let mark = self.seal_everything().await;
+        self.next_look = shutdown.deadline;
+        while !self.lanes.reached(&mark) {
+            let left = shutdown.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let left = left.min(self.until_next_deadline());
+            match tokio::time::timeout(left, control.recv()).await {
+                Ok(Some(message)) => self.flushes.extend(message.asked(&mark)),
+                Err(_) => {}
+                // Nobody can ask any more; the lanes still tell when they are done.
+                Ok(None) => tokio::time::sleep(left).await,
+            }
+            self.answer_flushes();
+        }
+        let done = self.lanes.reached(&mark);
+        self.lanes.close().await;
+        // What came too late is counted now, not after the answer.
+        self.receiver.close();
+        control.close();
+        while let Ok(message) = control.try_recv() {
+            self.flushes.extend(message.asked(&mark));
+        }
+        for (flush, _) in self.flushes.drain(..) {
+            flush.answer.tell(done);
+        }
+        shutdown.answer.tell(done);
+    }
+}
+
+/// What processors leave of an event.
+fn processed(
+    processing: &Processing,
+    event: SpanEvent,
+    span: &SpanInner,
+) -> Result<SpanEvent, DropReason> {
+    match processing.run(event, span.kind, encode::own_tags(span)) {
+        Processed::Kept(event) => Ok(event),
+        Processed::Stripped(event) => {
+            span.client.front.stripped();
+            Ok(event)
+        }
+        Processed::Dropped => Err(DropReason::Processor),
+    }
+}
