@@ -230,6 +230,11 @@ impl<E: Encoded> Gathering<E> {
         sealed
     }
 
+    /// What is here has waited since then already, before it was encoded.
+    pub(super) fn waited_since(&mut self, since: Instant) {
+        self.oldest = self.oldest.map(|oldest| oldest.min(since));
+    }
+
     /// What was gathered, if its oldest event has waited for `age`.
     pub(super) fn seal_aged(&mut self, age: Duration) -> Option<Vec<E>> {
         let old = self.oldest.is_some_and(|oldest| oldest.elapsed() >= age);
@@ -282,6 +287,24 @@ mod tests {
         assert_eq!(gathering.seal().unwrap().len(), 1);
         assert!(gathering.seal().is_none());
         assert_eq!(gathering.largest_event(), 23);
+    }
+
+    #[test]
+    fn what_waited_before_it_was_gathered_is_as_old_as_that() {
+        let (mut gathering, budget) = gathering(28);
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
+        gathering.waited_since(long_ago);
+        assert!(gathering.add(event(&budget, 10)).is_none());
+        assert!(gathering.seal_aged(Duration::from_secs(9)).is_none());
+        gathering.waited_since(long_ago);
+        gathering.waited_since(Instant::now());
+        let hour = Duration::from_secs(3_600);
+        assert!(gathering.seal_aged(hour).is_none());
+        assert_eq!(
+            gathering.seal_aged(Duration::from_secs(9)).unwrap().len(),
+            1
+        );
+        assert!(gathering.seal_aged(Duration::ZERO).is_none());
     }
 
     #[test]

@@ -182,7 +182,8 @@ impl Running {
         self.next_look = Instant::now() + TICK;
         self.anchor.follow();
         let anchor = self.anchor.clone();
-        let mut turn = Instant::now();
+        let fetched = Instant::now();
+        let mut turn = fetched;
         self.receiver.fetch();
         for taken in 1.. {
             let over = |deadline: &Instant| *deadline <= Instant::now();
@@ -205,6 +206,9 @@ impl Running {
                 tokio::task::yield_now().await;
                 turn = Instant::now();
             }
+        }
+        for gathering in &mut self.gatherings {
+            gathering.waited_since(fetched);
         }
         true
     }
