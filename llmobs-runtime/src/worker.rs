@@ -12,6 +12,7 @@ mod lane;
 mod line;
 #[cfg(all(test, llmobs_loom))]
 mod loom_tests;
+mod pause;
 pub(crate) mod queue;
 pub(crate) mod retry;
 mod running;

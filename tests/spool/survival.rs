@@ -1,6 +1,6 @@
 //! What is on disk outlives the client and the process.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use llmobs::{Config, Destination, DropReason, Feedback, FeedbackTarget, FlushError};
 use llmobs_tests::Intake;
@@ -149,6 +149,24 @@ fn where_nobody_listens_everything_stays_on_disk() {
     assert_adds_up(&report.stats);
     assert_eq!(report.stats.spooled(), 2);
     assert_eq!(folder.files().len(), 2, "one of spans, one of evaluations");
+}
+
+#[test]
+fn a_shutdown_waits_for_no_try_that_cannot_come_in_its_time() {
+    let folder = Folder::new();
+    let intake = Intake::start();
+    intake.script(|_| Reply::status(503).header("Retry-After", "86400"));
+    let client = client(&folder, intake.url());
+    // The evaluation waits for the span, which waits for the server.
+    make_evaluated(&client, "early");
+    intake.wait_for(|requests| !requests.is_empty(), SOON);
+    let started = Instant::now();
+    let five_minutes_nearly = Duration::from_secs(270);
+    let report = client.shutdown(five_minutes_nearly).unwrap();
+    assert!(started.elapsed() < five_minutes_nearly / 2);
+    assert_adds_up(&report.stats);
+    assert_eq!(report.stats.spooled(), 2);
+    assert_eq!(intake.requests().len(), 1);
 }
 
 #[test]

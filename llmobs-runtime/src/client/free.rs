@@ -110,7 +110,8 @@ pub async fn flush_async(timeout: Duration) -> Result<FlushReport, FlushError> {
 ///
 /// # Errors
 ///
-/// [`FlushError::Undelivered`] after `timeout`. Always `Ok` while llmobs is not enabled.
+/// [`FlushError::Undelivered`] where something was not delivered within `timeout`. Always `Ok` while
+/// llmobs is not enabled.
 pub fn shutdown(timeout: Duration) -> Result<FlushReport, FlushError> {
     match to_be_flushed() {
         Some(inner) => LlmObs::of(inner).shutdown(timeout),

@@ -2,7 +2,7 @@
 //! up no other.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::mpsc::WeakUnboundedSender;
@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use super::Control;
 use super::batch::{Batch, Event, Gathering, Held, Pending};
 use super::line::Line;
+use super::pause::Pause;
 use super::queue::Budget;
 use super::retry::{self, Fate};
 use super::spool::{Place, Spool};
@@ -38,6 +39,7 @@ struct Lane {
     line: Arc<Line>,
     /// The line of spans, which what is in this one goes out after.
     spans: Option<Arc<Line>>,
+    pause: Arc<Pause>,
     task: JoinHandle<()>,
 }
 
@@ -94,6 +96,7 @@ impl Lanes {
                 lanes.push(Lane {
                     kinds,
                     spans: task.spans.clone(),
+                    pause: Arc::clone(task.delivery.pause()),
                     line,
                     task: tokio::spawn(task.run()),
                 });
@@ -145,6 +148,34 @@ impl Lanes {
         let Some(mark) = &mark.0 else { return false };
         let mut lanes = self.lanes.iter().zip(mark);
         lanes.all(|(lane, mark)| lane.line.reached(*mark))
+    }
+
+    /// The program is about to end: what waits for its next try is tried once more now.
+    pub(super) fn hurry(&self) {
+        for lane in &self.lanes {
+            lane.pause.cut_short();
+        }
+    }
+
+    /// Whether nothing comes closer to the mark before `deadline`: every lane that has not reached it
+    /// tries its next request later than that.
+    pub(super) fn stand_still(&self, mark: &Mark, deadline: Instant) -> bool {
+        let Some(mark) = &mark.0 else { return false };
+        let lanes = self.lanes.iter().zip(mark);
+        let mut left = lanes.filter(|(lane, mark)| !lane.line.reached(**mark));
+        left.all(|(lane, _)| {
+            lane.pause.outlasts(deadline) || self.is_behind_one_that_waits(lane, deadline)
+        })
+    }
+
+    /// Whether the spans that this lane goes out after wait for longer.
+    fn is_behind_one_that_waits(&self, lane: &Lane, deadline: Instant) -> bool {
+        let Some(spans) = &lane.spans else {
+            return false;
+        };
+        let mut lanes = self.lanes.iter();
+        let of_spans = lanes.find(|other| Arc::ptr_eq(&other.line, spans));
+        lane.line.waits_for(spans) && of_spans.is_some_and(|other| other.pause.outlasts(deadline))
     }
 
     /// Ends every lane where it stands. What it holds stays on disk where there is a spool,

@@ -39,6 +39,8 @@ struct Inner {
 /// The batch that is being delivered.
 struct Current {
     number: u64,
+    /// It goes out after this many batches of spans.
+    after: u64,
     segment: Option<Arc<Kept>>,
 }
 
@@ -146,6 +148,12 @@ impl Line {
         }
     }
 
+    /// Whether the batch at hand goes out after one of `spans` that is not settled.
+    pub(super) fn waits_for(&self, spans: &Self) -> bool {
+        let after = self.lock().current.as_ref().map(|current| current.after);
+        after.is_some_and(|after| !spans.reached(after))
+    }
+
     /// The next batch; what earlier processes left comes first.
     pub(super) async fn next(&self) -> Batch {
         loop {
@@ -175,6 +183,7 @@ impl Line {
         let batch = inner.queue.pop_front()?;
         inner.current = Some(Current {
             number: batch.number,
+            after: batch.after,
             segment: batch.place.as_ref().map(|place| Arc::clone(&place.segment)),
         });
         Some(batch)

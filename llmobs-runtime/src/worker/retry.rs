@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::pause::{Pause, Why};
 use crate::config::Settings;
 use crate::export::{Encoded, Exporter, Line, Outcome};
 use crate::report;
@@ -53,6 +54,7 @@ pub(crate) struct Delivery {
     patience: Patience,
     /// Failures in a row, for the backoff.
     failures: u32,
+    pause: Arc<Pause>,
     /// A failure that lasts is told once, and its end as well.
     told: bool,
     /// Requests in a row that ran out of tries.
@@ -85,6 +87,7 @@ impl Delivery {
             ledger,
             patience,
             failures: 0,
+            pause: Arc::default(),
             told: false,
             exhausted: 0,
             hopeless: None,
@@ -116,6 +119,11 @@ impl Delivery {
             }
         }
         self.sum_up(all);
+    }
+
+    /// The wait between its tries.
+    pub(super) fn pause(&self) -> &Arc<Pause> {
+        &self.pause
     }
 
     pub(crate) fn is_remote(&self) -> bool {
@@ -237,9 +245,9 @@ impl Delivery {
                 format!("delivery of {kind} to {name} fails and is tried again: {reason}")
             });
         }
-        let delay = delay(after, self.failures);
+        let (delay, why) = delay(after, self.failures);
         self.failures = self.failures.saturating_add(1);
-        tokio::time::sleep(delay).await;
+        self.pause.last(delay, why).await;
     }
 
     /// Tries no more, and where patience is bounded may try nothing more at all: a caller
@@ -327,11 +335,11 @@ impl<E> Part<E> {
 }
 
 /// How long to wait after so many failures, where the server asks for `after`.
-fn delay(after: Option<Duration>, failures: u32) -> Duration {
+fn delay(after: Option<Duration>, failures: u32) -> (Duration, Why) {
     match after {
-        Some(after) if !after.is_zero() => after.min(LONGEST_RETRY_AFTER),
+        Some(after) if !after.is_zero() => (after.min(LONGEST_RETRY_AFTER), Why::Asked),
         // A server that asks for no pause, or whose clock is behind, is not flooded.
-        _ => backoff(failures),
+        _ => (backoff(failures), Why::Backoff),
     }
 }
 
@@ -349,9 +357,9 @@ mod tests {
 
     #[test]
     fn a_server_is_given_the_time_that_it_asks_for_up_to_five_minutes() {
-        let asked = |seconds| delay(Some(Duration::from_secs(seconds)), 0).as_secs();
+        let asked = |seconds| delay(Some(Duration::from_secs(seconds)), 0).0.as_secs();
         assert_eq!([1, 30, 300, 301, 86_400].map(asked), [1, 30, 300, 300, 300]);
-        assert!(delay(Some(Duration::ZERO), 9) <= Duration::from_secs(30));
+        assert!(delay(Some(Duration::ZERO), 9).0 <= Duration::from_secs(30));
     }
 
     #[test]

@@ -337,15 +337,16 @@ impl Running {
         }
     }
 
-    /// Sends the rest, then ends. What is not settled at the deadline goes with its lane,
-    /// counted; the answer comes after that, so that the counts are final. Who asks in the
+    /// Sends the rest, then ends. What is not settled at the deadline, or cannot be until then,
+    /// goes with its lane, counted; the answer comes after that, so that the counts are final. Who asks in the
     /// meantime waits as well.
     async fn finish(&mut self, shutdown: Flush, control: &mut UnboundedReceiver<Control>) {
         let mark = self.seal_everything().await;
         self.next_look = shutdown.deadline;
+        self.lanes.hurry();
         while !self.lanes.reached(&mark) {
             let left = shutdown.deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || self.lanes.stand_still(&mark, shutdown.deadline) {
                 break;
             }
             let left = left.min(self.until_next_deadline());

@@ -1,9 +1,9 @@
 //! Statuses, and how long to wait.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use llmobs::{DropReason, FlushError, Stats};
-use llmobs_tests::{Intake, Reply};
+use llmobs_tests::{Intake, Reply, Request};
 
 use super::{
     EACH, agentless, assert_all_accounted, assert_all_delivered, events, first, give_up, make,
@@ -299,4 +299,42 @@ fn a_shutdown_that_is_too_short_for_a_server_in_trouble_counts_what_waits() {
     ] {
         assert_eq!(counts.dropped, [(DropReason::Shutdown, u64::from(EACH))]);
     }
+}
+
+#[test]
+fn a_shutdown_tries_at_once_what_waits_for_its_next_try() {
+    let intake = Intake::start();
+    intake.script(|_| Reply::status(503));
+    let client = to_agent(&intake);
+    make(&client, 0..EACH);
+    // By now either lane waits for up to eight seconds.
+    let of = |requests: &[Request], path: &str| {
+        let to_path = requests.iter().filter(|one| one.path.ends_with(path));
+        to_path.count()
+    };
+    let enough = |requests: &[Request]| {
+        of(requests, "/api/v2/llmobs") >= 5 && of(requests, "/eval-metric") >= 5
+    };
+    intake.wait_for(enough, 2 * SOON);
+    intake.script(|_| Reply::default());
+    let report = client.shutdown(Duration::from_secs(2)).unwrap();
+    llmobs_tests::assert_accounted(&report.stats, &intake);
+    assert_all_delivered(&report.stats);
+}
+
+#[test]
+fn a_shutdown_is_over_when_nothing_can_be_tried_in_its_time() {
+    let intake = Intake::start();
+    intake.script(|_| Reply::status(429).header("Retry-After", "86400"));
+    let client = to_agent(&intake);
+    make(&client, 0..EACH);
+    wait_for_both_lanes(&intake);
+    let started = Instant::now();
+    let five_minutes_nearly = Duration::from_secs(270);
+    client.shutdown(five_minutes_nearly).unwrap_err();
+    assert!(started.elapsed() < five_minutes_nearly / 2);
+    let stats = client.stats();
+    llmobs_tests::assert_accounted(&stats, &intake);
+    assert_eq!(stats.waiting(), 0);
+    assert_eq!(intake.requests().len(), 2, "it has asked for that");
 }
