@@ -135,10 +135,11 @@ pub struct Config {
 #[non_exhaustive]
 pub enum Capture {
     /// No input, no output and no metadata (`none`): of an `llm` no tool definitions, of an
-    /// `agent` no manifest, beside what the next one leaves out.
+    /// `agent` no manifest, beside what the next one leaves out. The messages of errors and your
+    /// tags go in any case; a [`Config::processor`] may redact them.
     None,
     /// Metadata, but no input and no output (`metadata`): no prompt, no intent, and no
-    /// instructions of an agent either.
+    /// instructions of an agent either. The messages of errors and your tags go, as above.
     Metadata,
     /// Everything, input and output included (`full`).
     #[default]

@@ -35,6 +35,9 @@ fn what_the_intake_did_not_take_is_sent_by_the_next_client() {
     let second = client(&folder, intake.url());
     make_spans(&second, &["d"]);
     let report = second.shutdown(SOON).unwrap();
+    for taken_over in [": 3 spans", ": 3 evaluations, 1 feedback"] {
+        assert_told_once(&folder, taken_over);
+    }
     assert_adds_up(&report.stats);
     let (spans, evaluations) = (report.stats.spans(), report.stats.evaluations());
     assert_eq!((spans.made, spans.recovered, spans.delivered), (1, 3, 4));
@@ -182,6 +185,7 @@ fn the_journal_and_memory_need_no_spool() {
     let report = client.shutdown(SOON).unwrap();
     assert_eq!(report.stats.spans().delivered, 1);
     assert!(!folder.0.join("spool").exists());
+    assert_told_once(&folder, "no spool: nothing here waits for a server");
 }
 
 #[test]

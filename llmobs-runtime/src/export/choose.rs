@@ -32,12 +32,24 @@ pub(crate) async fn choose(settings: &Settings) -> Vec<Exporter> {
             Capture::Full => "full",
         };
         format!(
-            "sending to {} as ml_app {:?}, capture {capture}",
+            "sending to {} as ml_app {:?}, capture {capture}{}",
             names.join(" and "),
-            settings.ml_app
+            settings.ml_app,
+            of_spool(&exporters, settings)
         )
     });
     exporters
+}
+
+/// The spool in the line that says where events go.
+fn of_spool(exporters: &[Exporter], settings: &Settings) -> String {
+    if !settings.spool {
+        String::new()
+    } else if exporters.iter().any(Exporter::is_remote) {
+        format!(", spool {}", settings.dir.join("spool").display())
+    } else {
+        ", no spool: nothing here waits for a server".to_owned()
+    }
 }
 
 fn open(destination: &Destination, settings: &Settings) -> Exporter {

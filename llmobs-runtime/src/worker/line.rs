@@ -225,15 +225,23 @@ impl Line {
         let Some(batches) = spool.adopt() else {
             return false;
         };
-        let mut recovered = 0;
+        let mut recovered = EventKind::ALL.map(|_| 0);
         for batch in batches.into_iter().rev() {
             self.account.ledger.recovered(batch.kind, batch.len());
-            recovered += batch.len();
+            recovered[batch.kind as usize] += batch.len();
             inner.queue.push_front(batch);
         }
         report::info(|| {
+            let kinds = EventKind::ALL.into_iter().zip(recovered);
+            let kinds: Vec<String> = kinds
+                .filter(|(_, count)| *count > 0)
+                .map(|(kind, count)| format!("{count} {}", kind.plural()))
+                .collect();
             let dir = spool.dir().display();
-            format!("{recovered} events that an earlier process left in {dir} are sent now")
+            format!(
+                "taken over from an earlier process, in {dir}: {}",
+                kinds.join(", ")
+            )
         });
         true
     }
