@@ -131,6 +131,7 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) {
 }
 
 /// What was measured beside its budget, if it has one: the minimum decides, the median is shown.
+#[derive(Clone)]
 pub struct Budget {
     pub what: String,
     pub unit: &'static str,

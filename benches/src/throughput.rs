@@ -1,9 +1,10 @@
 //! What an event costs the worker: encoding, batching, and the write to an intake on loopback,
 //! which is another process.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use llmobs::{Annotation, Message, llm};
+use llmobs::{Annotation, Config, Counts, Message, llm};
 use serde_json::json;
 
 use crate::clock::{self, Thread};
@@ -46,70 +47,98 @@ struct Run {
     wall: f64,
 }
 
-pub fn run(options: &Options) -> Result<()> {
-    let header = report::header(&[]);
-    let sink = Sink::start(Manner::Answers)?;
-    let guard = subjects::config(sink.address).enable()?;
-    let (runs, events) = if options.quick {
-        (2, 1_000)
-    } else {
-        (RUNS, EVENTS)
-    };
-    made_and_delivered(events)?;
-    let worker = Thread::named("llmobs-worker")?;
-    let before = sink.received()?;
-    let mut measured = Vec::new();
-    for _ in 0..runs {
-        let (cpu, start) = (worker.cpu(), Instant::now());
+/// What the runs of one client came to.
+struct Series {
+    /// Nanoseconds of the worker's CPU for an event, median and minimum.
+    worker: (f64, f64),
+    /// Seconds of a run, median and minimum.
+    wall: (f64, f64),
+    made: u64,
+    arrived: u64,
+    bytes: u64,
+    requests: u64,
+    stats: Counts,
+}
+
+impl Series {
+    fn measure(options: &Options, configured: impl FnOnce(Config) -> Config) -> Result<Self> {
+        let sink = Sink::start(Manner::Answers)?;
+        let _guard = configured(subjects::config(sink.address)).enable()?;
+        let Size { runs, events } = size(options);
         made_and_delivered(events)?;
-        measured.push(Run {
-            worker: clock::nanos(worker.cpu().saturating_sub(cpu)) / count(events),
-            wall: start.elapsed().as_secs_f64(),
-        });
+        let worker = Thread::named("llmobs-worker")?;
+        let before = sink.received()?;
+        let mut measured = Vec::new();
+        for _ in 0..runs {
+            let (cpu, start) = (worker.cpu(), Instant::now());
+            made_and_delivered(events)?;
+            measured.push(Run {
+                worker: clock::nanos(worker.cpu().saturating_sub(cpu)) / count(events),
+                wall: start.elapsed().as_secs_f64(),
+            });
+        }
+        let after = sink.received()?;
+        let of = |value: fn(&Run) -> f64| measured.iter().map(value).collect::<Vec<_>>();
+        Ok(Self {
+            worker: median_and_minimum(&of(|run| run.worker)),
+            wall: median_and_minimum(&of(|run| run.wall)),
+            made: events * runs as u64,
+            arrived: after.spans - before.spans,
+            bytes: after.bytes - before.bytes,
+            requests: after.requests - before.requests,
+            stats: llmobs::stats().spans(),
+        })
     }
-    let after = sink.received()?;
-    let made = events * runs as u64;
-    let arrived = after.spans - before.spans;
-    let of = |value: fn(&Run) -> f64| measured.iter().map(value).collect::<Vec<_>>();
-    let (median, minimum) = median_and_minimum(&of(|run| run.worker));
-    let (wall, least_wall) = median_and_minimum(&of(|run| run.wall));
-    let bytes = count(after.bytes - before.bytes) / count(arrived.max(1));
-    let requests = after.requests - before.requests;
-    let lost = made.saturating_sub(arrived);
-    let stats = llmobs::stats().spans();
-    drop(guard);
-    let budgets = [
-        Budget {
-            what: "worker CPU per event".to_owned(),
-            unit: "µs",
-            minimum: minimum / 1_000.0,
-            median: median / 1_000.0,
-            limit: Some(3.3),
-        },
-        Budget {
-            what: "events lost".to_owned(),
-            unit: "",
-            minimum: count(lost),
-            median: count(lost),
-            limit: Some(0.0),
-        },
-    ];
-    if options.json {
-        let result = json!({
-            "header": report::header_json(&header),
-            "runs": runs, "events_a_run": events, "requests": requests, "bytes_an_event": bytes,
+
+    fn lost(&self) -> u64 {
+        self.made.saturating_sub(self.arrived)
+    }
+
+    fn bytes_an_event(&self) -> f64 {
+        count(self.bytes) / count(self.arrived.max(1))
+    }
+
+    fn budgets(&self, how: &str, limit: Option<f64>) -> [Budget; 2] {
+        let (median, minimum) = self.worker;
+        [
+            Budget {
+                what: format!("worker CPU per event{how}"),
+                unit: "µs",
+                minimum: minimum / 1_000.0,
+                median: median / 1_000.0,
+                limit,
+            },
+            Budget {
+                what: format!("events lost{how}"),
+                unit: "",
+                minimum: count(self.lost()),
+                median: count(self.lost()),
+                limit: Some(0.0),
+            },
+        ]
+    }
+
+    fn json(&self, events: u64) -> serde_json::Value {
+        let ((median, minimum), (wall, least_wall)) = (self.worker, self.wall);
+        json!({
+            "requests": self.requests, "bytes_an_event": self.bytes_an_event(),
             "worker_nanoseconds_an_event": { "median": median, "minimum": minimum },
             "events_a_second": { "median": count(events) / wall, "best": count(events) / least_wall },
-            "made": made, "arrived": arrived, "lost": lost,
-            "stats": { "made": stats.made, "delivered": stats.delivered, "dropped": stats.dropped_total() },
-            "budgets": budgets.iter().map(Budget::json).collect::<Vec<_>>(),
-        });
-        println!("{result:#}");
-    } else {
-        report::print_header(&header);
+            "made": self.made, "arrived": self.arrived, "lost": self.lost(),
+            "stats": {
+                "made": self.stats.made,
+                "delivered": self.stats.delivered,
+                "dropped": self.stats.dropped_total(),
+            },
+        })
+    }
+
+    fn print(&self, events: u64) {
+        let ((median, minimum), (wall, least_wall)) = (self.worker, self.wall);
         println!(
-            "{runs} runs of {events} events; {bytes:.0} bytes an event with its envelope, {:.0} events a request",
-            count(made) / count(requests.max(1))
+            "{:.0} bytes an event with its envelope, {:.0} events a request",
+            self.bytes_an_event(),
+            count(self.made) / count(self.requests.max(1))
         );
         println!(
             "worker CPU an event: {} ns, median {} ns: {} events a second of its CPU",
@@ -122,13 +151,86 @@ pub fn run(options: &Options) -> Result<()> {
             number(count(events) / wall),
             number(count(events) / least_wall)
         );
-        println!("made {made}, arrived {arrived}, lost {lost}; {stats:?}\n");
+        println!(
+            "made {}, arrived {}, lost {}; {:?}\n",
+            self.made,
+            self.arrived,
+            self.lost(),
+            self.stats
+        );
+    }
+}
+
+struct Size {
+    runs: usize,
+    events: u64,
+}
+
+fn size(options: &Options) -> Size {
+    if options.quick {
+        Size {
+            runs: 2,
+            events: 1_000,
+        }
+    } else {
+        Size {
+            runs: RUNS,
+            events: EVENTS,
+        }
+    }
+}
+
+pub fn run(options: &Options) -> Result<()> {
+    let header = report::header(&[]);
+    let memory = Series::measure(options, |config| config)?;
+    let folder = Folder::new()?;
+    let spool = Series::measure(options, |config| config.spool(true).dir(&folder.0))?;
+    let Size { runs, events } = size(options);
+    let budgets = [
+        memory.budgets("", Some(3.3)),
+        spool.budgets(", with the spool", None),
+    ]
+    .concat();
+    if options.json {
+        let result = json!({
+            "header": report::header_json(&header),
+            "runs": runs, "events_a_run": events,
+            "without_spool": memory.json(events), "with_spool": spool.json(events),
+            "budgets": budgets.iter().map(Budget::json).collect::<Vec<_>>(),
+        });
+        println!("{result:#}");
+    } else {
+        report::print_header(&header);
+        println!("{runs} runs of {events} events");
+        memory.print(events);
+        println!("with the spool, in {}:", folder.0.display());
+        spool.print(events);
         report::budgets(&budgets);
     }
-    if lost == 0 && arrived == made {
-        Ok(())
-    } else {
-        Err(format!("{made} events were made, {arrived} arrived").into())
+    for series in [memory, spool] {
+        if series.arrived != series.made {
+            let Series { made, arrived, .. } = series;
+            return Err(format!("{made} events were made, {arrived} arrived").into());
+        }
+    }
+    Ok(())
+}
+
+/// A folder for the spool, gone with this value.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Result<Self> {
+        let name = format!("llmobs-bench-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
     }
 }
 
