@@ -263,6 +263,27 @@ fn a_signal_ends_the_program_within_the_bound_while_the_intake_hangs() {
 }
 
 #[test]
+fn what_waits_at_a_signal_while_the_intake_hangs_is_sent_by_the_next_process() {
+    let folder = std::env::temp_dir().join(format!("llmobs-signal-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let intake = Intake::start();
+    intake.script(|_| Reply::hang());
+    let arguments = ["signal_with_a_spool", folder.to_str().unwrap()];
+    let mut program = Program::start(&arguments, &intake);
+    assert_eq!(program.says(), "ready");
+    program.signal(libc::SIGTERM);
+    program.ends_by(libc::SIGTERM);
+    intake.script(|_| Reply::default());
+    let config = llmobs::Config::new().ml_app("ends").agent_url(intake.url());
+    let client = config.dir(&folder).spool(true).build().unwrap();
+    let stats = client.shutdown(SOON).unwrap().stats;
+    assert_eq!((stats.spans().recovered, stats.spans().delivered), (1, 1));
+    assert_eq!(stats.evaluations().recovered, 1);
+    assert_eq!(stats.evaluations().delivered, 1);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn a_second_signal_ends_the_program_at_once() {
     let intake = Intake::start();
     intake.script(|_| Reply::hang());

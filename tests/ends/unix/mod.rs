@@ -27,6 +27,7 @@ pub fn main() {
         "exit_in_a_function" => exit::in_a_function(&url, &next()),
         "exit_handler" => exit::handler(&url),
         "signal" => signal::no_handler(&url, &next()),
+        "signal_with_a_spool" => signal::with_a_spool(&url, &next()),
         "signal_ignored" => signal::ignored(&url),
         "signal_handled_before" => signal::handled_before(&url),
         "signal_handled_after" => signal::handled_after(&url),

@@ -48,6 +48,21 @@ pub(super) fn no_handler(url: &str, milliseconds: &str) {
     drop(guard);
 }
 
+/// What waits when it comes is for the next process.
+pub(super) fn with_a_spool(url: &str, folder: &str) {
+    let config = config(url).dir(folder).spool(true);
+    let config = config.shutdown_on_signals(Duration::from_millis(100));
+    let guard = config.enable().unwrap();
+    let context = {
+        let span = llmobs::Span::task("waits").start();
+        llmobs::export_span(&span)
+    };
+    llmobs::submit_evaluation(context, llmobs::Evaluation::new("good", true)).unwrap();
+    say("ready");
+    std::thread::sleep(NEVER);
+    drop(guard);
+}
+
 /// One that was started with `nohup`, say.
 pub(super) fn ignored(url: &str) {
     set(libc::SIGINT, libc::SIG_IGN);
