@@ -10,7 +10,7 @@ use crate::config::{Config, ConfigError};
 use crate::context::Context;
 use crate::disk::private::PrivateDir;
 use crate::disk::record;
-use crate::disk::segment::{self, Found, Segment};
+use crate::disk::segment::{self, Found, Segment, Writer};
 use crate::event::SpanEvent;
 use crate::id::LlmTraceId;
 use crate::remote::{Passed, Remote, RemoteAgent, RemoteParent};
@@ -119,7 +119,7 @@ pub struct Spooled(Segment);
 #[allow(clippy::missing_errors_doc, reason = "see above")]
 impl Spooled {
     pub fn create(folder: &Path) -> io::Result<Self> {
-        Segment::create(&PrivateDir::make(folder)?, None).map(Self)
+        Segment::create(&PrivateDir::make(folder)?, &Writer::new(), None).map(Self)
     }
 
     /// `None` where it has a writer.

@@ -1,12 +1,12 @@
 //! Evaluations keep their order after their spans.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use llmobs::{Evaluation, EvaluationTarget};
 use llmobs_tests::Intake;
 use llmobs_tests::intake::{Reply, Request};
 
-use crate::{Folder, SOON, assert_adds_up, client, config, make_evaluated};
+use crate::{Folder, SOON, assert_adds_up, client, config, make_evaluated, make_spans};
 
 /// For each accepted request: how many spans and how many evaluations.
 fn accepted(requests: &[Request]) -> Vec<(usize, usize)> {
@@ -85,4 +85,53 @@ fn so_do_those_that_an_earlier_client_left() {
             .all(|(spans, _)| *spans == 0),
         "{after:?}"
     );
+}
+
+#[test]
+fn what_was_left_for_an_agent_that_has_lost_the_proxy_goes_where_the_rest_goes() {
+    let folder = Folder::new();
+    let agent = Intake::start();
+    agent.script(|_| Reply::status(503));
+    let first = client(&folder, agent.url());
+    make_evaluated(&first, "a");
+    first.shutdown(Duration::from_millis(500)).unwrap();
+    agent.script(|_| Reply::default());
+    agent.endpoints(&["/v0.4/traces"]);
+    let second = client(&folder, agent.url());
+    make_evaluated(&second, "b");
+    let stats = second.flush(SOON).unwrap().stats;
+    for counts in [stats.spans(), stats.evaluations()] {
+        assert_eq!((counts.recovered, counts.delivered), (1, 2), "{counts:?}");
+    }
+    assert_eq!(accepted(&agent.requests()), []);
+}
+
+#[test]
+fn so_do_those_that_another_process_leaves_while_ours_is_at_work() {
+    let folder = Folder::new();
+    let intake = Intake::start();
+    let wait = || Reply::status(429).header("Retry-After", "100");
+    intake.script(move |_| wait());
+    let other = client(&folder, intake.url());
+    make_evaluated(&other, "left");
+    intake.wait_for(|requests| !requests.is_empty(), SOON);
+    // Ours begins while the other one lives, and its own spans have to wait.
+    let ours = client(&folder, intake.url());
+    make_spans(&ours, &["ours"]);
+    intake.wait_for(|requests| requests.len() >= 2, SOON);
+    other.shutdown(Duration::from_millis(200)).unwrap();
+    // What is said of spans would be taken.
+    intake.script(move |request| match request.spans().len() {
+        0 => Reply::default(),
+        _ => wait(),
+    });
+    let started = Instant::now();
+    while ours.stats().evaluations().recovered == 0 && started.elapsed() < SOON {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(ours.stats().spans().recovered, 1, "taken over with it");
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(accepted(&intake.requests()), []);
+    let stats = ours.shutdown(Duration::from_millis(200)).unwrap().stats;
+    assert_eq!((stats.spans().spooled, stats.evaluations().spooled), (2, 1));
 }

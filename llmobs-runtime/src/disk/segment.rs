@@ -8,8 +8,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::private::{self, PrivateDir};
 use super::record::{self, Record};
@@ -57,21 +57,51 @@ pub(crate) enum Found<'a> {
     Torn,
 }
 
-/// `<process>-<start in ms>-<n>`, never twice.
-fn name() -> String {
-    static START: OnceLock<u64> = OnceLock::new();
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let start = START.get_or_init(clock::unix_ms);
-    let next = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("{}-{start}-{next}", std::process::id())
+/// Who writes segments: a journal, or the spool of one client for one destination. It stands at
+/// the beginning of their names, as `<process>-<start in ms>`, never twice.
+#[derive(Clone, Debug)]
+pub(crate) struct Writer(String);
+
+impl Writer {
+    pub(crate) fn new() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let now = clock::unix_ms();
+        let later = |last| Some(now.max(last + 1));
+        let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
+        let start = last.ok().and_then(later).unwrap_or(now);
+        Self(format!("{}-{start}", std::process::id()))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn name(&self) -> &str {
+        &self.0
+    }
+
+    /// The name of its next segment.
+    fn next(&self) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        format!("{}-{next}", self.0)
+    }
+}
+
+/// The writer and the label in the name of a segment that has one.
+pub(crate) fn labelled(path: &Path) -> Option<(&str, &str)> {
+    let (name, label) = path.file_stem()?.to_str()?.rsplit_once('-')?;
+    let (writer, _) = name.rsplit_once('-')?;
+    Some((writer, label))
 }
 
 impl Segment {
     /// A new one in `dir`; `label` stands at the end of its name.
-    pub(crate) fn create(dir: &PrivateDir, label: Option<&str>) -> io::Result<Self> {
+    pub(crate) fn create(
+        dir: &PrivateDir,
+        writer: &Writer,
+        label: Option<&str>,
+    ) -> io::Result<Self> {
         loop {
             let label = label.map_or_else(String::new, |label| format!("-{label}"));
-            let name = format!("{}{label}.{EXTENSION}", name());
+            let name = format!("{}{label}.{EXTENSION}", writer.next());
             let path = dir.path().join(&name);
             let file = match dir.create(&name) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
@@ -125,7 +155,6 @@ impl Segment {
         }
     }
 
-    #[cfg(any(test, fuzzing))]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -296,7 +325,10 @@ mod tests {
     use crate::stats::EventKind;
 
     fn folder() -> PrivateDir {
-        PrivateDir::make(&std::env::temp_dir().join(format!("llmobs-segment-{}", name()))).unwrap()
+        PrivateDir::make(
+            &std::env::temp_dir().join(format!("llmobs-segment-{}", Writer::new().next())),
+        )
+        .unwrap()
     }
 
     fn line(name: &str) -> Vec<u8> {
@@ -326,7 +358,7 @@ mod tests {
     #[test]
     fn a_segment_is_adopted_once_its_writer_is_gone_from_where_it_was_acknowledged() {
         let dir = folder();
-        let segment = Segment::create(&dir, Some("spans")).unwrap();
+        let segment = Segment::create(&dir, &Writer::new(), Some("spans")).unwrap();
         let first = segment.append(&line("a")).unwrap();
         let second = segment.append(&line("b")).unwrap();
         assert_eq!(first.end, second.start);
@@ -348,7 +380,7 @@ mod tests {
     #[test]
     fn lines_that_are_not_ours_are_skipped_one_by_one() {
         let dir = folder();
-        let segment = Segment::create(&dir, None).unwrap();
+        let segment = Segment::create(&dir, &Writer::new(), None).unwrap();
         segment.append(&line("a")).unwrap();
         segment.append(b"nonsense\n\n").unwrap();
         let long = vec![b'x'; usize::try_from(LONGEST_LINE).unwrap() + 17];
@@ -371,7 +403,7 @@ mod tests {
     #[test]
     fn an_acknowledgement_that_cannot_be_true_settles_nothing() {
         let dir = folder();
-        let segment = Segment::create(&dir, None).unwrap();
+        let segment = Segment::create(&dir, &Writer::new(), None).unwrap();
         let first = segment.append(&line("a")).unwrap();
         let second = segment.append(&line("b")).unwrap();
         segment.ack(first.end);
@@ -396,7 +428,7 @@ mod tests {
     #[test]
     fn an_acknowledgement_that_was_torn_counts_as_the_one_before() {
         let dir = folder();
-        let segment = Segment::create(&dir, None).unwrap();
+        let segment = Segment::create(&dir, &Writer::new(), None).unwrap();
         let first = segment.append(&line("a")).unwrap();
         segment.append(&line("b")).unwrap();
         segment.ack(first.end);

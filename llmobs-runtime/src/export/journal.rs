@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{Line, Outcome};
 use crate::disk::private::PrivateDir;
-use crate::disk::segment::Segment;
+use crate::disk::segment::{Segment, Writer};
 use crate::disk::{self, Listed, record};
 use crate::stats::EventKind;
 
@@ -23,6 +23,7 @@ const OLDEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 #[derive(Clone)]
 pub(crate) struct Journal {
     dir: PrivateDir,
+    writer: Writer,
     segment: Arc<Mutex<Option<Segment>>>,
 }
 
@@ -30,9 +31,11 @@ impl Journal {
     /// Makes the folder and the first segment in it.
     pub(super) fn open(root: &Path) -> io::Result<Self> {
         let dir = disk::folder(root, "journal", None)?;
-        let segment = begin(&dir)?;
+        let writer = Writer::new();
+        let segment = begin(&dir, &writer)?;
         Ok(Self {
             dir,
+            writer,
             segment: Arc::new(Mutex::new(Some(segment))),
         })
     }
@@ -60,7 +63,7 @@ impl Journal {
         let open = current.take_if(|one| one.len() < SEGMENT_BYTES && !one.is_torn());
         let segment = match open {
             Some(segment) => segment,
-            None => begin(&self.dir)?,
+            None => begin(&self.dir, &self.writer)?,
         };
         let written = segment.append(&lines);
         *current = Some(segment);
@@ -68,8 +71,8 @@ impl Journal {
     }
 }
 
-fn begin(dir: &PrivateDir) -> io::Result<Segment> {
-    let segment = Segment::create(dir, None)?;
+fn begin(dir: &PrivateDir, writer: &Writer) -> io::Result<Segment> {
+    let segment = Segment::create(dir, writer, None)?;
     prune(dir)?;
     Ok(segment)
 }

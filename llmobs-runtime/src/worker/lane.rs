@@ -17,6 +17,7 @@ use super::retry::{self, Fate};
 use super::spool::{Place, Spool};
 use crate::config::Settings;
 use crate::disk::record;
+use crate::disk::segment::Writer;
 use crate::export::{self, Exporter};
 use crate::report;
 use crate::stats::{DropReason, EventKind, Ledger};
@@ -37,8 +38,6 @@ pub(super) struct Lanes {
 struct Lane {
     kinds: &'static [EventKind],
     line: Arc<Line>,
-    /// The line of spans, which what is in this one goes out after.
-    spans: Option<Arc<Line>>,
     pause: Arc<Pause>,
     task: JoinHandle<()>,
 }
@@ -67,13 +66,15 @@ impl Lanes {
                 max_age: settings.spool_max_age,
             });
             let folder = exporter.spool_folder(settings).filter(|_| settings.spool);
+            let writer = Writer::new();
             let mut spans = None;
             for kinds in exporter.lanes() {
                 let spool = folder
                     .as_ref()
-                    .map(|name| Spool::new(name, kinds, settings));
+                    .map(|name| Spool::new(name, &writer, kinds, settings));
                 let line = Arc::new(Line::new(
                     Arc::clone(&account),
+                    spans.clone(),
                     spool,
                     exporter.is_remote(),
                     progress.clone(),
@@ -86,7 +87,6 @@ impl Lanes {
                         retry::Patience::Endless,
                     ),
                     line: Arc::clone(&line),
-                    spans: spans.clone(),
                     account: Arc::clone(&account),
                     most_bytes: settings.payload_size_bytes,
                 };
@@ -95,7 +95,6 @@ impl Lanes {
                 }
                 lanes.push(Lane {
                     kinds,
-                    spans: task.spans.clone(),
                     pause: Arc::clone(task.delivery.pause()),
                     line,
                     task: tokio::spawn(task.run()),
@@ -115,8 +114,7 @@ impl Lanes {
     pub(super) fn submit(&mut self, kind: EventKind, events: &[Arc<Event>]) {
         for lane in &mut self.lanes {
             if lane.kinds.contains(&kind) {
-                let after = lane.spans.as_ref().map_or(0, |spans| spans.submitted());
-                lane.line.submit(kind, events, after);
+                lane.line.submit(kind, events);
             }
         }
     }
@@ -170,12 +168,12 @@ impl Lanes {
 
     /// Whether the spans that this lane goes out after wait for longer.
     fn is_behind_one_that_waits(&self, lane: &Lane, deadline: Instant) -> bool {
-        let Some(spans) = &lane.spans else {
+        let Some(spans) = lane.line.waits_for() else {
             return false;
         };
         let mut lanes = self.lanes.iter();
         let of_spans = lanes.find(|other| Arc::ptr_eq(&other.line, spans));
-        lane.line.waits_for(spans) && of_spans.is_some_and(|other| other.pause.outlasts(deadline))
+        of_spans.is_some_and(|other| other.pause.outlasts(deadline))
     }
 
     /// Ends every lane where it stands. What it holds stays on disk where there is a spool,
@@ -195,7 +193,6 @@ impl Lanes {
 struct Task {
     delivery: retry::Delivery,
     line: Arc<Line>,
-    spans: Option<Arc<Line>>,
     account: Arc<Account>,
     most_bytes: usize,
 }
@@ -204,9 +201,7 @@ impl Task {
     async fn run(mut self) {
         loop {
             let batch = self.line.next().await;
-            if let Some(spans) = &self.spans {
-                spans.passed(batch.after).await;
-            }
+            self.line.after_its_spans(&batch).await;
             self.deliver(batch).await;
             self.line.done(self.delivery.is_remote());
         }

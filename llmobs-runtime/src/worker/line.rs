@@ -1,21 +1,24 @@
 //! The batches that wait in a lane, in memory or on disk, in order.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Notify, mpsc::WeakUnboundedSender};
 
 use super::Control;
 use super::batch::{Batch, Event, Held, Pending};
 use super::lane::Account;
-use super::spool::{self, Kept, Spool};
+use super::spool::{Beside, Kept, Spans, Spool};
 use crate::report;
 use crate::stats::{DropReason, EventKind};
 
 pub(super) struct Line {
     inner: Mutex<Inner>,
     account: Arc<Account>,
+    /// The line of spans, which what is in this one goes out after.
+    spans: Option<Arc<Line>>,
     /// A batch has come.
     news: Notify,
     /// One has been settled.
@@ -47,6 +50,7 @@ struct Current {
 impl Line {
     pub(super) fn new(
         account: Arc<Account>,
+        spans: Option<Arc<Self>>,
         spool: Option<Spool>,
         spools: bool,
         progress: WeakUnboundedSender<Control>,
@@ -63,14 +67,16 @@ impl Line {
         Self {
             inner: Mutex::new(inner),
             account,
+            spans,
             news: Notify::new(),
             moved: Notify::new(),
             progress,
         }
     }
 
-    /// Adds a batch, on disk first. It goes out after `after` batches of the line of spans.
-    pub(super) fn submit(&self, kind: EventKind, events: &[Arc<Event>], after: u64) {
+    /// Adds a batch, on disk first. It goes out after what is in the line of spans by now.
+    pub(super) fn submit(&self, kind: EventKind, events: &[Arc<Event>]) {
+        let after = self.spans.as_ref().map_or(0, |spans| spans.submitted());
         let mut inner = self.lock();
         let spool = if inner.spools {
             inner.spool.as_mut()
@@ -138,7 +144,7 @@ impl Line {
     }
 
     /// Waits until that is so.
-    pub(super) async fn passed(&self, mark: u64) {
+    async fn passed(&self, mark: u64) {
         loop {
             let moved = self.moved.notified();
             if self.reached(mark) {
@@ -148,26 +154,36 @@ impl Line {
         }
     }
 
-    /// Whether the batch at hand goes out after one of `spans` that is not settled.
-    pub(super) fn waits_for(&self, spans: &Self) -> bool {
-        let after = self.lock().current.as_ref().map(|current| current.after);
-        after.is_some_and(|after| !spans.reached(after))
+    /// Waits until the spans before the batch have gone out.
+    pub(super) async fn after_its_spans(&self, batch: &Batch) {
+        if let Some(spans) = &self.spans {
+            spans.passed(batch.after).await;
+        }
+    }
+
+    /// The line of spans, where the batch at hand goes out after one of those.
+    pub(super) fn waits_for(&self) -> Option<&Arc<Self>> {
+        let after = self.lock().current.as_ref().map(|current| current.after)?;
+        let spans = self.spans.as_ref();
+        spans.filter(|spans| !spans.reached(after))
     }
 
     /// The next batch; what earlier processes left comes first.
     pub(super) async fn next(&self) -> Batch {
         loop {
-            let (batch, spools) = {
+            let (batch, look) = {
                 let mut inner = self.lock();
-                (self.take(&mut inner), inner.spools && inner.spool.is_some())
+                let batch = self.take(&mut inner);
+                let spool = inner.spool.as_ref().filter(|_| inner.spools);
+                (batch, spool.map(Spool::look))
             };
             if let Some(batch) = batch {
                 return batch;
             }
             self.tell();
-            if spools {
+            if let Some(look) = look {
                 // Another process may have ended in the meantime.
-                drop(tokio::time::timeout(spool::LOOK_AGAIN, self.news.notified()).await);
+                drop(tokio::time::timeout_at(look.into(), self.news.notified()).await);
             } else {
                 self.news.notified().await;
             }
@@ -176,7 +192,10 @@ impl Line {
 
     fn take(&self, inner: &mut Inner) -> Option<Batch> {
         if inner.spools && inner.is_next_our_own() {
-            inner.behind |= inner.spool.as_ref().is_some_and(Spool::is_time_to_look);
+            inner.behind |= inner
+                .spool
+                .as_ref()
+                .is_some_and(|spool| spool.look() <= Instant::now());
             inner.behind = inner.behind && self.adopt(inner);
         }
         self.give_up_expired(inner);
@@ -194,7 +213,11 @@ impl Line {
     pub(super) fn done(&self, spools: bool) {
         let mut inner = self.lock();
         inner.current = None;
-        inner.spools = spools;
+        if inner.spools != spools {
+            inner.spools = spools;
+            // What is left for a destination that was replaced is for a later process.
+            inner.behind = spools && inner.spool.is_some();
+        }
         drop(inner);
         self.tell();
     }
@@ -219,17 +242,50 @@ impl Line {
     /// Puts the oldest segment that an earlier process left in front. `false` where there is
     /// none.
     fn adopt(&self, inner: &mut Inner) -> bool {
-        let Some(spool) = &mut inner.spool else {
-            return false;
+        let take_spans_of = |writer: &str| {
+            let spans = self.spans.as_ref();
+            spans.is_none_or(|spans| spans.take_over_spans_of(writer))
         };
-        let Some(batches) = spool.adopt() else {
+        let adopted = inner.with_spool(|spool, is_here| {
+            spool.adopt(&Beside {
+                is_here,
+                take_spans_of: &take_spans_of,
+            })
+        });
+        match adopted.flatten() {
+            Some(batches) => {
+                self.put_in_front(inner, batches);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Puts what a writer that is gone has left of spans in front; `false` where another process has
+    /// taken over some of it, which may not have gone out yet.
+    fn take_over_spans_of(&self, writer: &str) -> bool {
+        let mut inner = self.lock();
+        if inner.closed {
             return false;
-        };
+        }
+        let adopted = inner.with_spool(|spool, is_here| spool.adopt_spans_of(writer, is_here));
+        let Spans { batches, elsewhere } = adopted.unwrap_or_default();
+        if !batches.is_empty() {
+            self.put_in_front(&mut inner, batches);
+            drop(inner);
+            self.news.notify_one();
+        }
+        !elsewhere
+    }
+
+    /// Adds what an earlier process left, behind what else was left.
+    fn put_in_front(&self, inner: &mut Inner, batches: Vec<Batch>) {
+        let left = inner.queue.iter().take_while(|one| one.number == 0).count();
         let mut recovered = EventKind::ALL.map(|_| 0);
-        for batch in batches.into_iter().rev() {
+        for (place, batch) in (left..).zip(batches) {
             self.account.ledger.recovered(batch.kind, batch.len());
             recovered[batch.kind as usize] += batch.len();
-            inner.queue.push_front(batch);
+            inner.queue.insert(place, batch);
         }
         report::info(|| {
             let kinds = EventKind::ALL.into_iter().zip(recovered);
@@ -237,13 +293,13 @@ impl Line {
                 .filter(|(_, count)| *count > 0)
                 .map(|(kind, count)| format!("{count} {}", kind.plural()))
                 .collect();
-            let dir = spool.dir().display();
+            let dir = inner.spool.as_ref().map_or(Path::new(""), Spool::dir);
             format!(
-                "taken over from an earlier process, in {dir}: {}",
+                "taken over from an earlier process, in {}: {}",
+                dir.display(),
                 kinds.join(", ")
             )
         });
-        true
     }
 
     /// Keeps the spool within its size: the oldest segments go first, save for those that are
@@ -329,6 +385,19 @@ impl Line {
 }
 
 impl Inner {
+    /// The spool, where there is one, with a look at whether this line has a segment already.
+    fn with_spool<R>(
+        &mut self,
+        with: impl FnOnce(&mut Spool, &dyn Fn(&Path) -> bool) -> R,
+    ) -> Option<R> {
+        let waiting = self.queue.iter().filter_map(|batch| batch.place.as_ref());
+        let waiting = waiting.map(|place| &place.segment);
+        let sent = self.current.iter().filter_map(|one| one.segment.as_ref());
+        let segments = waiting.chain(sent);
+        let is_here = |path: &Path| segments.clone().any(|segment| segment.path() == path);
+        self.spool.as_mut().map(|spool| with(spool, &is_here))
+    }
+
     /// Whether nothing that an earlier process left stands in front.
     fn is_next_our_own(&self) -> bool {
         self.queue.front().is_none_or(|first| first.number > 0)
@@ -362,7 +431,8 @@ impl Inner {
             return 0;
         }
         let current = self.current.as_ref().map(|current| current.number);
+        // What an earlier process left may stand behind the one that is being sent.
         let first = self.queue.front().map(|batch| batch.number);
-        current.or(first).unwrap_or(u64::MAX)
+        current.into_iter().chain(first).min().unwrap_or(u64::MAX)
     }
 }

@@ -4,6 +4,7 @@
 //! processes that are gone. A segment goes from the disk when all of it is settled.
 
 use std::collections::HashSet;
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::batch::{Batch, Event, Held, MOST_EVENTS};
 use crate::config::Settings;
 use crate::disk::private::PrivateDir;
-use crate::disk::segment::{Found, Segment};
+use crate::disk::segment::{Found, Segment, Writer, labelled};
 use crate::disk::{self, Listed, record};
 use crate::report;
 use crate::stats::EventKind;
@@ -22,7 +23,7 @@ use crate::stats::EventKind;
 /// A segment is closed when it passes this size, or an eighth of the spool's.
 const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 /// How often segments of processes that have gone are looked for.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// How many files that are not ours are told of.
 const MOST_TOLD: usize = 100;
 
@@ -32,6 +33,7 @@ pub(super) struct Spool {
     name: String,
     dir: PathBuf,
     label: &'static str,
+    names: Writer,
     most_bytes: u64,
     /// No request is larger, and no batch on disk needs to be.
     most_request_bytes: u64,
@@ -60,6 +62,10 @@ impl Kept {
 
     pub(super) fn bytes(&self) -> u64 {
         self.segment.len()
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.segment.path()
     }
 }
 
@@ -112,14 +118,36 @@ pub(super) struct Written {
     pub(super) began: bool,
 }
 
+/// What a lane that looks for what others have left knows of the others.
+pub(super) struct Beside<'a> {
+    /// Whether the lane has that segment already.
+    pub(super) is_here: &'a dyn Fn(&Path) -> bool,
+    /// Makes the line of spans take over those of a writer; `false` where another process has some.
+    pub(super) take_spans_of: &'a dyn Fn(&str) -> bool,
+}
+
+/// What a writer has left of spans.
+#[derive(Default)]
+pub(super) struct Spans {
+    pub(super) batches: Vec<Batch>,
+    /// Another process has taken over some.
+    pub(super) elsewhere: bool,
+}
+
 impl Spool {
     /// For one lane of the destination whose folder is `name`. Nothing is touched yet.
-    pub(super) fn new(name: &str, kinds: &[EventKind], settings: &Settings) -> Self {
+    pub(super) fn new(
+        name: &str,
+        names: &Writer,
+        kinds: &[EventKind],
+        settings: &Settings,
+    ) -> Self {
         Self {
             root: settings.dir.clone(),
             name: name.to_owned(),
             dir: settings.dir.join("spool").join(name),
             label: label(kinds),
+            names: names.clone(),
             most_bytes: settings.spool_max_bytes,
             most_request_bytes: settings.payload_size_bytes as u64,
             max_age: settings.spool_max_age,
@@ -191,7 +219,7 @@ impl Spool {
     }
 
     fn begin(&self) -> io::Result<Arc<Kept>> {
-        Segment::create(&self.folder()?, Some(self.label)).map(Kept::new)
+        Segment::create(&self.folder()?, &self.names, Some(self.label)).map(Kept::new)
     }
 
     /// The destination's folder, made where it is missing.
@@ -206,9 +234,9 @@ impl Spool {
         total.saturating_sub(self.most_bytes)
     }
 
-    /// Whether it is time to look for what others have left.
-    pub(super) fn is_time_to_look(&self) -> bool {
-        self.look <= Instant::now()
+    /// When to look for what others have left.
+    pub(super) fn look(&self) -> Instant {
+        self.look
     }
 
     pub(super) fn is_writing(&self, segment: &Arc<Kept>) -> bool {
@@ -218,8 +246,8 @@ impl Spool {
 
     /// Takes over the oldest segment whose writer is gone, as batches. Where there is none,
     /// that is looked for again after a while.
-    pub(super) fn adopt(&mut self) -> Option<Vec<Batch>> {
-        let adopted = self.try_adopt().unwrap_or_else(|error| {
+    pub(super) fn adopt(&mut self, beside: &Beside<'_>) -> Option<Vec<Batch>> {
+        let adopted = self.try_adopt(beside).unwrap_or_else(|error| {
             self.tell_foreign(&self.dir.clone(), &error.to_string());
             None
         });
@@ -229,40 +257,86 @@ impl Spool {
         adopted
     }
 
-    fn try_adopt(&mut self) -> io::Result<Option<Vec<Batch>>> {
+    fn try_adopt(&mut self, beside: &Beside<'_>) -> io::Result<Option<Vec<Batch>>> {
         if !self.dir.exists() {
             return Ok(None);
         }
         let folder = self.folder()?;
         for listed in disk::list(folder.path())? {
-            if !self.is_for_us(&listed.path) {
+            let Some((writer, label)) = self.for_us(&listed.path) else {
+                continue;
+            };
+            let Some(segment) = self.take_over(&folder, &listed.path) else {
+                continue;
+            };
+            if label == OTHERS && self.label == ALL {
+                let Spans { batches, elsewhere } = self.spans_of(writer, beside.is_here)?;
+                if !batches.is_empty() {
+                    return Ok(Some(batches));
+                }
+                if elsewhere {
+                    continue;
+                }
+            } else if label == OTHERS && !(beside.take_spans_of)(writer) {
                 continue;
             }
-            match Segment::adopt(&folder, &listed.path) {
-                Ok(None) => {}
-                Ok(Some(segment)) => {
-                    let batches = self.batches(segment, &listed);
-                    if batches.is_some() {
-                        return Ok(batches);
-                    }
-                }
-                Err(error) => self.tell_foreign(&listed.path, &error.to_string()),
+            let batches = self.batches(segment, &listed);
+            if batches.is_some() {
+                return Ok(batches);
             }
         }
         Ok(None)
     }
 
-    /// Whether a segment is of this lane's kinds, by its name.
-    fn is_for_us(&mut self, path: &Path) -> bool {
-        let stem = path.file_stem().and_then(|stem| stem.to_str());
-        match stem.and_then(|stem| stem.rsplit_once('-')) {
-            Some((_, ALL | SPANS)) if self.label == SPANS => true,
-            Some((_, ALL | SPANS | OTHERS)) if self.label == ALL => true,
-            Some((_, OTHERS)) => self.label == OTHERS,
-            Some((_, ALL | SPANS)) => false,
+    /// Takes over what a writer has left of spans, which goes before what is said of them.
+    pub(super) fn adopt_spans_of(
+        &mut self,
+        writer: &str,
+        is_here: &dyn Fn(&Path) -> bool,
+    ) -> Spans {
+        self.spans_of(writer, is_here).unwrap_or_else(|error| {
+            self.tell_foreign(&self.dir.clone(), &error.to_string());
+            Spans::default()
+        })
+    }
+
+    fn spans_of(&mut self, writer: &str, is_here: &dyn Fn(&Path) -> bool) -> io::Result<Spans> {
+        let folder = self.folder()?;
+        let mut spans = Spans::default();
+        for listed in disk::list(folder.path())? {
+            let of_writer = |of: (&str, &str)| of.0 == writer && of.1 != OTHERS;
+            if !labelled(&listed.path).is_some_and(of_writer) || is_here(&listed.path) {
+                continue;
+            }
+            match self.take_over(&folder, &listed.path) {
+                Some(segment) => spans
+                    .batches
+                    .extend(self.batches(segment, &listed).into_iter().flatten()),
+                None => spans.elsewhere |= is_locked(&folder, &listed.path),
+            }
+        }
+        Ok(spans)
+    }
+
+    /// The segment, if its writer is gone and it is fit to be taken over.
+    fn take_over(&mut self, folder: &PrivateDir, path: &Path) -> Option<Segment> {
+        Segment::adopt(folder, path).unwrap_or_else(|error| {
+            self.tell_foreign(path, &error.to_string());
+            None
+        })
+    }
+
+    /// The writer and the label of a segment of this lane's kinds, by its name.
+    fn for_us<'a>(&mut self, path: &'a Path) -> Option<(&'a str, &'a str)> {
+        let name = labelled(path);
+        match name.map(|(_, label)| label) {
+            Some(ALL | SPANS) if self.label == SPANS => name,
+            Some(ALL | SPANS | OTHERS) if self.label == ALL => name,
+            Some(OTHERS) if self.label == OTHERS => name,
+            Some(ALL | SPANS | OTHERS) => None,
             _ => {
                 self.tell_foreign(path, "its name is not that of a segment");
-                false
+                None
             }
         }
     }
@@ -329,6 +403,13 @@ impl Spool {
     }
 }
 
+/// Whether another process has the segment.
+fn is_locked(folder: &PrivateDir, path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    let file = folder.open(name, OpenOptions::new().read(true));
+    file.is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
+}
+
 const SPANS: &str = "spans";
 const OTHERS: &str = "evaluations";
 const ALL: &str = "events";
@@ -385,5 +466,112 @@ impl Batch {
         }
         self.formed = self.formed.max(next.formed);
         self.after = self.after.max(next.after);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::super::queue::Budget;
+    use super::*;
+    use crate::config::Config;
+
+    const SPANS: &[EventKind] = &[EventKind::Span];
+    const OTHERS: &[EventKind] = &[EventKind::Evaluation, EventKind::Feedback];
+
+    /// The spool of one folder, for as many clients as a test wants.
+    struct Disk(Settings);
+
+    impl Disk {
+        fn new() -> Self {
+            let name = format!("llmobs-lanes-{}", fastrand::u64(..));
+            let dir = std::env::temp_dir().join(name);
+            Self(Config::new().dir(dir).spool(true).settings().unwrap())
+        }
+
+        fn lane(&self, writer: &Writer, kinds: &[EventKind]) -> Spool {
+            Spool::new("x", writer, kinds, &self.0)
+        }
+
+        /// A client that has ended with a span, an evaluation and another span on disk; they were
+        /// written in this order.
+        fn left(&self) -> Writer {
+            let writer = Writer::new();
+            let mut spans = self.lane(&writer, SPANS);
+            let mut others = self.lane(&writer, OTHERS);
+            write(&mut spans, EventKind::Span);
+            write(&mut others, EventKind::Evaluation);
+            std::thread::sleep(Duration::from_millis(20));
+            write(&mut spans, EventKind::Span);
+            writer
+        }
+    }
+
+    impl Drop for Disk {
+        fn drop(&mut self) {
+            drop(std::fs::remove_dir_all(&self.0.dir));
+        }
+    }
+
+    fn write(spool: &mut Spool, kind: EventKind) {
+        let budget = Arc::new(Budget::new(9, 9_999));
+        let event = Event::new(kind, Bytes::from_static(b"{}"), 1, budget, 0);
+        spool.write(kind, &[event]).unwrap();
+    }
+
+    /// What a lane finds first, where its line of spans answers `take_spans_of`.
+    fn found(spool: &mut Spool, take_spans_of: bool) -> Option<Vec<Batch>> {
+        spool.adopt(&Beside {
+            is_here: &|_| false,
+            take_spans_of: &|_| take_spans_of,
+        })
+    }
+
+    fn kinds(batches: &[Batch]) -> Vec<(EventKind, u64)> {
+        let kinds = batches.iter().map(|batch| (batch.kind, batch.len()));
+        kinds.collect()
+    }
+
+    #[test]
+    fn one_lane_for_all_takes_over_spans_before_what_is_said_of_them() {
+        let disk = Disk::new();
+        disk.left();
+        let mut all = disk.lane(&Writer::new(), &EventKind::ALL);
+        let first = found(&mut all, false).unwrap();
+        assert_eq!(kinds(&first), [(EventKind::Span, 2)]);
+        let path = first[0].place.as_ref().unwrap().segment.path().to_owned();
+        let second = all.adopt(&Beside {
+            is_here: &|segment| segment == path,
+            take_spans_of: &|_| unreachable!("it has no line of spans beside it"),
+        });
+        assert_eq!(kinds(&second.unwrap()), [(EventKind::Evaluation, 1)]);
+    }
+
+    #[test]
+    fn evaluations_stay_where_another_process_has_the_spans_of_their_writer() {
+        let disk = Disk::new();
+        let writer = disk.left();
+        let mut others = disk.lane(&Writer::new(), OTHERS);
+        assert!(found(&mut others, false).is_none());
+
+        let mut spans = disk.lane(&Writer::new(), SPANS);
+        let taken = spans.adopt_spans_of(writer.name(), &|_| false);
+        assert_eq!(kinds(&taken.batches), [(EventKind::Span, 2)]);
+        assert!(!taken.elsewhere);
+        let mut late = disk.lane(&Writer::new(), SPANS);
+        let again = late.adopt_spans_of(writer.name(), &|_| false);
+        assert!(again.batches.is_empty() && again.elsewhere);
+        let of_another = late.adopt_spans_of(Writer::new().name(), &|_| false);
+        assert!(of_another.batches.is_empty() && !of_another.elsewhere);
+        let mut all = disk.lane(&Writer::new(), &EventKind::ALL);
+        assert!(found(&mut all, true).is_none(), "the spans are elsewhere");
+
+        taken.batches[0].place.as_ref().unwrap().settled();
+        drop(taken);
+        let gone = late.adopt_spans_of(writer.name(), &|_| false);
+        assert!(gone.batches.is_empty() && !gone.elsewhere);
+        let evaluations = found(&mut others, true).unwrap();
+        assert_eq!(kinds(&evaluations), [(EventKind::Evaluation, 1)]);
     }
 }
