@@ -442,16 +442,17 @@ impl LlmObs {
     }
 
     /// Takes nothing more, sends what waits, and ends the worker. What waits for its next try is
-    /// tried once more at once, unless the server has asked for a pause. What is not delivered
-    /// after `timeout` is dropped and counted, or stays on disk with the spool
-    /// ([`Config::spool`](crate::Config::spool)). It is over sooner where everything is delivered,
-    /// or where no further try would come before that; and later where a processor holds the worker
-    /// up. A further call waits for the end of the first one, and no longer than its own `timeout`.
+    /// tried at once, and soon again after that, unless the server has asked for a pause. What is
+    /// not delivered after `timeout` is dropped and counted, or stays on disk with the spool
+    /// ([`Config::spool`](crate::Config::spool)), which up to a quarter of a second more is taken
+    /// for. It is over sooner where everything is delivered, or where no further try would come
+    /// before that; and later where a processor holds the worker up. A further call waits for the end of the first one, and no longer than its own `timeout`.
     ///
     /// # Errors
     ///
-    /// [`FlushError::Undelivered`] where something was dropped; [`FlushError::Timeout`] where the
-    /// first call is still at work.
+    /// [`FlushError::Undelivered`] where the time was over and something was dropped;
+    /// [`FlushError::Timeout`] where the first call is still at work. What a server has refused, and
+    /// what there was no room for, is in the [counts](FlushReport::stats) alone.
     pub fn shutdown(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
         self.inner.shutdown(timeout)
     }

@@ -16,9 +16,9 @@ mod secrets;
 mod tls;
 
 #[cfg(feature = "enabled")]
-pub(crate) use active::{Encoded, Exporter, Line, Outcome, PublicLine, frame};
+pub(crate) use active::{Encoded, Exporter, Line, Outcome, PublicLine, Sent, frame};
 #[cfg(feature = "enabled")]
-pub(crate) use choose::choose;
+pub(crate) use choose::{choose, without_agent};
 #[cfg(feature = "enabled")]
 pub(crate) use envelope::public_frame;
 
@@ -27,6 +27,7 @@ mod active {
     use std::time::{Duration, Instant};
 
     use super::choose::{self, AgentWatch, without_agent};
+    pub(crate) use super::datadog::Sent;
     use super::datadog::{self, Datadog};
     use super::envelope::Envelope;
     use super::journal::Journal;
@@ -67,6 +68,11 @@ mod active {
         fn is_expired(&self) -> bool {
             false
         }
+
+        /// Whether a later process sends it, if this one ends before it is settled.
+        fn is_spooled(&self) -> bool {
+            false
+        }
     }
 
     /// What one attempt came to.
@@ -80,7 +86,10 @@ mod active {
             reason: String,
         },
         /// The server does not let us in: somebody has to mend that before another attempt.
-        Barred { after: Duration, reason: String },
+        Barred {
+            after: Option<Duration>,
+            reason: String,
+        },
         /// It was sent and no answer came in time: the server may have it.
         Unanswered { reason: String },
         /// The connection broke after it was made: the server may have it, but has most
@@ -182,10 +191,15 @@ mod active {
             }
         }
 
-        /// Tries once.
-        pub(crate) async fn export(&mut self, kind: EventKind, events: &[Line<'_>]) -> Outcome {
+        /// Tries once; `sent` knows meanwhile whether all of it has left.
+        pub(crate) async fn export(
+            &mut self,
+            kind: EventKind,
+            events: &[Line<'_>],
+            sent: &Sent,
+        ) -> Outcome {
             match self {
-                Self::Datadog(datadog) => datadog.export(kind, events).await,
+                Self::Datadog(datadog) => datadog.export(kind, events, sent).await,
                 Self::Journal(journal) | Self::JournalMeanwhile(journal, _) => {
                     journal.export(kind, events)
                 }

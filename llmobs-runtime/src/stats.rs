@@ -211,7 +211,8 @@ pub struct DestinationStats {
     /// Tries of requests that failed and are made again, each counted before the wait for the next:
     /// it may still be to come.
     pub retried: u64,
-    /// Events that the server may have twice, because an answer was lost.
+    /// Events that the server may have twice: an answer was lost, or a shutdown with the
+    /// [spool](crate::Config::spool) cut off a request that had left as a whole.
     pub possible_duplicates: u64,
 }
 

@@ -39,8 +39,8 @@ use crate::stats::EventKind;
 
 /// No wait is longer: adding `Duration::MAX` to an `Instant` panics.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-/// The worker answers at a deadline; it may be busy just then.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// The worker answers at a deadline; it may be busy just then, or writing the rest to the spool.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// How long the rest may take when the last handle went without a shutdown.
 const ORPHAN_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -33,6 +33,7 @@ pub(crate) fn run(options: &Options) {
 
     let mut runs = Vec::new();
     let mut left = Left::default();
+    let mut early = 0;
     for round in 0..times {
         let starts = [round * 2, round * 2 + 1].map(|number| {
             let life = Duration::from_millis(rng.u64(1_200..3_000));
@@ -63,6 +64,24 @@ pub(crate) fn run(options: &Options) {
                 "round {round}, {kind:?}: gone from the spool, and not there"
             );
         }
+        // Feedback is made when its span has long been there. Whoever takes it over takes over its
+        // span as well, if that was on disk by then.
+        let too_early = world.seen.early().split_off(early);
+        early += too_early.len();
+        let too_early: Vec<_> = too_early
+            .into_iter()
+            .filter(|(kind, _)| *kind == EventKind::Feedback)
+            .filter(|(_, id)| {
+                [&before, &left]
+                    .iter()
+                    .any(|left| left.has(EventKind::Span, *id))
+            })
+            .collect();
+        assert!(
+            too_early.is_empty(),
+            "round {round}: sent before their spans, which were on disk: {:?}",
+            some(&too_early)
+        );
     }
     let killed = || runs.iter().filter(|run| run.told.is_none());
     let safe: u64 = killed().map(|run| u64::from(run.safe.spans)).sum();
@@ -75,7 +94,6 @@ pub(crate) fn run(options: &Options) {
     assert!(safe > 0, "nothing was ever safe");
 
     // From here on, the last one is alone.
-    let early = world.seen.early().len();
     world.recover();
     let last = Process::start(&world, &dir, times * 2, 0).last();
     println!("the last one: {last}");

@@ -28,6 +28,10 @@ impl Config {
     /// It may be sent twice. The files hold the events in full, and never the key. There is a spool
     /// for an Agent and for the intake; the journal is on disk by itself.
     ///
+    /// An Agent that nobody has named and that takes longer than 0.4 s to say what it offers has its
+    /// place there meanwhile. What is made faster than the worker writes it is bounded by
+    /// [`max_events`](Config::max_events) and [`max_bytes`](Config::max_bytes), as without a spool.
+    ///
     /// The files are not synced: they survive the process, not a power failure. Where they cannot be
     /// written, events wait in memory as they do without a spool.
     pub fn spool(mut self, spool: bool) -> Config {

@@ -1,7 +1,7 @@
 //! Which destination: what the code says, else what is found.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Exporter;
 use super::datadog::Datadog;
@@ -13,6 +13,8 @@ use crate::report;
 const DEFAULT_SOCKET: &str = "/var/run/datadog/apm.socket";
 /// How often what was not there is looked for again, in flush intervals.
 const LOOK_AGAIN: u32 = 10;
+/// With the spool, how long is waited for an Agent that nobody has named.
+const PRESUMED_AFTER: Duration = Duration::from_millis(400);
 
 /// The destinations, at least one. Says in one line which they are.
 pub(crate) async fn choose(settings: &Settings) -> Vec<Exporter> {
@@ -88,14 +90,21 @@ async fn find(settings: &Settings) -> Exporter {
         }
         _ => {}
     }
-    match default_agent(settings).await {
+    // What is to be on disk within a second needs a place there.
+    let longest = if settings.spool {
+        PRESUMED_AFTER
+    } else {
+        Duration::MAX
+    };
+    match default_agent(settings, longest).await {
         Some(agent) => agent,
         None => without_agent(settings),
     }
 }
 
-/// An Agent at one of the default places, if one answers and has the proxy.
-async fn default_agent(settings: &Settings) -> Option<Exporter> {
+/// An Agent at one of the default places, if one answers and has the proxy. One that has not
+/// answered within `longest` is presumed to be there until it is asked again.
+async fn default_agent(settings: &Settings, longest: Duration) -> Option<Exporter> {
     let tcp = &settings.agent.url;
     let socket = Origin::Unix(DEFAULT_SOCKET.into());
     let has_socket = Path::new(DEFAULT_SOCKET).exists();
@@ -103,17 +112,20 @@ async fn default_agent(settings: &Settings) -> Option<Exporter> {
         .into_iter()
         .flatten()
     {
-        if let Ok(mut agent) = Datadog::agent(url, settings)
-            && agent.offers_proxy().await == Ok(true)
-        {
-            return Some(Exporter::Datadog(Box::new(agent)));
+        let Ok(mut agent) = Datadog::agent(url, settings) else {
+            continue;
+        };
+        match tokio::time::timeout(longest, agent.offers_proxy()).await {
+            Ok(Ok(true)) => return Some(Exporter::Datadog(Box::new(agent))),
+            Ok(_) => {}
+            Err(_) => return Some(Exporter::Datadog(Box::new(agent.presumed()))),
         }
     }
     None
 }
 
 /// The next choice where there is no Agent: the intake if there is a key, else the journal.
-pub(super) fn without_agent(settings: &Settings) -> Exporter {
+pub(crate) fn without_agent(settings: &Settings) -> Exporter {
     if settings.api_key.is_some() {
         if settings.site_has_product() {
             return datadog(Datadog::agentless(settings), settings);
@@ -196,8 +208,56 @@ impl AgentWatch {
             return None;
         }
         *self = Self::new(settings);
-        let agent = default_agent(settings).await?;
+        let agent = default_agent(settings, Duration::MAX).await?;
         report::info(|| format!("an Agent has appeared: sending to {}", agent.name()));
         Some(agent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::export::{Outcome, Sent};
+    use crate::stats::EventKind;
+
+    /// An Agent that takes connections and never answers, and that nobody has named.
+    fn hanging(config: &Config) -> (TcpListener, Settings) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut settings = config.settings().unwrap();
+        settings.agent.named = false;
+        settings.agent.url = Origin::Http(format!("http://{}", listener.local_addr().unwrap()));
+        (listener, settings)
+    }
+
+    fn block_on<R>(future: impl Future<Output = R>) -> R {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn with_the_spool_an_agent_that_takes_long_is_presumed_until_it_is_asked_again() {
+        let (_listener, settings) = hanging(&Config::new().spool(true).api_key("0123456789abcdef"));
+        block_on(async {
+            let mut found = find(&settings).await;
+            assert!(
+                found.name().starts_with("agent http://127.0.0.1:"),
+                "{}",
+                found.name()
+            );
+            assert!(found.spool_folder(&settings).is_some());
+            let outcome = found.export(EventKind::Span, &[], &Sent::default()).await;
+            assert!(matches!(outcome, Outcome::Elsewhere));
+            assert!(found.substitute(&settings).name().starts_with("intake "));
+        });
+    }
+
+    #[test]
+    fn without_the_spool_it_is_none() {
+        let (_listener, settings) = hanging(&Config::new().api_key("0123456789abcdef"));
+        let found = block_on(find(&settings));
+        assert!(found.name().starts_with("intake "), "{}", found.name());
     }
 }

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use answer::{asked_wait, bounded, shown};
 use sending::Sending;
+pub(crate) use sending::Sent;
 
 use super::envelope::{Envelope, Holds};
 use super::secrets::Secrets;
@@ -33,8 +34,6 @@ const SUBDOMAIN: &str = "x-datadog-evp-subdomain";
 
 /// How long an Agent may take to say what it offers.
 const INFO_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long to wait where the server does not know us: somebody has to mend it.
-const PAUSE: Duration = Duration::from_secs(30);
 /// How long a connection to an Agent is kept without use. Agents before 7.78 close theirs
 /// after five seconds; a request that crosses that close has no answer.
 const AGENT_IDLE: Duration = Duration::from_secs(4);
@@ -70,6 +69,8 @@ enum Door {
         is_override: bool,
         /// Without the proxy it counts as no Agent at all, and another destination is taken.
         may_be_replaced: bool,
+        /// Nobody has named it, and it has not answered: without an answer it is none either.
+        presumed: bool,
     },
     Intake {
         site: String,
@@ -120,8 +121,17 @@ impl Datadog {
                 doubted: false,
                 is_override: overridden.is_some(),
                 may_be_replaced: true,
+                presumed: false,
             },
         })
+    }
+
+    /// Where one listens that takes long to answer.
+    pub(super) fn presumed(mut self) -> Self {
+        if let Door::Agent { presumed, .. } = &mut self.door {
+            *presumed = true;
+        }
+        self
     }
 
     /// Events wait for this Agent, whether it has the proxy by now or not.
@@ -239,10 +249,16 @@ impl Datadog {
     }
 
     /// Posts the events once.
-    pub(super) async fn export(&mut self, kind: EventKind, events: &[Line<'_>]) -> Outcome {
+    pub(super) async fn export(
+        &mut self,
+        kind: EventKind,
+        events: &[Line<'_>],
+        sent: &Sent,
+    ) -> Outcome {
         if let Door::Agent {
             known: false,
             may_be_replaced,
+            presumed,
             ..
         } = self.door
         {
@@ -250,6 +266,7 @@ impl Datadog {
                 Ok(true) => None,
                 Ok(false) if may_be_replaced => return Outcome::Elsewhere,
                 Ok(false) => Some(format!("its /info does not list {PROXY}")),
+                Err(_) if presumed => return Outcome::Elsewhere,
                 Err(reason) => Some(reason),
             };
             if let Some(reason) = reason {
@@ -259,7 +276,7 @@ impl Datadog {
         }
         let envelope = self.envelope(kind, events);
         let (url, subdomain) = self.endpoint(&envelope);
-        let (body, sent) = Sending::new(envelope.body(events));
+        let body = Sending::new(envelope.body(events), sent);
         let mut request = self
             .http
             .post(url)
@@ -339,7 +356,6 @@ impl Datadog {
                     }
                     Door::Agent { .. } => format!("{reason}; does the Agent have a valid API key?"),
                 };
-                let after = after.unwrap_or(PAUSE);
                 Outcome::Barred { after, reason }
             }
             // A redirect leads the key to another place: it is not followed, and somebody
@@ -348,7 +364,6 @@ impl Datadog {
                 if status.is_redirection()
                     || status == StatusCode::PROXY_AUTHENTICATION_REQUIRED =>
             {
-                let after = after.unwrap_or(PAUSE);
                 Outcome::Barred { after, reason }
             }
             // An Agent may have lost the proxy, or another server its port. One that has it

@@ -159,6 +159,10 @@ impl Encoded for Pending {
         let age = Duration::from_millis(clock::unix_ms().saturating_sub(self.event.made_ms));
         self.event.kind == EventKind::Span && age > self.account.max_age
     }
+
+    fn is_spooled(&self) -> bool {
+        self.spooled
+    }
 }
 
 /// Events of one kind, made one after the other.

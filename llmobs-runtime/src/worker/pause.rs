@@ -6,10 +6,19 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+/// How long a backoff may be at most once a shutdown has begun: it has little time.
+const LONGEST_IN_A_HURRY: Duration = Duration::from_millis(500);
+
 #[derive(Default)]
 pub(super) struct Pause {
-    now: Mutex<Option<Now>>,
+    state: Mutex<State>,
     cut_short: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    now: Option<Now>,
+    in_a_hurry: bool,
 }
 
 /// A pause that lasts.
@@ -21,39 +30,51 @@ struct Now {
 /// Why there is a pause.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Why {
-    /// The server has asked for it, or somebody has to mend something.
+    /// The server has asked for it.
     Asked,
+    /// Somebody has to mend something.
+    Barred,
     /// Failures in a row.
     Backoff,
 }
 
 impl Pause {
     pub(super) async fn last(&self, delay: Duration, why: Why) {
-        *self.lock() = Some(Now {
-            until: Instant::now() + delay,
-            why,
-        });
+        let cut_short = self.cut_short.notified();
+        let delay = {
+            let mut state = self.lock();
+            let delay = match why {
+                Why::Backoff if state.in_a_hurry => delay.min(LONGEST_IN_A_HURRY),
+                _ => delay,
+            };
+            let until = Instant::now() + delay;
+            state.now = Some(Now { until, why });
+            delay
+        };
         match why {
             Why::Asked => tokio::time::sleep(delay).await,
-            Why::Backoff => drop(tokio::time::timeout(delay, self.cut_short.notified()).await),
+            Why::Barred | Why::Backoff => drop(tokio::time::timeout(delay, cut_short).await),
         }
-        *self.lock() = None;
+        self.lock().now = None;
     }
 
-    /// The program is about to end: what failed is tried once more now, and so is what is being sent
-    /// if it fails, unless the server asks for a pause.
+    /// The program is about to end: what failed is tried again now, and soon after that, unless the
+    /// server asks for a pause.
     pub(super) fn cut_short(&self) {
-        self.lock().take_if(|now| now.why == Why::Backoff);
-        self.cut_short.notify_one();
+        let mut state = self.lock();
+        state.in_a_hurry = true;
+        state.now.take_if(|now| now.why != Why::Asked);
+        self.cut_short.notify_waiters();
     }
 
     /// Whether nothing is tried until then.
     pub(super) fn outlasts(&self, deadline: Instant) -> bool {
-        self.lock().as_ref().is_some_and(|now| now.until > deadline)
+        let state = self.lock();
+        state.now.as_ref().is_some_and(|now| now.until > deadline)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Now>> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -82,26 +103,37 @@ mod tests {
     }
 
     #[test]
-    fn a_backoff_ends_early_and_what_a_server_asks_for_does_not() {
-        let (_, over) = while_it_lasts(Why::Backoff, Pause::cut_short);
-        assert!(over);
-        let (_, over) = while_it_lasts(Why::Asked, Pause::cut_short);
-        assert!(!over);
+    fn what_we_wait_of_ourselves_ends_early_and_what_a_server_asks_for_does_not() {
+        for (why, ends) in [
+            (Why::Backoff, true),
+            (Why::Barred, true),
+            (Why::Asked, false),
+        ] {
+            let (_, over) = while_it_lasts(why, Pause::cut_short);
+            assert_eq!(over, ends);
+        }
     }
 
     #[test]
-    fn a_backoff_that_begins_after_it_was_cut_short_is_over_at_once_and_the_next_lasts() {
+    fn in_a_hurry_backoffs_are_short_and_other_pauses_are_not() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build();
         runtime.unwrap().block_on(async {
             let pause = Pause::default();
             pause.cut_short();
-            pause.cut_short();
-            pause.last(HOUR, Why::Backoff).await;
-            let mut next = std::pin::pin!(pause.last(HOUR, Why::Backoff));
-            let short = Duration::from_millis(1);
-            assert!(tokio::time::timeout(short, &mut next).await.is_err());
+            let soon = Instant::now() + LONGEST_IN_A_HURRY * 2;
+            for (why, is_long) in [
+                (Why::Backoff, false),
+                (Why::Barred, true),
+                (Why::Asked, true),
+            ] {
+                let mut lasting = std::pin::pin!(pause.last(HOUR, why));
+                let short = Duration::from_millis(1);
+                let over = tokio::time::timeout(short, &mut lasting).await;
+                assert!(over.is_err());
+                assert_eq!(pause.outlasts(soon), is_long);
+            }
         });
     }
 

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use super::pause::{Pause, Why};
 use crate::config::Settings;
-use crate::export::{Encoded, Exporter, Line, Outcome};
+use crate::export::{Encoded, Exporter, Line, Outcome, Sent};
 use crate::report;
 use crate::stats::{EventKind, Ledger};
 
 /// The first wait is at most this long, and each further one may be twice the one before.
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+/// How long to wait where the server does not let us in: somebody has to mend it.
+const PAUSE: Duration = Duration::from_secs(30);
 /// The most that a server's `Retry-After` is obeyed for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 /// After so many requests in a row that ran out of tries, the destination counts as down.
@@ -149,7 +151,10 @@ impl Delivery {
         }
         let outcome = {
             let lines: Vec<Line<'_>> = part.events.iter().map(E::line).collect();
-            self.exporter.export(kind, &lines).await
+            let on_its_way = OnItsWay::new(&part, &self.ledger);
+            let outcome = self.exporter.export(kind, &lines, &on_its_way.sent).await;
+            on_its_way.ends();
+            outcome
         };
         part.tries += 1;
         match outcome {
@@ -159,7 +164,11 @@ impl Delivery {
             }
             Outcome::Retry { after, reason } => self.again(kind, part, after, &reason).await,
             Outcome::Barred { after, reason } => match self.patience {
-                Patience::Endless => self.again(kind, part, Some(after), &reason).await,
+                Patience::Endless => {
+                    let pause = asked(after).unwrap_or((PAUSE, Why::Barred));
+                    self.wait(kind, pause, &reason).await;
+                    Step::Again(part)
+                }
                 Patience::Bounded { .. } => self.run_out(part, &reason, true),
             },
             Outcome::Unanswered { reason } => {
@@ -232,11 +241,13 @@ impl Delivery {
                 return self.run_out(part, reason, too_long);
             }
         }
-        self.wait(kind, after, reason).await;
+        let backoff = || (backoff(self.failures), Why::Backoff);
+        let pause = asked(after).unwrap_or_else(backoff);
+        self.wait(kind, pause, reason).await;
         Step::Again(part)
     }
 
-    async fn wait(&mut self, kind: EventKind, after: Option<Duration>, reason: &str) {
+    async fn wait(&mut self, kind: EventKind, (delay, why): (Duration, Why), reason: &str) {
         self.ledger.retried();
         if !std::mem::replace(&mut self.told, true) {
             report::error(|| {
@@ -245,7 +256,6 @@ impl Delivery {
                 format!("delivery of {kind} to {name} fails and is tried again: {reason}")
             });
         }
-        let (delay, why) = delay(after, self.failures);
         self.failures = self.failures.saturating_add(1);
         self.pause.last(delay, why).await;
     }
@@ -334,13 +344,46 @@ impl<E> Part<E> {
     }
 }
 
-/// How long to wait after so many failures, where the server asks for `after`.
-fn delay(after: Option<Duration>, failures: u32) -> (Duration, Why) {
-    match after {
-        Some(after) if !after.is_zero() => (after.min(LONGEST_RETRY_AFTER), Why::Asked),
-        // A server that asks for no pause, or whose clock is behind, is not flooded.
-        _ => (backoff(failures), Why::Backoff),
+/// A request that is being sent. Where a shutdown cuts it off, the server may have what a later
+/// process sends again.
+struct OnItsWay<'a> {
+    sent: Sent,
+    ledger: &'a Ledger,
+    may_come_twice: u64,
+}
+
+impl<'a> OnItsWay<'a> {
+    fn new<E: Encoded>(part: &Part<E>, ledger: &'a Ledger) -> Self {
+        let spooled = part.events.iter().filter(|event| event.is_spooled());
+        Self {
+            sent: Sent::default(),
+            ledger,
+            may_come_twice: if part.counted {
+                0
+            } else {
+                spooled.count() as u64
+            },
+        }
     }
+
+    fn ends(mut self) {
+        self.may_come_twice = 0;
+    }
+}
+
+impl Drop for OnItsWay<'_> {
+    fn drop(&mut self) {
+        if self.may_come_twice > 0 && self.sent.whole() {
+            self.ledger.possible_duplicates(self.may_come_twice);
+        }
+    }
+}
+
+/// How long to wait where the server asks for `after`. One that asks for no pause, or whose clock
+/// is behind, is not flooded.
+fn asked(after: Option<Duration>) -> Option<(Duration, Why)> {
+    let after = after.filter(|after| !after.is_zero())?;
+    Some((after.min(LONGEST_RETRY_AFTER), Why::Asked))
 }
 
 /// Exponential with full jitter: anything up to a bound that doubles.
@@ -357,9 +400,12 @@ mod tests {
 
     #[test]
     fn a_server_is_given_the_time_that_it_asks_for_up_to_five_minutes() {
-        let asked = |seconds| delay(Some(Duration::from_secs(seconds)), 0).0.as_secs();
-        assert_eq!([1, 30, 300, 301, 86_400].map(asked), [1, 30, 300, 300, 300]);
-        assert!(delay(Some(Duration::ZERO), 9).0 <= Duration::from_secs(30));
+        for (seconds, waits) in [(1, 1), (30, 30), (300, 300), (301, 300), (86_400, 300)] {
+            let (wait, why) = asked(Some(Duration::from_secs(seconds))).unwrap();
+            assert!(why == Why::Asked);
+            assert_eq!(wait, Duration::from_secs(waits));
+        }
+        assert!(asked(Some(Duration::ZERO)).is_none());
     }
 
     #[test]

@@ -27,6 +27,8 @@ use crate::stats::{DropReason, EventKind};
 const TICK: Duration = Duration::from_millis(100);
 /// With a spool, what was finished is on disk within this and a look at the queue or two.
 const SPOOL_INTERVAL: Duration = Duration::from_millis(300);
+/// With a spool, how long what waits may be written to it past the time of a shutdown.
+const WRITE_OUT: Duration = Duration::from_millis(250);
 /// How often what is too old is looked for in the spool.
 const EXPIRE: Duration = Duration::from_secs(30);
 /// How many events are encoded before requests in flight get their turn.
@@ -35,9 +37,10 @@ const AT_ONCE: usize = 512;
 const TURN: Duration = Duration::from_millis(5);
 
 /// The destinations, and what was asked while they were looked for. A flush whose time is
-/// over in the meantime is answered.
+/// over in the meantime is answered; where that of a shutdown is, nothing more is looked for.
 async fn choose(
     settings: &Settings,
+    closing: &Closing,
     control: &mut UnboundedReceiver<Control>,
 ) -> (Vec<export::Exporter>, Vec<Control>) {
     let mut choosing = pin!(export::choose(settings));
@@ -50,6 +53,9 @@ async fn choose(
             early.push(message);
         }
         let now = Instant::now();
+        if closing.get().is_some_and(|deadline| *deadline <= now) {
+            return (vec![export::without_agent(settings)], early);
+        }
         let over = |message: &mut Control| matches!(message, Control::Flush(flush) if flush.deadline <= now);
         for message in early.extract_if(.., over) {
             if let Control::Flush(flush) = message {
@@ -85,7 +91,7 @@ impl Running {
             settings,
             closing,
         } = start;
-        let (exporters, early) = choose(&settings, &mut control).await;
+        let (exporters, early) = choose(&settings, &closing, &mut control).await;
         let lanes = Lanes::open(exporters, &settings, &progress);
         if let Some(client) = client.upgrade() {
             client.set_ledgers(lanes.ledgers());
@@ -185,8 +191,14 @@ impl Running {
         let fetched = Instant::now();
         let mut turn = fetched;
         self.receiver.fetch();
+        // What is on disk is not lost: there it still gets when a shutdown has little time.
+        let grace = if self.settings.spool {
+            WRITE_OUT
+        } else {
+            Duration::ZERO
+        };
         for taken in 1.. {
-            let over = |deadline: &Instant| *deadline <= Instant::now();
+            let over = |deadline: &Instant| *deadline + grace <= Instant::now();
             if self.closing.get().is_some_and(over) {
                 return false;
             }

@@ -7,7 +7,7 @@ use llmobs_tests::{Intake, Reply, Request};
 
 use super::{
     EACH, agentless, assert_all_accounted, assert_all_delivered, events, first, give_up, make,
-    settle, through, to_agent, wait_for_both_lanes, waiting,
+    settle, through, to_agent, wait_for_both_lanes, wait_for_retries, waiting,
 };
 use crate::{Folder, SOON, log};
 
@@ -169,10 +169,10 @@ fn what_somebody_has_to_mend_pauses_and_keeps() {
     std::thread::sleep(Duration::from_secs(1));
     for (status, client, intake, elsewhere) in paused {
         assert_eq!(client.stats().destinations[0].retried, 2, "{status}");
-        let stats = give_up(&client, &intake);
-        assert_eq!(waiting(&stats), [u64::from(EACH); 3], "{status}");
         let sent = events(&intake, |_| true);
         assert!(sent <= 3 * u64::from(EACH), "{status}: no other try");
+        let stats = give_up(&client, &intake);
+        assert_eq!(waiting(&stats), [u64::from(EACH); 3], "{status}");
         assert!(elsewhere.requests().is_empty(), "{status}");
         assert_eq!(elsewhere.info_count(), 0, "{status}");
     }
@@ -302,7 +302,7 @@ fn a_shutdown_that_is_too_short_for_a_server_in_trouble_counts_what_waits() {
 }
 
 #[test]
-fn a_shutdown_tries_at_once_what_waits_for_its_next_try() {
+fn a_shutdown_tries_at_once_what_waits_for_its_next_try_and_soon_again() {
     let intake = Intake::start();
     intake.script(|_| Reply::status(503));
     let client = to_agent(&intake);
@@ -316,25 +316,43 @@ fn a_shutdown_tries_at_once_what_waits_for_its_next_try() {
         of(requests, "/api/v2/llmobs") >= 5 && of(requests, "/eval-metric") >= 5
     };
     intake.wait_for(enough, 2 * SOON);
+    first(&intake, |_| Reply::status(503));
+    let report = client.shutdown(Duration::from_secs(4)).unwrap();
+    llmobs_tests::assert_accounted(&report.stats, &intake);
+    assert_all_delivered(&report.stats);
+}
+
+#[test]
+fn a_shutdown_tries_once_more_what_somebody_had_to_mend() {
+    let intake = Intake::start();
+    intake.script(|_| Reply::status(403));
+    let client = to_agent(&intake);
+    make(&client, 0..EACH);
+    wait_for_both_lanes(&intake);
+    wait_for_retries(&client, 2);
     intake.script(|_| Reply::default());
-    let report = client.shutdown(Duration::from_secs(2)).unwrap();
+    let report = client.shutdown(SOON).unwrap();
     llmobs_tests::assert_accounted(&report.stats, &intake);
     assert_all_delivered(&report.stats);
 }
 
 #[test]
 fn a_shutdown_is_over_when_nothing_can_be_tried_in_its_time() {
-    let intake = Intake::start();
-    intake.script(|_| Reply::status(429).header("Retry-After", "86400"));
-    let client = to_agent(&intake);
-    make(&client, 0..EACH);
-    wait_for_both_lanes(&intake);
-    let started = Instant::now();
-    let five_minutes_nearly = Duration::from_secs(270);
-    client.shutdown(five_minutes_nearly).unwrap_err();
-    assert!(started.elapsed() < five_minutes_nearly / 2);
-    let stats = client.stats();
-    llmobs_tests::assert_accounted(&stats, &intake);
-    assert_eq!(stats.waiting(), 0);
-    assert_eq!(intake.requests().len(), 2, "it has asked for that");
+    let asked = Reply::status(429).header("Retry-After", "86400");
+    for (reply, requests) in [(asked, 2), (Reply::status(403), 4)] {
+        let intake = Intake::start();
+        intake.script(move |_| reply.clone());
+        let client = to_agent(&intake);
+        make(&client, 0..EACH);
+        wait_for_both_lanes(&intake);
+        wait_for_retries(&client, 2);
+        let started = Instant::now();
+        let a_long_time = Duration::from_secs(25);
+        client.shutdown(a_long_time).unwrap_err();
+        assert!(started.elapsed() < a_long_time / 2);
+        let stats = client.stats();
+        llmobs_tests::assert_accounted(&stats, &intake);
+        assert_eq!(stats.waiting(), 0);
+        assert_eq!(intake.requests().len(), requests);
+    }
 }

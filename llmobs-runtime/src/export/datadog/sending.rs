@@ -16,10 +16,10 @@ const PIECE: usize = 64 * 1024;
 
 /// Whether the last piece of a body was handed over, from where it may have reached the server.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sent(Arc<AtomicBool>);
+pub(crate) struct Sent(Arc<AtomicBool>);
 
 impl Sent {
-    pub(super) fn whole(&self) -> bool {
+    pub(crate) fn whole(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -31,13 +31,12 @@ pub(super) struct Sending {
 }
 
 impl Sending {
-    pub(super) fn new(body: Vec<u8>) -> (Self, Sent) {
-        let sent = Sent::default();
-        let body = Self {
+    /// It tells `sent` when it is over.
+    pub(super) fn new(body: Vec<u8>, sent: &Sent) -> Self {
+        Self {
             rest: body.into(),
             sent: sent.clone(),
-        };
-        (body, sent)
+        }
     }
 }
 
