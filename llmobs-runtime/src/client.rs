@@ -205,7 +205,7 @@ impl ClientInner {
         let client = Arc::new(Self {
             settings,
             front: Front::default(),
-            open: AtomicBool::new(true),
+            open: AtomicBool::new(false),
             process: Process::current(),
             global,
             ledgers: Mutex::default(),
@@ -215,7 +215,9 @@ impl ClientInner {
         start.spawn(&client).map_err(|error| ConfigError::Worker {
             reason: error.to_string(),
         })?;
+        // One that could not be started was never counted, and is not when it goes.
         OPEN_CLIENTS.fetch_add(1, Ordering::Relaxed);
+        client.open.store(true, Ordering::Release);
         Ok(client)
     }
 

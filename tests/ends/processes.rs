@@ -241,6 +241,13 @@ fn a_shutdown_after_main_delivers() {
 }
 
 #[test]
+fn a_client_that_cannot_be_started_turns_no_other_one_off() {
+    let intake = Intake::start();
+    Program::start(&["start_that_fails"], &intake).ends_well();
+    assert_eq!(names(&intake), ["after", "before", "enabled"]);
+}
+
+#[test]
 fn what_waits_at_a_signal_is_delivered_and_the_program_ends_by_that_signal() {
     for signal in [libc::SIGTERM, libc::SIGINT] {
         let intake = Intake::start();

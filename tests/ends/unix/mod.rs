@@ -3,6 +3,7 @@
 mod exit;
 mod fork;
 mod signal;
+mod start;
 
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ pub fn main() {
         "exit_thread_local" => exit::thread_local(&url),
         "exit_in_a_function" => exit::in_a_function(&url, &next()),
         "exit_handler" => exit::handler(&url),
+        "start_that_fails" => start::fails(&url),
         "signal" => signal::no_handler(&url, &next()),
         "signal_with_a_spool" => signal::with_a_spool(&url, &next()),
         "signal_ignored" => signal::ignored(&url),
