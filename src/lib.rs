@@ -158,6 +158,8 @@
 //!   `Option` cannot be wrapped: the span covers the call, with a warning. One behind an alias of a
 //!   boxed future needs `future`. A boxed future is boxed once more.
 //! * `const fn`, functions with C's variable arguments and closures cannot have attributes.
+//! * An exception of C++ that passes an annotated function (`extern "C-unwind"`) ends the process while
+//!   llmobs is enabled: Rust cannot catch it. Catch it on the other side.
 //! * A type that is `Serialize` for `'static` only is an error of the borrow checker: use `skip`.
 //! * Arguments are dropped in the order of the bare function, but for those that are
 //!   unused, begin with `_`, or are `mut` in an `async fn`. A future grows by 32 bytes, and

@@ -143,4 +143,24 @@ fn a_span_that_ends_with_its_thread_arrives_and_harms_nobody() {
             assert!(tree.starts_with("workflow left\n"), "{tree}");
         }
     }
+    outlives_its_client();
+}
+
+/// There is nowhere to put it then.
+fn outlives_its_client() {
+    let config = Config::new().ml_app("teardown");
+    let config = config.destination(Destination::Memory(Memory::new()));
+    let client = config.build().unwrap();
+    let here = client.clone();
+    let thread = thread::spawn(move || {
+        LEFT.with(|left| {
+            let span = here.scope(|| Span::task("left").start());
+            drop(span.enter());
+            here.shutdown(Duration::from_secs(10)).unwrap();
+            left.borrow_mut().span = Some(span);
+        });
+    });
+    thread.join().unwrap();
+    let spans = client.stats().spans();
+    assert_eq!((spans.made, spans.dropped_total()), (1, 1), "{spans:?}");
 }

@@ -334,7 +334,9 @@ impl ClientInner {
 
     fn flushed(&self, done: bool) -> Result<FlushReport, FlushError> {
         let stats = self.stats();
-        if done {
+        // Should it have panicked, the books say so.
+        let lost = self.worker.is_gone() && stats.waiting() > 0;
+        if done && !lost {
             return Ok(FlushReport { stats });
         }
         Err(FlushError::Timeout {

@@ -9,6 +9,9 @@ use crate::process::Published;
 
 /// How far the wall clock may be from a segment before another one begins.
 const DRIFT: Duration = Duration::from_millis(1);
+/// How long after the worker has looked at the clock moments may be told: longer than it takes to look
+/// again, whatever else it has to do.
+const AFTER: Duration = Duration::from_secs(600);
 /// How long ticks are counted for a guess of their length. The seconds in trace ids live by the
 /// first one until the worker knows better.
 const GUESS: Duration = Duration::from_micros(50);
@@ -101,16 +104,25 @@ struct Segment {
     unix_seconds: f64,
     /// The length of a tick in nanoseconds.
     tick: f64,
+    /// When it was last known to go on.
+    last: Moment,
 }
 
 impl Segment {
     fn new(from: Moment, unix: Duration, tick: f64) -> Self {
         Self {
             from,
+            last: from,
             unix,
             unix_seconds: unix.as_secs_f64(),
             tick,
         }
+    }
+
+    /// Whether a moment lies in it, or after it and not by much: where the counter has begun anew, the
+    /// moments from before that would else be far in the future.
+    fn has(&self, at: Moment) -> bool {
+        at.ticks_since(self.from) >= 0.0 && at.ticks_since(self.last) * self.tick <= nanos(AFTER)
     }
 
     fn unix(&self, at: Moment) -> Duration {
@@ -199,6 +211,9 @@ impl Anchor {
                 return self.begin(Segment::new(fresh.moment, unix, fresh.guess_tick()));
             }
         };
+        if let Some(latest) = self.segments.back_mut() {
+            latest.last = fresh.moment;
+        }
         let told = latest.unix(fresh.moment);
         if told.abs_diff(unix) > DRIFT + uncertain {
             let tick = tick.unwrap_or(latest.tick);
@@ -232,7 +247,7 @@ impl Anchor {
 
     fn segment_of(&self, at: Moment) -> Segment {
         let mut newest_first = self.segments.iter().rev();
-        let segment = newest_first.find(|segment| at.ticks_since(segment.from) >= 0.0);
+        let segment = newest_first.find(|segment| segment.has(at));
         let segment = segment.or(self.segments.front());
         segment.copied().unwrap_or(Shared::get().latest)
     }
@@ -243,9 +258,13 @@ impl Anchor {
     }
 
     /// Nanoseconds from `earlier` to `later`; none where that is before it. However the wall clock
-    /// was set between them.
+    /// was set between them, unless the counter has begun anew.
     pub(crate) fn ns_between(&self, earlier: Moment, later: Moment) -> u64 {
-        let between = duration(later.ticks_since(earlier) * self.segment_of(later).tick);
+        let ticks = later.ticks_since(earlier);
+        if ticks < 0.0 {
+            return self.unix_ns(later).saturating_sub(self.unix_ns(earlier));
+        }
+        let between = duration(ticks * self.segment_of(later).tick);
         u64::try_from(between.as_nanos()).unwrap_or(u64::MAX)
     }
 }
@@ -380,6 +399,25 @@ mod tests {
             u128::from(now).abs_diff(unix) < 500_000_000,
             "{now}, {unix}"
         );
+    }
+
+    #[test]
+    fn a_span_that_was_open_when_the_counter_began_anew_keeps_its_start() {
+        let mut anchor = Anchor::now();
+        // As if it had stood far higher before: some days, at 2.5 GHz.
+        let up: u64 = 1 << 50;
+        anchor.base.moment.0 += up;
+        for segment in &mut anchor.segments {
+            segment.from.0 += up;
+            segment.last.0 += up;
+        }
+        let start = Moment(Moment::now().0 + up);
+        let told = anchor.unix_ns(start);
+        std::thread::sleep(Duration::from_millis(2));
+        anchor.follow();
+        assert_eq!(anchor.unix_ns(start), told);
+        let length = anchor.ns_between(start, Moment::now());
+        assert!((1_000_000..5_000_000_000).contains(&length), "{length}");
     }
 
     #[test]

@@ -34,6 +34,13 @@ impl Process {
     }
 }
 
+/// The user that this process acts as.
+#[cfg(all(unix, feature = "enabled"))]
+pub(crate) fn user() -> u32 {
+    // SAFETY: it only gives a number, and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
 /// From now on forks are noticed: by `fork` itself, not by a bare `clone` or `vfork`, after
 /// which little is allowed anyway.
 #[cfg(all(unix, feature = "enabled"))]

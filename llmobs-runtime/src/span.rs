@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Map, Value};
 
 use crate::annotation::{AnnotateError, Annotation, Content};
+use crate::capture;
 use crate::client::ClientInner;
 use crate::clock::Moment;
 use crate::config::Capture;
@@ -341,16 +342,17 @@ impl SpanInner {
             }
             data.end(now, error, inherited);
             (
-                // Left where it is, it goes with the record, on the worker's thread.
+                // Left where it is, it goes with the record.
                 data.tracing.take_if(|_| !context::torn_down()),
                 this.name.weight() + weight::of_span(&data),
             )
         };
-        // A subscriber may do anything when its span closes: not under our lock.
-        drop(tracing);
         if let Err(refused) = context::push_finished(Arc::clone(this), weight) {
             refused.count();
         }
+        // A subscriber may do anything when its span closes: not under our lock, and after what is
+        // left to do.
+        drop(tracing);
         true
     }
 
@@ -401,12 +403,14 @@ impl SpanData {
             || self.extra.is_some()
     }
 
-    /// Takes everything but what children still inherit and what says that it has ended.
+    /// Takes everything but what children still inherit, what says that it has ended, and the
+    /// `tracing` span that went along.
     pub(crate) fn take(&mut self) -> Self {
         let kept = Self {
             session: self.session.clone(),
             end: self.end,
             extra: self.extra.as_deref().and_then(SpanExtra::kept),
+            tracing: self.tracing.take(),
             ..Self::default()
         };
         std::mem::replace(self, kept)
@@ -436,10 +440,27 @@ impl SpanInner {
     }
 }
 
+impl SpanInner {
+    /// Lets go of the `tracing` span of one that ended where its thread did, or never. A subscriber
+    /// that panics here harms nobody, and one whose thread-locals are gone is not told.
+    #[cold]
+    fn drop_tracing(&mut self) {
+        let tracing = self.data_mut().tracing.take();
+        if context::torn_down() {
+            std::mem::forget(tracing);
+        } else {
+            capture::panics(|| drop(tracing));
+        }
+    }
+}
+
 impl Drop for SpanInner {
     /// Takes a long chain of ancestors apart in a loop: a recursion as deep as the chain
     /// could overflow the stack.
     fn drop(&mut self) {
+        if self.has_tracing {
+            self.drop_tracing();
+        }
         let mut chain: Vec<Arc<Self>> = Vec::new();
         chain.extend(self.take_ancestors());
         while let Some(next) = chain.pop() {

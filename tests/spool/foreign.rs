@@ -137,6 +137,22 @@ fn a_segment_that_is_open_to_others_is_not_sent() {
     assert_told(&folder, &planted, "is skipped");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_segment_of_another_user_is_not_sent() {
+    let folder = Folder::new();
+    let (intake, segment) = left(&folder);
+    let planted = segment.with_file_name("1-1-1-spans.jsonl");
+    fs::copy(&segment, &planted).unwrap();
+    if std::os::unix::fs::chown(&planted, Some(12_345), Some(12_345)).is_err() {
+        // Nobody but root can plant one.
+        return;
+    }
+    assert_next_sends(&folder, &intake, &["a", "b"]);
+    assert_eq!(folder.files(), std::slice::from_ref(&planted));
+    assert_told(&folder, &planted, "belongs to user 12345");
+}
+
 #[test]
 fn what_was_acknowledged_before_the_process_ended_is_not_sent_again() {
     let folder = Folder::new();

@@ -233,7 +233,7 @@ impl Entered {
     pub(super) fn leave(self) -> Span {
         let token = self.0;
         std::mem::forget(self);
-        function::leave(token).map_or_else(Span::idle, Span::of)
+        function::leave(token).unwrap_or_else(Span::idle)
     }
 }
 

@@ -18,8 +18,9 @@ mod source {
     /// Written once, before the first client opens.
     static TRUSTED: AtomicBool = AtomicBool::new(false);
 
-    /// Asks the kernel what it keeps its clock by: it has compared the counters of all
-    /// processors, and goes on watching them.
+    /// Asks the kernel what it keeps its clock by: it has compared the counters of all processors.
+    /// Should it find them apart later, the worker sees that the wall clock goes another way, and
+    /// begins a segment again and again.
     pub(in crate::clock) fn choose() {
         const CLOCK: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
         let trusted = std::fs::read_to_string(CLOCK).is_ok_and(|clock| clock.trim() == "tsc");

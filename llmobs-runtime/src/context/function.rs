@@ -83,24 +83,23 @@ pub(crate) fn with_data<R>(token: Token, change: impl FnOnce(&mut SpanData) -> R
     .flatten()
 }
 
-/// Takes the span that was entered off the stack, open still.
-pub(crate) fn leave(token: Token) -> Option<Arc<SpanInner>> {
-    leave_tracing(token);
-    with_stack(|stack| match stack.pop(token)? {
-        Entry::Own => stack.take_own().map(Arc::new),
-        Entry::Span(span) => Some(span),
-        _ => None,
-    })
-    .flatten()
-}
-
-/// A subscriber may do anything: not under the borrow.
-fn leave_tracing(token: Token) {
-    drop(with_stack(|stack| {
+/// Takes the span that was entered off the stack, open still. Where a subscriber panics when it is
+/// told, it ends.
+pub(crate) fn leave(token: Token) -> Option<Span> {
+    let left = with_stack(|stack| {
+        let span = match stack.pop(token)? {
+            Entry::Own => stack.take_own().map(Arc::new),
+            Entry::Span(span) => Some(span),
+            _ => None,
+        };
         let mut entered = stack.tracing.iter();
-        let at = entered.rposition(|(other, _)| *other == token)?;
-        Some(stack.tracing.remove(at))
-    }));
+        let at = entered.rposition(|(other, _)| *other == token);
+        Some((span, at.map(|at| stack.tracing.remove(at))))
+    });
+    let (span, tracing) = left.flatten()?;
+    let span = span.map(Span::of);
+    drop(tracing);
+    span
 }
 
 /// Ends the span that was entered, unless somebody has, and takes it off the stack.
@@ -137,7 +136,7 @@ pub(crate) fn finish(token: Token) {
     });
     match left {
         None => {}
-        Some(Left::Shared) => drop(leave(token).map(Span::of)),
+        Some(Left::Shared) => drop(leave(token)),
         Some(Left::Refused(refused)) => refused.count(),
         Some(Left::OfParent(slot)) => drop(slot),
     }

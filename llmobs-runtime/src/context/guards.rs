@@ -84,7 +84,9 @@ pub(crate) struct Lent<'a> {
 
 impl<'a> Lent<'a> {
     pub(crate) fn new(span: &'a mut Span) -> Self {
+        // A subscriber may panic when it is told: before anything is current that is not undone.
         let tracing = span.inner().and_then(|inner| inner.tracing());
+        let tracing = tracing.map(tracing::Span::entered);
         let mut entry = span.lend().map(Entry::Span);
         let token = with_stack(|stack| entry.take().map(|entry| stack.push(entry))).flatten();
         // The thread is being torn down: nothing is current there any more.
@@ -94,30 +96,30 @@ impl<'a> Lent<'a> {
         Self {
             span,
             token,
-            tracing: tracing.map(tracing::Span::entered),
+            tracing,
         }
     }
 }
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        drop(self.tracing.take());
         if let Some(Entry::Span(inner)) = self.token.and_then(pop) {
             self.span.give_back(inner);
         }
+        // A subscriber may panic when it is told.
+        drop(self.tracing.take());
     }
 }
 
 impl Attached {
     #[inline(never)]
     fn undo(&mut self) {
+        // A subscriber may panic when it is told.
+        let _entry = self.token.and_then(pop);
         match self.tracing.take() {
             // Kept by a thread-local. That it is never left is the lesser evil.
             Some(entered) if torn_down() => std::mem::forget(entered),
             entered => drop(entered),
-        }
-        if let Some(token) = self.token {
-            drop(pop(token));
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::annotation::{AnnotationContext, Annotations};
 use crate::client::{self, ClientInner};
 use crate::id::SpanContext;
 use crate::kind::SpanKind;
+use crate::process::Process;
 use crate::remote::Remote;
 use crate::span::{Checked, Slot, SpanInner};
 use crate::stats::DropReason;
@@ -52,6 +53,8 @@ pub(super) struct Stack {
     pub(super) spare: Vec<Slot>,
     /// Where this thread puts what it has finished, for each client.
     buffers: Vec<(u64, Arc<Buffer>)>,
+    /// Whose they are: those of a parent may be locked, and half written, for ever.
+    buffers_of: Option<Process>,
 }
 
 /// For how many clients a thread keeps a buffer; what it makes for others goes into one that the
@@ -85,6 +88,7 @@ thread_local! {
             tracing: Vec::new(),
             spare: Vec::new(),
             buffers: Vec::new(),
+            buffers_of: None,
         })
     };
 }
@@ -267,6 +271,10 @@ impl Stack {
     #[cold]
     #[inline(never)]
     fn open_buffer(&mut self, id: u64, client: &ClientInner) -> Arc<Buffer> {
+        if !self.buffers_of.is_some_and(Process::is_current) {
+            std::mem::forget(std::mem::take(&mut self.buffers));
+            self.buffers_of = Some(Process::current());
+        }
         self.buffers.retain(|(_, buffer)| buffer.is_open());
         if self.buffers.len() == BUFFERS {
             return client.worker().shared_buffer();
@@ -275,6 +283,7 @@ impl Stack {
         self.buffers.push((id, Arc::clone(&buffer)));
         buffer
     }
+
     pub(super) fn push(&mut self, entry: Entry) -> Token {
         let token = Token(self.next);
         // At one in a nanosecond they come to an end in 584 years.

@@ -10,6 +10,9 @@ use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+#[cfg(unix)]
+use crate::process;
+
 /// Makes the folder that the application chose, and those above it, where they are missing.
 ///
 /// It keeps its owner and its mode, which may have a reason. Refused are a symbolic link, and a
@@ -100,19 +103,25 @@ pub(crate) fn create(path: &Path) -> io::Result<File> {
     how.open(path)
 }
 
-/// Whether a file may be one of ours: those are for their owner alone. One that came with a
-/// repository, say, must not be sent with the user's key.
+/// Whether a file may be one of ours: those are for their owner alone, and we are that. One that came
+/// with a repository, say, or from another user where we are root, must not be sent with our key.
 #[cfg(unix)]
 pub(crate) fn check(path: &Path, file: &File) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt as _;
-    let for_others = file.metadata()?.mode() & 0o077;
-    if for_others == 0 {
-        return Ok(());
+    let found = file.metadata()?;
+    if found.mode() & 0o077 != 0 {
+        let why = "is open to others, so llmobs has not made it";
+        return Err(refused(path, why));
     }
-    Err(refused(
-        path,
-        "is open to others, so llmobs has not made it",
-    ))
+    let ours = process::user();
+    if found.uid() != ours {
+        let why = format!(
+            "belongs to user {}, and this process is user {ours}",
+            found.uid()
+        );
+        return Err(refused(path, &why));
+    }
+    Ok(())
 }
 
 #[cfg(not(unix))]

@@ -385,6 +385,18 @@ impl Running {
     }
 }
 
+/// However the worker ends, what was encoded and not handed to a lane is counted.
+impl Drop for Running {
+    fn drop(&mut self) {
+        for gathering in &mut self.gatherings {
+            let kind = gathering.kind();
+            for _ in gathering.seal().into_iter().flatten() {
+                self.lanes.dropped(kind, DropReason::Shutdown);
+            }
+        }
+    }
+}
+
 /// What processors leave of an event.
 fn processed(
     processing: &Processing,

@@ -177,3 +177,51 @@ fn what_is_said_of_a_span_comes_after_it() {
     });
     assert_eq!(spans, COUNT);
 }
+
+/// The worker, or a thread that asks for the counts, holds them as this one forks.
+#[cfg(all(unix, feature = "enabled"))]
+#[test]
+#[cfg_attr(miri, ignore = "there is no fork")]
+#[allow(unsafe_code, reason = "calls of the system")]
+fn a_forked_child_waits_for_no_buffer_of_its_parents() {
+    let build = || {
+        let config = Config::new().tracing_spans(false);
+        let config = config.destination(Destination::Memory(Memory::new()));
+        config.build().unwrap()
+    };
+    let parent = build();
+    let inner = parent.scope(|| {
+        drop(crate::Span::task("of the parent").start());
+        crate::context::current_client().unwrap()
+    });
+    let buffers = Arc::clone(&inner.worker().queue.buffers);
+    let (tells, is_held) = std::sync::mpsc::channel();
+    let (goes, told_to_go) = std::sync::mpsc::channel::<()>();
+    let holder = std::thread::spawn(move || {
+        let all = lock(&buffers.all);
+        let states = all.buffers.iter().map(|buffer| lock(&buffer.state));
+        let states: Vec<_> = states.collect();
+        tells.send(states.len()).unwrap();
+        let _ = told_to_go.recv();
+    });
+    assert_eq!(
+        is_held.recv().unwrap(),
+        2,
+        "the shared one, and this thread's"
+    );
+    // SAFETY: the child runs code of ours, which is made for it, and ends without any other.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: they only end it.
+        unsafe { libc::alarm(10) };
+        build().scope(|| drop(crate::Span::task("of the child").start()));
+        // SAFETY: as above.
+        unsafe { libc::_exit(0) };
+    }
+    let mut status = 0;
+    // SAFETY: a child of ours, and a number of ours.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    goes.send(()).unwrap();
+    holder.join().unwrap();
+    assert_eq!(status, 0, "where it waits, a signal ends it");
+}
