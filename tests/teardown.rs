@@ -164,3 +164,59 @@ fn outlives_its_client() {
     let spans = client.stats().spans();
     assert_eq!((spans.made, spans.dropped_total()), (1, 1), "{spans:?}");
 }
+
+#[llmobs::workflow]
+async fn sleeps_and_steps() {
+    thread::sleep(Duration::from_millis(5));
+    step();
+}
+
+fn poll_once() {
+    let mut task = std::task::Context::from_waker(Waker::noop());
+    assert!(pin!(sleeps_and_steps()).poll(&mut task).is_ready());
+}
+
+/// Polls a future when its thread ends.
+struct Polls(LlmObs);
+
+impl Drop for Polls {
+    fn drop(&mut self) {
+        self.0.scope(poll_once);
+    }
+}
+
+thread_local! {
+    static POLLS: RefCell<Option<Polls>> = const { RefCell::new(None) };
+}
+
+#[test]
+fn a_future_that_is_first_polled_as_its_thread_ends_has_its_span() {
+    let memory = Memory::new();
+    let config = Config::new()
+        .ml_app("teardown")
+        .tracing_spans(false)
+        .destination(Destination::Memory(memory.clone()));
+    let client = config.build().unwrap();
+    let of_thread = client.clone();
+    // What is used last is gone first: the stack of the thread is there still.
+    let thread = thread::spawn(move || {
+        of_thread.scope(step);
+        POLLS.set(Some(Polls(of_thread.clone())));
+        of_thread.scope(poll_once);
+    });
+    thread.join().unwrap();
+    client.shutdown(Duration::from_secs(10)).unwrap();
+    let spans = memory.spans();
+    let outer = "workflow sleeps_and_steps\n  task step\n";
+    assert_eq!(
+        llmobs_tests::tree(&spans),
+        format!("task step\n{outer}{outer}")
+    );
+    let mut outer = spans
+        .iter()
+        .filter(|span| span["name"] == "sleeps_and_steps");
+    assert!(
+        outer.all(|span| span["duration"].as_u64() >= Some(5_000_000)),
+        "{spans:?}"
+    );
+}

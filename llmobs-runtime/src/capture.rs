@@ -41,6 +41,9 @@ use tree::Reading;
 /// Bytes of a value that only has `Debug` or `Display`.
 const LONGEST_TEXT: usize = 16_000;
 
+/// Bytes of a text that a model is given, not only Datadog: more than any model takes.
+const LONGEST_VARIABLE: usize = 64 << 20;
+
 /// `value` as automatic capture shows it: within the limits, and without what is a secret
 /// by its name. `name` is the value's own, an argument's for instance.
 ///
@@ -128,9 +131,18 @@ pub(crate) fn debug<T: Debug + ?Sized>(value: &T) -> String {
 
 /// What `{value}` prints, at most 16 kB of it. It is prose: nothing in it is hidden.
 pub(crate) fn display<T: Display + ?Sized>(value: &T) -> String {
-    let mut text = Clipped::new(LONGEST_TEXT);
+    shown(&value, type_name::<T>(), LONGEST_TEXT)
+}
+
+/// What `{value}` prints in a prompt, which a model is given as a whole.
+pub(crate) fn variable<T: Display + ?Sized>(value: &T) -> String {
+    shown(&value, type_name::<T>(), LONGEST_VARIABLE)
+}
+
+fn shown(value: &dyn Display, type_name: &str, most: usize) -> String {
+    let mut text = Clipped::new(most);
     let mut print_it = |text: &mut Clipped| write!(text, "{value}");
-    match print(&mut text, type_name::<T>(), "Display", &mut print_it) {
+    match print(&mut text, type_name, "Display", &mut print_it) {
         Ok(()) => text.finish(),
         Err(mark) => mark,
     }
@@ -146,9 +158,14 @@ pub(crate) fn told<T: Display + ?Sized>(value: &T) -> Text {
 
 /// The same, put into `place`.
 pub(crate) fn tell<T: Display + ?Sized>(value: &T, place: &mut Text) {
+    tell_as(type_name::<T>(), value, place);
+}
+
+/// The same where the type is erased, and its name is known.
+pub(crate) fn tell_as<T: Display + ?Sized>(type_name: &str, value: &T, place: &mut Text) {
     let mut text = Clipped::new(Limits::EVENT.text);
     let mut print_it = |text: &mut Clipped| write!(text, "{value}");
-    match print(&mut text, type_name::<T>(), "Display", &mut print_it) {
+    match print(&mut text, type_name, "Display", &mut print_it) {
         Ok(()) => text.finish_in(place),
         Err(mark) => *place = mark.into(),
     }
@@ -197,7 +214,9 @@ fn discard(payload: Box<dyn Any + Send>) {
 
 /// Tells once that a value could not be captured; the mark to put in its place.
 #[cold]
-fn complain(type_name: &str, what: &str) -> String {
+pub(crate) fn complain(type_name: &str, what: &str) -> String {
+    // `prompt!` refers to its values.
+    let type_name = type_name.trim_start_matches('&');
     report::once(report::Kind::Capture, || {
         format!("a value of type {type_name} was not captured as a whole: {what}")
     });

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::error::Error;
+use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 
@@ -30,18 +31,37 @@ impl SpanError {
     }
 
     pub(crate) fn from_error<E: Error + ?Sized>(error: &E) -> Self {
+        Self::with_sources(error, || error.source())
+    }
+
+    /// The same of a value that is no error itself, with the first of its sources.
+    pub(crate) fn with_sources<'a, E: Display + ?Sized>(
+        error: &E,
+        first: impl FnOnce() -> Option<&'a (dyn Error + 'static)>,
+    ) -> Self {
         let mut span_error = Self::new(std::any::type_name::<E>(), capture::display(error));
-        span_error.add_sources(error.source());
+        let mut source = None;
+        if capture::panics(|| source = first())
+            || capture::panics(|| span_error.add_sources(source))
+        {
+            let mark = capture::complain(&span_error.kind, "source panicked");
+            span_error.add_source(&mark);
+        }
         span_error
     }
 
-    /// Adds a line for each source to the stack.
-    pub(crate) fn add_sources(&mut self, first: Option<&(dyn Error + 'static)>) {
-        let sources = std::iter::successors(first, |&error| error.source());
-        for source in sources.take(LONGEST_CHAIN) {
-            self.stack.push_str("\nCaused by: ");
-            self.stack.push_str(&capture::display(source));
+    /// Adds a line for each source to the stack. A `source` may panic.
+    fn add_sources(&mut self, mut next: Option<&(dyn Error + 'static)>) {
+        for _ in 0..LONGEST_CHAIN {
+            let Some(source) = next else { break };
+            self.add_source(&capture::display(source));
+            next = source.source();
         }
+    }
+
+    fn add_source(&mut self, told: &str) {
+        self.stack.push_str("\nCaused by: ");
+        self.stack.push_str(told);
     }
 
     /// A panic that went through the span.
@@ -82,6 +102,36 @@ mod tests {
             error.stack.lines().nth(1),
             Some("Caused by: invalid digit found in string")
         );
+    }
+
+    #[test]
+    fn a_source_that_panics_costs_the_chain_and_not_the_message() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("outer")]
+        struct Above(#[source] Broken);
+
+        #[derive(Debug)]
+        struct Broken;
+        impl std::fmt::Display for Broken {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("broken")
+            }
+        }
+        impl Error for Broken {
+            fn source(&self) -> Option<&(dyn Error + 'static)> {
+                panic!("on purpose")
+            }
+        }
+
+        let name = std::any::type_name::<Broken>();
+        let error = SpanError::from_error(&Broken);
+        assert_eq!(error.message, "broken");
+        let mark = format!("Caused by: <{name}: its source panicked>");
+        assert_eq!(error.stack, format!("{name}: broken\n{mark}"));
+        let error = SpanError::from_error(&Above(Broken));
+        let sources = error.stack.split_once('\n').unwrap().1;
+        let mark = format!("Caused by: <{}: its source panicked>", error.kind);
+        assert_eq!(sources, format!("Caused by: broken\n{mark}"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use self::places::Part;
-use crate::capture::Room;
+use crate::capture::{self, Room};
 use crate::evaluation::shortened;
 use crate::message::Message;
 
@@ -111,19 +111,21 @@ impl Prompt {
         self
     }
 
-    /// What stands in place of `{{name}}`: what the value's `Display` gives.
+    /// What stands in place of `{{name}}`: what the value's `Display` gives, 64 MiB of it at
+    /// most. One that fails or panics gives a mark that says so: `<T: its Display failed>`.
     pub fn variable(
         mut self,
         name: impl Into<Cow<'static, str>>,
         value: impl fmt::Display,
     ) -> Self {
-        self.variables.insert(name.into(), value.to_string());
+        self.variables
+            .insert(name.into(), capture::variable(&value));
         self
     }
 
     /// A tag of the prompt, not of the span.
     pub fn tag(mut self, key: impl Into<Cow<'static, str>>, value: impl fmt::Display) -> Self {
-        self.tags.insert(key.into(), value.to_string());
+        self.tags.insert(key.into(), capture::told(&value).into());
         self
     }
 

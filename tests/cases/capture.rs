@@ -368,7 +368,15 @@ fn hostile(value: &Hostile) -> Result<(), Hostile> {
 fn case_36_a_capture_that_panics_harms_nobody() {
     let (result, spans) = record(|| hostile(&Hostile));
     assert!(result.is_err());
-    assert_eq!(only(&spans)["status"], "error");
+    let span = only(&spans);
+    assert_eq!(span["status"], "error");
+    let mark = format!(
+        "<{}: its Display panicked>",
+        std::any::type_name::<Hostile>()
+    );
+    assert_eq!(span["meta"]["error"]["message"], mark);
+    let tags = span["tags"].as_array().unwrap();
+    assert!(tags.contains(&json!(format!("hostile:{mark}"))), "{tags:?}");
 }
 
 #[tool(output = |text| text.len())]

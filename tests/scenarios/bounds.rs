@@ -1,10 +1,13 @@
 //! What no annotation may do: leave with less capture than it needs, tell megabytes in an error, or take without end.
 
+use std::cell::Cell;
 use std::fmt;
+use std::sync::mpsc;
 
 use llmobs::{
-    AgentManifest, AnnotateError, Annotation, AnnotationContext, Capture, Config, Evaluation,
-    Prompt, Span, SpanContext, SpanLink, ToolDefinition,
+    AgentManifest, AnnotateError, Annotation, AnnotationContext, Capture, Config, Destination,
+    Evaluation, EvaluationTarget, Memory, Prompt, Span, SpanContext, SpanLink, ToolDefinition,
+    Verdict, task,
 };
 use serde_json::json;
 
@@ -204,4 +207,136 @@ fn a_display_that_fails_panics_or_has_no_end_harms_nobody() {
         assert!(told.contains("Odd: its Display"), "{key}: {told}");
     }
     assert_eq!(sent.tag("t", "last"), Some("1"));
+}
+
+#[test]
+fn a_display_that_fails_or_panics_harms_no_prompt_and_no_target_of_an_evaluation() {
+    let prompt = Prompt::new("p")
+        .template("{{a}} {{b}}")
+        .variable("a", Odd::Fails)
+        .variable("b", Odd::Panics)
+        .tag("t", Odd::Panics);
+    let odd = std::any::type_name::<Odd>();
+    let told = format!("<{odd}: its Display failed> <{odd}: its Display panicked>");
+    assert_eq!(prompt.text(), told);
+    drop(EvaluationTarget::tag("k", Odd::Fails));
+    drop(EvaluationTarget::tag("k", Odd::Panics));
+}
+
+const MIB: usize = 1 << 20;
+
+/// Goes on for much longer than anything of it is kept, unless it is stopped, and counts.
+#[derive(Debug)]
+struct Long;
+
+thread_local! {
+    static WRITTEN: Cell<usize> = const { Cell::new(0) };
+}
+
+impl fmt::Display for Long {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let piece = "x".repeat(MIB / 16);
+        for _ in 0..80 * 16 {
+            f.write_str(&piece)?;
+            WRITTEN.set(WRITTEN.get() + piece.len());
+        }
+        Ok(())
+    }
+}
+
+/// An error of which each source is as long.
+#[derive(Debug)]
+struct LongError;
+
+impl fmt::Display for LongError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Long.fmt(f)
+    }
+}
+
+impl std::error::Error for LongError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&Self)
+    }
+}
+
+#[task(tags(k = Long))]
+fn tagged() {}
+
+#[task]
+fn fails_with_a_display() -> Result<(), Long> {
+    Err(Long)
+}
+
+#[task]
+fn fails_with_an_error() -> Result<(), LongError> {
+    Err(LongError)
+}
+
+#[task]
+fn fails_with_anyhow() -> anyhow::Result<()> {
+    Err(LongError.into())
+}
+
+#[task]
+fn fails_with_a_box() -> Result<(), Box<dyn std::error::Error>> {
+    Err(LongError.into())
+}
+
+/// One without an end would take all memory, and never come back.
+#[test]
+fn a_display_is_stopped_wherever_it_is_given() {
+    let told: [(&str, usize, fn()); 11] = [
+        ("a tag of an attribute", 5 * MIB, tagged),
+        ("a plain error", MIB, || drop(fails_with_a_display())),
+        ("an error", MIB, || drop(fails_with_an_error())),
+        ("anyhow", MIB, || drop(fails_with_anyhow())),
+        ("an error in a box", MIB, || drop(fails_with_a_box())),
+        ("a span that is ended with an error", MIB, || {
+            Span::task("t")
+                .start()
+                .finish_with_error(&LongError)
+                .unwrap();
+        }),
+        ("a tag", 5 * MIB, || drop(Annotation::new().tag("k", Long))),
+        ("a tag of a prompt", 5 * MIB, || {
+            drop(Prompt::new("p").tag("k", Long));
+        }),
+        ("a tag of an evaluation", 5 * MIB, || {
+            drop(Evaluation::new("l", 1).tag("k", Long));
+        }),
+        ("the target of an evaluation", 5 * MIB, || {
+            drop(EvaluationTarget::tag("k", Long));
+        }),
+        // A model is given it, and takes no more.
+        ("a variable of a prompt", 64 * MIB, || {
+            drop(Prompt::new("p").variable("v", Long));
+        }),
+    ];
+    // Nobody has to send them.
+    let config = Config::new().processor(|_| Verdict::Drop);
+    let client = config.destination(Destination::Memory(Memory::new()));
+    client.build().unwrap().scope(|| {
+        for (what, most, tell) in told {
+            tell();
+            let written = WRITTEN.replace(0);
+            assert!(written <= most, "{what}: {} MiB", written / MIB);
+        }
+    });
+}
+
+#[test]
+fn a_tag_that_a_processor_sets_is_stopped_as_well() {
+    let (told, tells) = mpsc::channel();
+    let config = Config::new().ml_app("app").processor(move |span| {
+        span.set_tag("k", Long);
+        span.set_tag("odd", Odd::Fails);
+        // Within what an event may have.
+        span.remove_tag("k");
+        told.send(WRITTEN.replace(0)).unwrap();
+        Verdict::Keep
+    });
+    let sent = Client::configured(config).sent_by(|| drop(Span::task("t").start()));
+    assert!(tells.recv().unwrap() <= 5 * MIB);
+    assert!(sent.tag("t", "odd").unwrap().contains("Odd: its Display"));
 }

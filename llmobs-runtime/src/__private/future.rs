@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -17,17 +18,11 @@ use crate::failure::SpanError;
 use crate::span::Span;
 
 thread_local! {
-    static FIRST_POLL: Polling = const { Polling(RefCell::new(FirstPoll::No)) };
-}
-
-struct Polling(RefCell<FirstPoll>);
-
-/// Where a program ends in the middle of that poll: as with the stack of the thread, nobody is told
-/// of the span's end any more.
-impl Drop for Polling {
-    fn drop(&mut self) {
-        std::mem::forget(std::mem::replace(self.0.get_mut(), FirstPoll::No));
-    }
+    /// Never dropped: so it is there as long as the stack of the thread is, and where a program
+    /// ends in the middle of that poll nobody is told of the span's end any more, as with that
+    /// stack.
+    static FIRST_POLL: RefCell<ManuallyDrop<FirstPoll>> =
+        const { RefCell::new(ManuallyDrop::new(FirstPoll::No)) };
 }
 
 /// Where the body of an `async fn` leaves its span during its first poll.
@@ -39,9 +34,9 @@ enum FirstPoll {
 }
 
 fn swap_first_poll(new: FirstPoll) -> FirstPoll {
-    let swap = |slot: &Polling| {
-        let mut slot = slot.0.try_borrow_mut().ok()?;
-        Some(std::mem::replace(&mut *slot, new))
+    let swap = |slot: &RefCell<ManuallyDrop<FirstPoll>>| {
+        let mut slot = slot.try_borrow_mut().ok()?;
+        Some(std::mem::replace(&mut **slot, new))
     };
     let old = FIRST_POLL.try_with(swap);
     old.ok().flatten().unwrap_or(FirstPoll::No)

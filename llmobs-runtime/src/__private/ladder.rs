@@ -13,7 +13,7 @@ use std::ops::Deref;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::record::{display, guarded};
+use super::record::guarded;
 use super::special::{Form, Special};
 use crate::capture;
 use crate::failure::SpanError;
@@ -183,7 +183,7 @@ pub trait FailError {
 
 impl<E: Error + ?Sized> FailError for &&&&Fail<'_, E> {
     fn __llmobs_fail(&self) -> Failure {
-        failure::<E>(|| SpanError::from_error(self.0))
+        Failure(SpanError::from_error(self.0))
     }
 }
 
@@ -197,11 +197,7 @@ where
     E::Target: Error,
 {
     fn __llmobs_fail(&self) -> Failure {
-        failure::<E>(|| {
-            let mut error = SpanError::new(type_name::<E>(), self.0.to_string());
-            error.add_sources(self.0.source());
-            error
-        })
+        Failure(SpanError::with_sources(self.0, || self.0.source()))
     }
 }
 
@@ -212,7 +208,7 @@ pub trait FailDisplay {
 
 impl<E: Display + ?Sized> FailDisplay for &&Fail<'_, E> {
     fn __llmobs_fail(&self) -> Failure {
-        Failure(SpanError::new(type_name::<E>(), display(&self.0)))
+        Failure(SpanError::new(type_name::<E>(), capture::display(self.0)))
     }
 }
 
@@ -236,11 +232,6 @@ impl<E: ?Sized> FailName for Fail<'_, E> {
     fn __llmobs_fail(&self) -> Failure {
         Failure(SpanError::new(type_name::<E>(), type_name::<E>()))
     }
-}
-
-/// A user's error may panic while it tells of itself.
-fn failure<E: ?Sized>(tell: impl FnOnce() -> SpanError) -> Failure {
-    Failure(guarded(tell).unwrap_or_else(|| SpanError::new(type_name::<E>(), "")))
 }
 
 /// Calls the closure of `output = |r| …`; `None` if it panics.

@@ -1,8 +1,6 @@
 //! What a function comes to: its output, its error, its panic. And the form in which a
 //! captured value is kept, kind by kind.
 
-use std::fmt::Display;
-
 use serde_json::{Map, Value};
 
 use super::ladder::Failure;
@@ -99,18 +97,6 @@ fn attribute_panicked() {
     report::once(report::Kind::Attribute, || {
         "an expression of an attribute panicked: what it was to say is left out".to_owned()
     });
-}
-
-/// A user's `Display`, which may panic.
-pub(super) fn display(value: &dyn Display) -> String {
-    guarded(|| {
-        use std::fmt::Write as _;
-        let mut text = String::new();
-        // An error of the impl leaves what was written before.
-        let _ = write!(text, "{value}");
-        text
-    })
-    .unwrap_or_default()
 }
 
 /// A captured value as its kind sends it.

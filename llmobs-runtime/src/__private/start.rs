@@ -1,6 +1,6 @@
 //! The start of an annotated function: what its attribute says and what it captures.
 
-use std::any::Any;
+use std::any::{Any, type_name};
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::record;
 use crate::annotation::{Content, Side};
+use crate::capture;
 use crate::client;
 use crate::context::{Attached, Token, function};
 use crate::failure::SpanError;
@@ -121,9 +122,17 @@ impl Starting {
         self.tell(|span| span.set_agent_version(version));
     }
 
-    pub fn tag(&mut self, key: &'static str, value: &dyn Display) {
-        let value = Text::from(record::display(value));
-        self.tell(|span| span.data_mut().tags.push((Text::literal(key), value)));
+    #[inline]
+    pub fn tag<T: Display + ?Sized>(&mut self, key: &'static str, value: &T) {
+        self.tag_as(type_name::<T>(), key, &value);
+    }
+
+    /// Once for all types.
+    #[inline(never)]
+    fn tag_as(&mut self, type_name: &str, key: &'static str, value: &dyn Display) {
+        let mut told = Text::default();
+        capture::tell_as(type_name, value, &mut told);
+        self.tell(|span| span.data_mut().tags.push((Text::literal(key), told)));
     }
 
     pub fn metadata(&mut self, key: &'static str, value: Value) {

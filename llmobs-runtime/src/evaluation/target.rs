@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::EvaluationError;
+use super::{EvaluationError, shortened};
+use crate::capture;
 use crate::client::Owner;
 use crate::event::JoinOn;
 use crate::id::SpanContext;
@@ -46,7 +47,7 @@ impl EvaluationTarget {
     pub fn tag(key: impl Into<String>, value: impl fmt::Display) -> Self {
         Self::of(Target::Tag {
             key: key.into(),
-            value: value.to_string(),
+            value: capture::told(&value).into(),
         })
     }
 
@@ -69,6 +70,7 @@ impl EvaluationTarget {
                 .map(|context| JoinOn::span(&context))
                 .map_err(|error| invalid(error.to_string())),
             Target::Tag { key, value } if key.is_empty() => {
+                let value = shortened(&value);
                 Err(invalid(format!("the tag's key is empty (value {value:?})")))
             }
             Target::Tag { key, value } if value.is_empty() => {

@@ -262,7 +262,7 @@ impl ProcessedSpan {
     /// `error_type` follow the error, whatever is set here.
     pub fn set_tag(&mut self, key: impl IntoText, value: impl fmt::Display) {
         let Some(key) = key.into_text() else { return };
-        let value = value.to_string();
+        let value = String::from(capture::told(&value));
         if key == *SESSION {
             self.event.session_id = Some(value).filter(|value| !value.is_empty());
             self.follow();
