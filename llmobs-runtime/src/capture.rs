@@ -41,9 +41,6 @@ use tree::Reading;
 /// Bytes of a value that only has `Debug` or `Display`.
 const LONGEST_TEXT: usize = 16_000;
 
-/// Bytes of a text that a model is given, not only Datadog: more than any model takes.
-const LONGEST_VARIABLE: usize = 64 << 20;
-
 /// `value` as automatic capture shows it: within the limits, and without what is a secret
 /// by its name. `name` is the value's own, an argument's for instance.
 ///
@@ -132,11 +129,6 @@ pub(crate) fn debug<T: Debug + ?Sized>(value: &T) -> String {
 /// What `{value}` prints, at most 16 kB of it. It is prose: nothing in it is hidden.
 pub(crate) fn display<T: Display + ?Sized>(value: &T) -> String {
     shown(&value, type_name::<T>(), LONGEST_TEXT)
-}
-
-/// What `{value}` prints in a prompt, which a model is given as a whole.
-pub(crate) fn variable<T: Display + ?Sized>(value: &T) -> String {
-    shown(&value, type_name::<T>(), LONGEST_VARIABLE)
 }
 
 fn shown(value: &dyn Display, type_name: &str, most: usize) -> String {

@@ -111,15 +111,14 @@ impl Prompt {
         self
     }
 
-    /// What stands in place of `{{name}}`: what the value's `Display` gives, 64 MiB of it at
-    /// most. One that fails or panics gives a mark that says so: `<T: its Display failed>`.
+    /// What stands in place of `{{name}}`: what the value's `Display` gives, all of it, since it is
+    /// for the model. A panic of it is the caller's own, as with `format!`.
     pub fn variable(
         mut self,
         name: impl Into<Cow<'static, str>>,
         value: impl fmt::Display,
     ) -> Self {
-        self.variables
-            .insert(name.into(), capture::variable(&value));
+        self.variables.insert(name.into(), value.to_string());
         self
     }
 

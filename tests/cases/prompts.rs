@@ -353,14 +353,12 @@ fn a_prompt_may_be_within_a_prompt() {
 }
 
 #[test]
-fn a_value_whose_display_panics_harms_nobody() {
+fn a_panic_of_a_value_is_the_users_own() {
     struct Broken;
     impl fmt::Display for Broken {
         fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
             panic!("broken")
         }
     }
-    let text = prompt!("p", "{{a}}!", a = Broken).text();
-    let broken = ::std::any::type_name::<Broken>();
-    assert_eq!(text, format!("<{broken}: its Display panicked>!"));
+    assert!(std::panic::catch_unwind(|| prompt!("p", "{{a}}", a = Broken)).is_err());
 }
