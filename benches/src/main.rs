@@ -24,8 +24,11 @@ const USAGE: &str =
   compile      how long annotated functions take to compile
 
   --json         the results as JSON
-  --quick        a run that only shows that the bench works; its numbers mean nothing
-  --python PATH  overhead: a Python with ddtrace, which is measured beside the others";
+  --quick        a run that only shows that the bench works; its numbers mean nothing, and
+                 miss no budget
+  --python PATH  overhead: a Python with ddtrace, which is measured beside the others
+
+A budget that is missed, or a span that is lost, is an error.";
 
 /// What was asked for.
 pub struct Options {

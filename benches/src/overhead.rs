@@ -138,7 +138,7 @@ pub fn run(options: &Options) -> Result<()> {
         rows.print();
         report::budgets(&budgets);
     }
-    Ok(())
+    report::verdict(&budgets, options)
 }
 
 /// Every variant alone, and some on several threads.
