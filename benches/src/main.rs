@@ -11,7 +11,6 @@ mod sink;
 mod subjects;
 mod throughput;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -79,7 +78,7 @@ fn run() -> Result<()> {
         ["compile"] => compile::run(&options),
         ["memory"] => memory::run(&options),
         // What the program starts of itself.
-        ["serve", group, sink] => Ok(subjects::serve(group, sink.parse::<SocketAddr>()?)?),
+        ["serve", group] => Ok(subjects::serve(group)?),
         ["sink", "answers"] => sink::run(sink::Manner::Answers),
         ["sink", "hangs"] => sink::run(sink::Manner::Hangs),
         _ => Err(USAGE.into()),

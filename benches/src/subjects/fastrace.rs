@@ -43,17 +43,23 @@ fn root() -> Span {
     Span::root("root", SpanContext::random())
 }
 
-pub(super) fn serve() {
-    let arrived = Arrived::default();
-    fastrace::set_reporter(Drops(arrived.clone()), Config::default());
-    let variants = [
-        Variant::new("#[trace], three strings", 1_000, |bench| {
-            let (name, model, provider) = texts();
-            let root = root();
-            let _in_root = root.set_local_parent();
-            bench.time(|| three_strings(name, model, provider));
-        })
-        .and_one(),
+fn with_three_strings() -> Variant {
+    Variant::new("#[trace], three strings", 1_000, |bench| {
+        let (name, model, provider) = texts();
+        let root = root();
+        let _in_root = root.set_local_parent();
+        bench.time(|| three_strings(name, model, provider));
+    })
+    .and_one()
+}
+
+pub(super) fn contending() {
+    serve(&[with_three_strings()]);
+}
+
+pub(super) fn alone() {
+    serve(&[
+        with_three_strings(),
         Variant::new("#[trace]", 1_000, |bench| {
             let root = root();
             let _in_root = root.set_local_parent();
@@ -82,8 +88,13 @@ pub(super) fn serve() {
             bench.time(|| poll_to_end(asynchronous(black_box(FURTHER))));
         })
         .and_one(),
-    ];
-    llmobs_bench_measure::serve(&variants, |made| {
+    ]);
+}
+
+fn serve(variants: &[Variant]) {
+    let arrived = Arrived::default();
+    fastrace::set_reporter(Drops(arrived.clone()), Config::default());
+    llmobs_bench_measure::serve(variants, |made| {
         fastrace::flush();
         arrived.all_of(made)
     });
