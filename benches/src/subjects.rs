@@ -17,6 +17,11 @@ fn texts() -> (&'static str, &'static str, &'static str) {
     black_box(("invoke_llm", "claude-sonnet-4-5", "anthropic"))
 }
 
+/// The same with a model whose name a span of llmobs has no room for: 26 bytes.
+fn texts_with_a_longer_model() -> (&'static str, &'static str, &'static str) {
+    black_box(("invoke_llm", "claude-3-5-sonnet-20241022", "anthropic"))
+}
+
 /// How many further polls a variant makes whose name says so.
 pub const FURTHER: u32 = 100;
 /// How many items the stream of a variant has whose name says so.

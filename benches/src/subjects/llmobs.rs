@@ -12,7 +12,7 @@ use futures_core::Stream;
 use llmobs::{Annotation, Config, Destination, Message, Span, llm, workflow};
 use llmobs_bench_measure::{Pending, Variant, poll_to_end};
 
-use super::{FURTHER, ITEMS, ROOMY, texts};
+use super::{FURTHER, ITEMS, ROOMY, texts, texts_with_a_longer_model};
 use crate::sink::{Manner, Sink};
 
 #[llm]
@@ -33,6 +33,13 @@ fn three_strings(name: &str, model: &str, provider: &str) {
 #[inline(never)]
 fn three_strings_made(name: &str, model: &str, provider: &str) {
     black_box((name, model, provider));
+}
+
+/// What of it is the making of the strings, and giving them back: the span has room for them,
+/// and the caller's thread frees what it made.
+#[inline(never)]
+fn bare_making(name: &str, model: &str, provider: &str) {
+    black_box([name.to_owned(), model.to_owned(), provider.to_owned()]);
 }
 
 #[workflow]
@@ -115,6 +122,15 @@ pub(super) fn alone() {
         Variant::new("#[llm], three strings made first", 1_000, |bench| {
             let (name, model, provider) = texts();
             bench.time(|| three_strings_made(name, model, provider));
+        }),
+        Variant::new("bare, three strings made first", 1_000, |bench| {
+            let (name, model, provider) = texts();
+            bench.time(|| bare_making(name, model, provider));
+        })
+        .each(0),
+        Variant::new("#[llm], three strings, a longer model", 1_000, |bench| {
+            let (name, model, provider) = texts_with_a_longer_model();
+            bench.time(|| three_strings(name, model, provider));
         }),
         Variant::new("#[llm], three strings, in a workflow", 1_000, |bench| {
             let (name, model, provider) = texts();
