@@ -1,7 +1,7 @@
 """What a call costs under ddtrace's decorator, for `llmobs-bench overhead --python PATH`.
 
 The other end of the pipe is benches/src/child.rs: this lists what it can measure, then reads
-`<number> <calls> <threads>` and answers `ok <nanoseconds>`, the CPU time of the calling thread.
+`<number> <calls>` and answers `ok <nanoseconds>`, the CPU time of the calling thread.
 ddtrace holds 1,000 spans at most and drops the rest, so a measurement has fewer and flushes
 before and after.
 """
@@ -72,7 +72,7 @@ def main():
         print(f"{name}\t{calls}")
     print("ready", flush=True)
     for line in sys.stdin:
-        which, calls, _ = map(int, line.split())
+        which, calls = map(int, line.split())
         function = VARIANTS[which][1]
         run(function, 20)
         print("ok", run(function, calls), flush=True)

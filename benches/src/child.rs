@@ -47,14 +47,29 @@ impl Measurer {
     }
 
     /// Nanoseconds for each call.
-    pub fn measure(&mut self, which: usize, calls: u32, threads: u32) -> Result<f64> {
+    pub fn alone(&mut self, which: usize, calls: u32) -> Result<f64> {
+        let nanos = self.ask(which, &format!("{which} {calls}"))?;
+        Ok(nanos / f64::from(calls))
+    }
+
+    /// The same of several threads, each of which makes so many runs of the calls.
+    pub fn contending(&mut self, which: usize, calls: u32, runs: u32, threads: u32) -> Result<f64> {
+        let nanos = self.ask(which, &format!("{which} {calls} {runs} {threads}"))?;
+        Ok(nanos
+            / [calls, runs, threads]
+                .map(f64::from)
+                .iter()
+                .product::<f64>())
+    }
+
+    fn ask(&mut self, which: usize, question: &str) -> Result<f64> {
         let ask = self.ask.as_mut().ok_or("no input")?;
-        writeln!(ask, "{which} {calls} {threads}")?;
+        writeln!(ask, "{question}")?;
         let answer = self.line()?;
         let Some(nanos) = answer.strip_prefix("ok ") else {
             return Err(format!("{}, {}: {answer}", self.group, self.variants[which].0).into());
         };
-        Ok(nanos.parse::<f64>()? / f64::from(calls) / f64::from(threads))
+        Ok(nanos.parse()?)
     }
 }
 

@@ -90,7 +90,7 @@ pub fn run(options: &Options) -> Result<()> {
             "budgets": budgets.iter().map(Budget::json).collect::<Vec<_>>(),
         });
         println!("{result:#}");
-        return Ok(());
+        return report::verdict(&budgets, options);
     }
     report::print_header(&header);
     println!(
@@ -119,7 +119,7 @@ pub fn run(options: &Options) -> Result<()> {
         &cells.collect::<Vec<_>>(),
     );
     report::budgets(&budgets);
-    Ok(())
+    report::verdict(&budgets, options)
 }
 
 /// Milliseconds for each function.

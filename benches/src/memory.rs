@@ -76,7 +76,7 @@ pub fn run(options: &Options) -> Result<()> {
             "budgets": budgets.iter().map(Budget::json).collect::<Vec<_>>(),
         });
         println!("{result:#}");
-        return Ok(());
+        return report::verdict(&budgets, options);
     }
     report::print_header(&header);
     println!(
@@ -96,7 +96,7 @@ pub fn run(options: &Options) -> Result<()> {
     );
     println!("after the shutdown: {:?}\n", end.spans());
     report::budgets(&budgets);
-    Ok(())
+    report::verdict(&budgets, options)
 }
 
 /// Makes spans at the rate, and looks how much is resident meanwhile.

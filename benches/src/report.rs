@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::{Options, Result};
+
 /// What is in the lock file and worth a mention.
 const NAMED: [&str; 7] = [
     "fastrace",
@@ -175,6 +177,16 @@ pub fn budgets(budgets: &[Budget]) {
         &["budget", "minimum", "median", "must be", "", ""],
         &rows.collect::<Vec<_>>(),
     );
+}
+
+/// An error that names the budgets that were missed; `--quick` measures too little to miss one.
+pub fn verdict(budgets: &[Budget], options: &Options) -> Result<()> {
+    let missed = budgets.iter().filter(|one| one.met() == Some(false));
+    let missed: Vec<&str> = missed.map(|one| one.what.as_str()).collect();
+    if options.quick || missed.is_empty() {
+        return Ok(());
+    }
+    Err(format!("missed: {}", missed.join("; ")).into())
 }
 
 /// With as many places as say something.

@@ -8,7 +8,6 @@ mod otel;
 mod plain;
 
 use std::hint::black_box;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -18,10 +17,18 @@ fn texts() -> (&'static str, &'static str, &'static str) {
     black_box(("invoke_llm", "claude-sonnet-4-5", "anthropic"))
 }
 
+/// The same with a model whose name a span of llmobs has no room for: 26 bytes.
+fn texts_with_a_longer_model() -> (&'static str, &'static str, &'static str) {
+    black_box(("invoke_llm", "claude-3-5-sonnet-20241022", "anthropic"))
+}
+
 /// How many further polls a variant makes whose name says so.
 pub const FURTHER: u32 = 100;
 /// How many items the stream of a variant has whose name says so.
 pub const ITEMS: u32 = 20;
+
+/// More spans than the threads of one measurement make.
+const ROOMY: usize = 524_288;
 
 /// After that long, what has not arrived is lost.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -29,15 +36,19 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub use self::llmobs::config;
 
 /// Serves the group until the standard input ends.
-pub fn serve(group: &str, sink: SocketAddr) -> Result<(), String> {
+pub fn serve(group: &str) -> Result<(), String> {
     match group {
         "disabled" => plain::disabled(),
         "registry" => plain::registry(),
-        "llmobs" => llmobs::alone(sink),
-        "seen" => llmobs::seen(sink),
-        "otel" => otel::serve(),
-        "fastrace" => fastrace::serve(),
+        "llmobs" => llmobs::alone(),
+        "seen" => llmobs::seen(),
+        "otel" => otel::alone(),
+        "fastrace" => fastrace::alone(),
         "logfire" => logfire::serve(),
+        "llmobs, contending" => llmobs::contending(),
+        "registry, contending" => plain::registry_contending(),
+        "otel, contending" => otel::contending(),
+        "fastrace, contending" => fastrace::contending(),
         _ => return Err(format!("no group is called {group}")),
     }
     Ok(())

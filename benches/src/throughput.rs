@@ -213,7 +213,7 @@ pub fn run(options: &Options) -> Result<()> {
             return Err(format!("{made} events were made, {arrived} arrived").into());
         }
     }
-    Ok(())
+    report::verdict(&budgets, options)
 }
 
 /// A folder for the spool, gone with this value.

@@ -3,8 +3,9 @@
 //! What is compared needs processes of its own: whether a `tracing` subscriber is there, whether
 //! llmobs is enabled, is known to all of a process. So each group of variants is a process that
 //! lists what it can measure on its standard output, a line each, then `ready`; after that it
-//! reads `<number> <calls> <threads>` and answers `ok <nanoseconds>`, the CPU time that those
-//! calls took on the threads that made them, or `error <text>`.
+//! reads `<number> <calls>` and answers `ok <nanoseconds>`, the CPU time that those calls took on
+//! the thread that made them, or `error <text>`. `<number> <calls> <runs> <threads>` asks for new
+//! threads, each of which makes so many runs of the calls; the answer is the time of all.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -21,7 +22,7 @@ pub struct Variant {
     run: Box<dyn Fn(&mut Bench) + Sync>,
 }
 
-/// How many spans a run makes, for those whose exporter is asked what arrived.
+/// How many spans a run makes: what has to arrive.
 #[derive(Clone, Copy)]
 struct Spans {
     each: u64,
@@ -108,11 +109,17 @@ pub fn serve(variants: &[Variant], settle: impl Fn(u64) -> Result<(), String>) {
     out.flush().expect("nobody reads");
     for line in std::io::stdin().lock().lines() {
         let line = line.expect("unreadable");
-        let mut numbers = line.split(' ').map(str::parse::<u32>);
-        let mut next = || numbers.next().expect("three numbers").expect("a number");
-        let (which, calls, threads) = (next(), next(), next());
-        let variant = &variants[which as usize];
-        match measure(variant, calls, threads, &settle) {
+        let numbers = line
+            .split(' ')
+            .map(|number| number.parse().expect("a number"));
+        let numbers: Vec<u32> = numbers.collect();
+        let of = |which: u32| &variants[which as usize];
+        let measured = match numbers[..] {
+            [which, calls] => alone(of(which), calls, &settle),
+            [which, calls, runs, threads] => contending(of(which), calls, runs, threads, &settle),
+            _ => Err(format!("what is {line}?")),
+        };
+        match measured {
             Ok(nanos) => writeln!(out, "ok {nanos}"),
             Err(error) => writeln!(out, "error {error}"),
         }
@@ -121,33 +128,49 @@ pub fn serve(variants: &[Variant], settle: impl Fn(u64) -> Result<(), String>) {
     }
 }
 
-fn measure(
+impl Variant {
+    fn measure(&self, calls: u32) -> u64 {
+        let mut bench = Bench { calls, nanos: 0 };
+        (self.run)(&mut bench);
+        bench.nanos
+    }
+
+    fn made(&self, calls: u32) -> u64 {
+        self.spans.each * u64::from(calls) + self.spans.besides
+    }
+}
+
+/// How many calls warm up for so many.
+fn warm(calls: u32) -> u32 {
+    (calls / 10).max(20)
+}
+
+fn alone(
     variant: &Variant,
     calls: u32,
+    settle: &impl Fn(u64) -> Result<(), String>,
+) -> Result<u64, String> {
+    variant.measure(warm(calls));
+    settle(variant.made(warm(calls)))?;
+    let nanos = variant.measure(calls);
+    settle(variant.made(calls))?;
+    Ok(nanos)
+}
+
+fn contending(
+    variant: &Variant,
+    calls: u32,
+    runs: u32,
     threads: u32,
     settle: &impl Fn(u64) -> Result<(), String>,
 ) -> Result<u64, String> {
-    let once = |calls| {
-        let mut bench = Bench { calls, nanos: 0 };
-        (variant.run)(&mut bench);
-        bench.nanos
-    };
-    let warm = (calls / 10).max(20);
-    let made = |calls: u32| variant.spans.each * u64::from(calls) + variant.spans.besides;
-    if threads < 2 {
-        once(warm);
-        settle(made(warm))?;
-        let nanos = once(calls);
-        settle(made(calls))?;
-        return Ok(nanos);
-    }
     let together = Barrier::new(threads as usize);
     let nanos = std::thread::scope(|scope| {
         let start = || {
             scope.spawn(|| {
-                once(warm);
+                variant.measure(warm(calls));
                 together.wait();
-                once(calls)
+                (0..runs).map(|_| variant.measure(calls)).sum::<u64>()
             })
         };
         let running: Vec<_> = (0..threads).map(|_| start()).collect();
@@ -156,7 +179,8 @@ fn measure(
             .map(|thread| thread.join().expect("a thread panicked"))
             .sum()
     });
-    settle(u64::from(threads) * (made(warm) + made(calls)))?;
+    let each = variant.made(warm(calls)) + u64::from(runs) * variant.made(calls);
+    settle(u64::from(threads) * each)?;
     Ok(nanos)
 }
 

@@ -7,9 +7,10 @@ use fastrace::prelude::{Span, SpanContext};
 use fastrace::trace;
 use llmobs_bench_measure::{Pending, Variant, poll_to_end};
 
-use super::{Arrived, FURTHER, texts};
+use super::{Arrived, FURTHER, texts, texts_with_a_longer_model};
 
-/// The properties are strings of the span's own, as the three of llmobs are.
+/// The properties are strings of the span's own, as the three of llmobs are; the attribute
+/// formats each.
 #[trace(
     short_name = true,
     properties = { "name": "{name}", "model_name": "{model}", "model_provider": "{provider}" }
@@ -17,6 +18,14 @@ use super::{Arrived, FURTHER, texts};
 #[inline(never)]
 fn three_strings(name: &str, model: &str, provider: &str) {
     black_box((name, model, provider));
+}
+
+/// What of it is the making of the strings, as the attribute writes it, and freeing them here: a
+/// span's are freed elsewhere.
+#[allow(clippy::useless_format)]
+#[inline(never)]
+fn bare_formatting(name: &str, model: &str, provider: &str) {
+    black_box([format!("{name}"), format!("{model}"), format!("{provider}")]);
 }
 
 #[trace(short_name = true)]
@@ -43,12 +52,30 @@ fn root() -> Span {
     Span::root("root", SpanContext::random())
 }
 
-pub(super) fn serve() {
-    let arrived = Arrived::default();
-    fastrace::set_reporter(Drops(arrived.clone()), Config::default());
-    let variants = [
-        Variant::new("#[trace], three strings", 1_000, |bench| {
+fn with_three_strings() -> Variant {
+    Variant::new("#[trace], three strings", 1_000, |bench| {
+        let (name, model, provider) = texts();
+        let root = root();
+        let _in_root = root.set_local_parent();
+        bench.time(|| three_strings(name, model, provider));
+    })
+    .and_one()
+}
+
+pub(super) fn contending() {
+    serve(&[with_three_strings()]);
+}
+
+pub(super) fn alone() {
+    serve(&[
+        with_three_strings(),
+        Variant::new("bare, three strings formatted", 1_000, |bench| {
             let (name, model, provider) = texts();
+            bench.time(|| bare_formatting(name, model, provider));
+        })
+        .each(0),
+        Variant::new("#[trace], three strings, a longer model", 1_000, |bench| {
+            let (name, model, provider) = texts_with_a_longer_model();
             let root = root();
             let _in_root = root.set_local_parent();
             bench.time(|| three_strings(name, model, provider));
@@ -82,8 +109,13 @@ pub(super) fn serve() {
             bench.time(|| poll_to_end(asynchronous(black_box(FURTHER))));
         })
         .and_one(),
-    ];
-    llmobs_bench_measure::serve(&variants, |made| {
+    ]);
+}
+
+fn serve(variants: &[Variant]) {
+    let arrived = Arrived::default();
+    fastrace::set_reporter(Drops(arrived.clone()), Config::default());
+    llmobs_bench_measure::serve(variants, |made| {
         fastrace::flush();
         arrived.all_of(made)
     });

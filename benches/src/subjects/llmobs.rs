@@ -1,6 +1,7 @@
 //! llmobs as an application has it: enabled, with the worker and an intake on loopback that
 //! reads and acknowledges.
 
+use std::cell::Cell;
 use std::hint::black_box;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -9,9 +10,10 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use llmobs::{Annotation, Config, Destination, Message, Span, llm, workflow};
-use llmobs_bench_measure::{Pending, Variant, poll_to_end, serve};
+use llmobs_bench_measure::{Pending, Variant, poll_to_end};
 
-use super::{FURTHER, ITEMS, texts};
+use super::{FURTHER, ITEMS, ROOMY, texts, texts_with_a_longer_model};
+use crate::sink::{Manner, Sink};
 
 #[llm]
 #[inline(never)]
@@ -31,6 +33,13 @@ fn three_strings(name: &str, model: &str, provider: &str) {
 #[inline(never)]
 fn three_strings_made(name: &str, model: &str, provider: &str) {
     black_box((name, model, provider));
+}
+
+/// What of it is the making of the strings, and giving them back: the span has room for them,
+/// and the caller's thread frees what it made.
+#[inline(never)]
+fn bare_making(name: &str, model: &str, provider: &str) {
+    black_box([name.to_owned(), model.to_owned(), provider.to_owned()]);
 }
 
 #[workflow]
@@ -106,8 +115,7 @@ fn read_to_end(stream: impl Stream<Item = &'static str>) -> usize {
     items
 }
 
-pub(super) fn alone(sink: SocketAddr) {
-    let _guard = config(sink).enable().expect("the configuration is right");
+pub(super) fn alone() {
     let mut variants = Vec::from(common());
     variants.extend([
         Variant::new("#[llm]", 1_000, |bench| bench.time(plain)),
@@ -115,12 +123,22 @@ pub(super) fn alone(sink: SocketAddr) {
             let (name, model, provider) = texts();
             bench.time(|| three_strings_made(name, model, provider));
         }),
+        Variant::new("bare, three strings made first", 1_000, |bench| {
+            let (name, model, provider) = texts();
+            bench.time(|| bare_making(name, model, provider));
+        })
+        .each(0),
+        Variant::new("#[llm], three strings, a longer model", 1_000, |bench| {
+            let (name, model, provider) = texts_with_a_longer_model();
+            bench.time(|| three_strings(name, model, provider));
+        }),
         Variant::new("#[llm], three strings, in a workflow", 1_000, |bench| {
             let (name, model, provider) = texts();
             let parent = Span::workflow("parent").start();
             let _in_parent = parent.enter();
             bench.time(|| three_strings(name, model, provider));
-        }),
+        })
+        .and_one(),
         Variant::new(
             "#[workflow], three arguments, text returned",
             1_000,
@@ -138,7 +156,9 @@ pub(super) fn alone(sink: SocketAddr) {
             let span = Span::llm("current").start();
             let _in_span = span.enter();
             bench.time(|| llmobs::export_span(None));
-        }),
+        })
+        .each(0)
+        .and_one(),
         Variant::new("#[llm] with annotate(None, tag)", 1_000, |bench| {
             let value = black_box("u1");
             bench.time(|| one_tag(value));
@@ -148,7 +168,9 @@ pub(super) fn alone(sink: SocketAddr) {
             let span = Span::llm("current").start();
             let _in_span = span.enter();
             bench.time(|| llmobs::annotate(None, Annotation::new().tag("user", value)));
-        }),
+        })
+        .each(0)
+        .and_one(),
         Variant::new("async #[llm]", 1_000, |bench| {
             bench.time(|| poll_to_end(asynchronous(black_box(0))));
         }),
@@ -157,7 +179,8 @@ pub(super) fn alone(sink: SocketAddr) {
         }),
         Variant::new("bare stream of 20", 20_000, |bench| {
             bench.time(|| read_to_end(Words(black_box(ITEMS))));
-        }),
+        })
+        .each(0),
         Variant::new("#[llm(stream)] of 0", 1_000, |bench| {
             bench.time(|| read_to_end(stream(black_box(0))));
         }),
@@ -168,23 +191,31 @@ pub(super) fn alone(sink: SocketAddr) {
             bench.time(|| iterator(black_box(ITEMS)).map(str::len).sum::<usize>());
         }),
     ]);
-    serve(&variants, settle);
+    serve(&variants, |config| config);
 }
 
 /// The same where a subscriber sees the `tracing` span beside each of ours.
-pub(super) fn seen(sink: SocketAddr) {
+pub(super) fn seen() {
     tracing::subscriber::set_global_default(tracing_subscriber::registry())
         .expect("the only subscriber");
-    let _guard = config(sink).enable().expect("the configuration is right");
-    serve(&common(), settle);
+    serve(&common(), |config| config);
+}
+
+pub(super) fn contending() {
+    let roomy = |config: Config| config.max_events(ROOMY).max_bytes(1 << 30);
+    serve(&[with_three_strings()], roomy);
+}
+
+fn with_three_strings() -> Variant {
+    Variant::new("#[llm], three strings", 1_000, |bench| {
+        let (name, model, provider) = texts();
+        bench.time(|| three_strings(name, model, provider));
+    })
 }
 
 fn common() -> [Variant; 2] {
     [
-        Variant::new("#[llm], three strings", 1_000, |bench| {
-            let (name, model, provider) = texts();
-            bench.time(|| three_strings(name, model, provider));
-        }),
+        with_three_strings(),
         Variant::new("#[workflow], three arguments", 1_000, |bench| {
             let (name, model, provider) = texts();
             bench.time(|| three_arguments(name, model, provider));
@@ -201,13 +232,23 @@ pub fn config(sink: SocketAddr) -> Config {
         .override_origin(format!("http://{sink}"))
 }
 
-/// Waits until the intake has acknowledged everything.
-fn settle(_: u64) -> Result<(), String> {
-    let report = llmobs::flush(Duration::from_secs(30)).map_err(|error| error.to_string())?;
-    let spans = report.stats.spans();
-    if spans.made == spans.delivered {
-        Ok(())
-    } else {
-        Err(format!("spans were lost: {spans:?}"))
-    }
+/// With an intake of its own, which is asked after each measurement whether it got every span.
+fn serve(variants: &[Variant], configured: impl FnOnce(Config) -> Config) {
+    let sink = Sink::start(Manner::Answers).expect("the intake starts");
+    let configured = configured(config(sink.address));
+    let _guard = configured.enable().expect("the configuration is right");
+    let before = Cell::new(0);
+    llmobs_bench_measure::serve(variants, |made| {
+        let flushed = llmobs::flush(Duration::from_secs(30));
+        let stats = flushed.map_err(|error| error.to_string())?.stats.spans();
+        let now = sink.received().map_err(|error| error.to_string())?.spans;
+        let arrived = now - before.replace(now);
+        if arrived == made {
+            Ok(())
+        } else {
+            Err(format!(
+                "{arrived} spans arrived instead of {made}: {stats:?}"
+            ))
+        }
+    });
 }

@@ -1,5 +1,6 @@
 //! `tracing-opentelemetry` with OpenTelemetry's batch processor, and an exporter that drops.
 
+use llmobs_bench_measure::Variant;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
@@ -7,7 +8,7 @@ use opentelemetry_sdk::trace::{
 };
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::Arrived;
+use super::{Arrived, ROOMY, plain};
 
 #[derive(Debug)]
 struct Drops(Arrived);
@@ -22,10 +23,18 @@ impl SpanExporter for Drops {
     }
 }
 
-pub(super) fn serve() {
+/// The default queue of 2,048 loses spans of a loop, which would make them cheaper.
+pub(super) fn alone() {
+    serve(65_536, &plain::instrumented());
+}
+
+pub(super) fn contending() {
+    serve(ROOMY, &[plain::three_arguments()]);
+}
+
+fn serve(queue: usize, variants: &[Variant]) {
     let arrived = Arrived::default();
-    // The default queue of 2,048 loses spans of a loop, which would make them cheaper.
-    let batches = BatchConfigBuilder::default().with_max_queue_size(65_536);
+    let batches = BatchConfigBuilder::default().with_max_queue_size(queue);
     let processor = BatchSpanProcessor::builder(Drops(arrived.clone()))
         .with_batch_config(batches.build())
         .build();
@@ -35,8 +44,7 @@ pub(super) fn serve() {
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("bench"));
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer))
         .expect("the only subscriber");
-    let variants = super::plain::instrumented();
-    llmobs_bench_measure::serve(&variants, |made| {
+    llmobs_bench_measure::serve(variants, |made| {
         provider.force_flush().map_err(|error| error.to_string())?;
         arrived.all_of(made)
     });

@@ -99,12 +99,22 @@ pub(super) fn registry() {
     serve(&instrumented(), |_| Ok(()));
 }
 
+pub(super) fn registry_contending() {
+    tracing::subscriber::set_global_default(tracing_subscriber::registry())
+        .expect("the only subscriber");
+    serve(&[three_arguments()], |_| Ok(()));
+}
+
+pub(super) fn three_arguments() -> Variant {
+    Variant::new("#[instrument], three arguments", 1_000, |bench| {
+        let (name, model, provider) = texts();
+        bench.time(|| instrument(name, model, provider));
+    })
+}
+
 pub(super) fn instrumented() -> [Variant; 3] {
     [
-        Variant::new("#[instrument], three arguments", 1_000, |bench| {
-            let (name, model, provider) = texts();
-            bench.time(|| instrument(name, model, provider));
-        }),
+        three_arguments(),
         Variant::new("async #[instrument]", 1_000, |bench| {
             bench.time(|| poll_to_end(instrument_async(black_box(0))));
         }),
