@@ -181,16 +181,22 @@ impl AgentManifest {
         self.instructions = None;
     }
 
-    /// Bytes of text, for the memory limit.
+    /// Bytes that it holds beside itself.
     pub(crate) fn weight(&self) -> usize {
-        let text = |text: &Option<Text>| text.as_ref().map_or(0, Text::len);
-        let texts = [&self.version, &self.name, &self.model, &self.instructions];
-        let tools = self.tools.iter();
-        let tools = tools.map(|tool| size_of_val(tool) + tool.name.len() + tool.description.len());
-        size_of::<Self>()
-            + texts.into_iter().map(text).sum::<usize>()
-            + weight::of_map(&self.model_settings)
-            + tools.sum::<usize>()
+        let Self {
+            version,
+            name,
+            instructions,
+            model,
+            model_settings,
+            tools,
+        } = self;
+        let texts = [version, name, instructions, model].into_iter().flatten();
+        texts.map(Text::weight).sum::<usize>()
+            + weight::of_map(model_settings)
+            + weight::of_list(tools, |AgentTool { name, description }| {
+                name.capacity() + description.capacity()
+            })
     }
 
     /// The form in which it is sent, `None` where it says nothing but a version; `span` is

@@ -80,8 +80,14 @@ impl SpanError {
         Self::new("panic", "")
     }
 
+    /// Bytes that it holds beside itself.
     pub(crate) fn weight(&self) -> usize {
-        self.message.len() + self.stack.len() + self.kind.len()
+        let Self {
+            message,
+            stack,
+            kind,
+        } = self;
+        message.capacity() + stack.capacity() + kind.capacity()
     }
 }
 

@@ -53,9 +53,13 @@ impl SpanLink {
         }
     }
 
-    /// Bytes, for the memory limit.
+    /// Bytes that it holds beside itself.
     pub(crate) fn weight(&self) -> usize {
-        size_of::<Self>() + self.context.weight()
+        let Self {
+            context,
+            attributes: Ends { from: _, to: _ },
+        } = self;
+        context.weight()
     }
 
     /// At which side of the other span it begins, and at which side of this one it ends.

@@ -330,13 +330,6 @@ impl MediaPart {
         }
     }
 
-    /// Bytes of the part's own text.
-    pub(crate) fn len(&self) -> usize {
-        match &self.source {
-            MediaSource::Content(text) | MediaSource::AttachmentKey(text) => text.len(),
-        }
-    }
-
     fn flaw(&self) -> Option<String> {
         let which = match &self.source {
             MediaSource::Content(content) => format!("with {} bytes of base64", content.len()),

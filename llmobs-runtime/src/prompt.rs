@@ -11,6 +11,7 @@ use self::places::Part;
 use crate::capture::{self, Room};
 use crate::evaluation::shortened;
 use crate::message::Message;
+use crate::weight;
 
 pub(crate) mod places;
 
@@ -263,24 +264,37 @@ impl Prompt {
         }
     }
 
-    /// Bytes of text, for the memory limit.
+    /// Bytes that it holds, its own size included: no less than all of its text.
     pub(crate) fn weight(&self) -> usize {
-        let texts = [&self.id, &self.version, &self.label, &self.template];
-        let pairs = self.variables.iter().chain(&self.tags);
-        let pairs = pairs.map(|(k, v)| size_of::<(Cow<str>, String)>() + k.len() + v.len());
-        let chat = self.chat.iter().map(|part| {
-            size_of_val(part)
-                + match part {
-                    ChatPart::Message { role, content } => role.len() + content.len(),
-                    ChatPart::Placeholder(name) => name.len(),
-                }
-        });
-        let keys = self.context_keys.iter().chain(&self.query_keys);
+        let Self {
+            id,
+            version,
+            label,
+            template,
+            chat,
+            variables,
+            tags,
+            context_keys,
+            query_keys,
+        } = self;
+        let texts = [id, version, label, template].into_iter();
+        let entries = |count| weight::of_entries::<Cow<str>, String>(count);
+        let pairs = variables.iter().chain(tags);
         size_of::<Self>()
-            + texts.into_iter().map(|text| text.len()).sum::<usize>()
-            + pairs.sum::<usize>()
-            + chat.sum::<usize>()
-            + keys.map(|key| size_of_val(key) + key.len()).sum::<usize>()
+            + texts.map(weight::of_cow).sum::<usize>()
+            + entries(variables.len())
+            + entries(tags.len())
+            + pairs
+                .map(|(key, value)| weight::of_cow(key) + value.capacity())
+                .sum::<usize>()
+            + weight::of_list(chat, |part| match part {
+                ChatPart::Message { role, content } => {
+                    weight::of_cow(role) + weight::of_cow(content)
+                }
+                ChatPart::Placeholder(name) => weight::of_cow(name),
+            })
+            + weight::of_list(context_keys, String::capacity)
+            + weight::of_list(query_keys, String::capacity)
     }
 
     /// The form in which it is sent; `ml_app` is the configured application.

@@ -8,6 +8,7 @@ mod extra;
 mod slot;
 mod start;
 mod trace;
+mod weight;
 
 use std::error::Error;
 use std::fmt;
@@ -27,7 +28,6 @@ use crate::id::SpanContext;
 use crate::kind::SpanKind;
 use crate::number::Number;
 use crate::text::Text;
-use crate::weight;
 
 pub(crate) use annotate::{Checked, metric};
 use extra::Inherited;
@@ -344,7 +344,7 @@ impl SpanInner {
             (
                 // Left where it is, it goes with the record.
                 data.tracing.take_if(|_| !context::torn_down()),
-                this.name.weight() + weight::of_span(&data),
+                this.weight_of_start() + data.weight(),
             )
         };
         if let Err(refused) = context::push_finished(Arc::clone(this), weight) {
@@ -365,10 +365,10 @@ impl SpanInner {
             let (error, inherited) = (self.passing_panic(), self.inherited());
             self.data_mut().end(now, error, inherited);
         }
-        let name = self.name.weight();
+        let of_start = self.weight_of_start();
         let data = self.data_mut();
         data.end = Some(now);
-        name + weight::of_span(data)
+        of_start + data.weight()
     }
 
     /// A panic that passes where the span ends, and did not where it began.

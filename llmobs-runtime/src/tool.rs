@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::capture::Room;
 use crate::evaluation::shortened;
+use crate::weight;
 
 /// A tool that a model may call, for
 /// [`Annotation::tool_definitions`](crate::Annotation::tool_definitions).
@@ -103,14 +104,16 @@ impl ToolDefinition {
         (tools.into_iter().filter_map(check).collect(), flaw)
     }
 
-    /// Bytes of text, for the memory limit.
+    /// Bytes that it holds beside itself.
     pub(crate) fn weight(&self) -> usize {
-        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        size_of::<Self>()
-            + self.name.len()
-            + text(&self.description)
-            + text(&self.version)
-            + self.schema.as_ref().map_or(0, crate::weight::of_json)
+        let Self {
+            name,
+            description,
+            schema,
+            version,
+        } = self;
+        weight::of_texts([name].into_iter().chain(description).chain(version))
+            + schema.as_ref().map_or(0, weight::of_json)
     }
 }
 

@@ -7,6 +7,7 @@ mod faults;
 mod feedback;
 #[path = "../scenarios/log.rs"]
 mod log;
+mod memory;
 mod sizes;
 mod table;
 

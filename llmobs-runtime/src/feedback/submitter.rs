@@ -61,9 +61,10 @@ impl Submitter {
         Ok(self)
     }
 
-    /// Roughly how many bytes its texts hold.
+    /// Bytes that it holds beside itself.
     pub(crate) fn weight(&self) -> usize {
-        self.id.len() + self.kind.as_ref().map_or(0, String::len)
+        let Self { id, kind } = self;
+        id.capacity() + kind.as_ref().map_or(0, String::capacity)
     }
 }
 

@@ -64,25 +64,6 @@ impl SpanExtra {
     pub(crate) fn add_prompt(&mut self, prompt: Arc<Prompt>) {
         Prompt::add(&mut self.prompt, prompt);
     }
-
-    /// Bytes of text, for the memory limit. A prompt or tools that children share count
-    /// once for each.
-    pub(crate) fn weight(&self) -> usize {
-        let tools = self.tools.iter().flat_map(|tools| tools.iter());
-        let cost_tags = self.cost_tags.iter();
-        size_of::<Self>()
-            + self.name.as_ref().map_or(0, Text::len)
-            + self.agent_version.as_ref().map_or(0, Text::len)
-            + self.tool_version.as_ref().map_or(0, String::len)
-            + cost_tags
-                .map(|key| size_of_val(key) + key.len())
-                .sum::<usize>()
-            + self.prompt.as_ref().map_or(0, |prompt| prompt.weight())
-            + tools.map(ToolDefinition::weight).sum::<usize>()
-            + self.agent.as_ref().map_or(0, AgentManifest::weight)
-            + self.intent.as_ref().map_or(0, String::len)
-            + self.links.iter().map(SpanLink::weight).sum::<usize>()
-    }
 }
 
 impl SpanInner {
