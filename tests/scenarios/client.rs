@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::log;
 
 /// Longer than anything here takes.
-pub const SOON: Duration = Duration::from_secs(10);
+pub const SOON: Duration = Duration::from_secs(60);
 
 pub struct Client {
     client: LlmObs,
