@@ -248,6 +248,9 @@ impl Anchor {
     fn segment_of(&self, at: Moment) -> Segment {
         let mut newest_first = self.segments.iter().rev();
         let segment = newest_first.find(|segment| segment.has(at));
+        // Or one after which the machine slept for long.
+        let mut newest_first = self.segments.iter().rev();
+        let segment = segment.or_else(|| newest_first.find(|one| at.ticks_since(one.from) >= 0.0));
         let segment = segment.or(self.segments.front());
         segment.copied().unwrap_or(Shared::get().latest)
     }
@@ -399,6 +402,19 @@ mod tests {
             u128::from(now).abs_diff(unix) < 500_000_000,
             "{now}, {unix}"
         );
+    }
+
+    #[test]
+    fn a_moment_after_a_long_sleep_is_told_by_the_newest_segment_before_it() {
+        let now = Moment::now();
+        let mut anchor = Anchor::now();
+        let second = Duration::from_secs(1);
+        let first = Segment::new(Moment(now.0), second, 1.0);
+        let set_ahead = Segment::new(Moment(now.0 + 10), second * 3_600, 1.0);
+        anchor.segments = VecDeque::from([first, set_ahead]);
+        let half_an_hour: u64 = 1_800 * 1_000_000_000;
+        let told = anchor.unix_ns(Moment(now.0 + 10 + half_an_hour));
+        assert_eq!(told, 3_600 * 1_000_000_000 + half_an_hour);
     }
 
     #[test]

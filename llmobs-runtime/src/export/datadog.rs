@@ -3,6 +3,7 @@
 mod answer;
 mod sending;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -70,7 +71,8 @@ enum Door {
         /// Without the proxy it counts as no Agent at all, and another destination is taken.
         may_be_replaced: bool,
         /// Nobody has named it, and it has not answered: without an answer it is none either.
-        presumed: bool,
+        /// The same for all lanes.
+        presumed: Arc<AtomicBool>,
     },
     Intake {
         site: String,
@@ -121,15 +123,15 @@ impl Datadog {
                 doubted: false,
                 is_override: overridden.is_some(),
                 may_be_replaced: true,
-                presumed: false,
+                presumed: Arc::default(),
             },
         })
     }
 
     /// Where one listens that takes long to answer.
-    pub(super) fn presumed(mut self) -> Self {
-        if let Door::Agent { presumed, .. } = &mut self.door {
-            *presumed = true;
+    pub(super) fn presumed(self) -> Self {
+        if let Door::Agent { presumed, .. } = &self.door {
+            presumed.store(true, Ordering::Relaxed);
         }
         self
     }
@@ -258,15 +260,19 @@ impl Datadog {
         if let Door::Agent {
             known: false,
             may_be_replaced,
-            presumed,
+            ref presumed,
             ..
         } = self.door
         {
+            let presumed = Arc::clone(presumed);
             let reason = match self.offers_proxy().await {
-                Ok(true) => None,
+                Ok(true) => {
+                    presumed.store(false, Ordering::Relaxed);
+                    None
+                }
                 Ok(false) if may_be_replaced => return Outcome::Elsewhere,
                 Ok(false) => Some(format!("its /info does not list {PROXY}")),
-                Err(_) if presumed => return Outcome::Elsewhere,
+                Err(_) if presumed.load(Ordering::Relaxed) => return Outcome::Elsewhere,
                 Err(reason) => Some(reason),
             };
             if let Some(reason) = reason {

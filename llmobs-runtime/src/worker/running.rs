@@ -370,6 +370,7 @@ impl Running {
             }
             self.answer_flushes();
         }
+        self.answer_flushes();
         let done = self.lanes.reached(&mark);
         self.lanes.close().await;
         // What came too late is counted now, not after the answer.

@@ -304,7 +304,7 @@ impl Spool {
         let folder = self.folder()?;
         let mut spans = Spans::default();
         for listed in disk::list(folder.path())? {
-            let of_writer = |of: (&str, &str)| of.0 == writer && of.1 != OTHERS;
+            let of_writer = |of: (&str, &str)| of.0 == writer && matches!(of.1, SPANS | ALL);
             if !labelled(&listed.path).is_some_and(of_writer) || is_here(&listed.path) {
                 continue;
             }
