@@ -334,9 +334,7 @@ impl ClientInner {
 
     fn flushed(&self, done: bool) -> Result<FlushReport, FlushError> {
         let stats = self.stats();
-        // Should it have panicked, the books say so.
-        let lost = self.worker.is_gone() && stats.waiting() > 0;
-        if done && !lost {
+        if done {
             return Ok(FlushReport { stats });
         }
         Err(FlushError::Timeout {
@@ -450,7 +448,8 @@ impl LlmObs {
     /// not delivered after `timeout` is dropped and counted, or stays on disk with the spool
     /// ([`Config::spool`](crate::Config::spool)), which up to a quarter of a second more is taken
     /// for. It is over sooner where everything is delivered, or where no further try would come
-    /// before that; and later where a processor holds the worker up. A further call waits for the end of the first one, and no longer than its own `timeout`.
+    /// before that; and later where a processor holds the worker up. A further call waits for the end
+    /// of the first one, and no longer than its own `timeout`.
     ///
     /// # Errors
     ///

@@ -86,10 +86,6 @@ impl Worker {
         usize::MAX
     }
 
-    pub(crate) fn is_gone(&self) -> bool {
-        false
-    }
-
     pub(crate) fn flush(&self, _: Duration) -> bool {
         true
     }

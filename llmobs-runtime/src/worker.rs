@@ -174,11 +174,6 @@ impl Worker {
         self.wait(timeout, Control::Shutdown)
     }
 
-    /// Whether it does nothing more.
-    pub(crate) fn is_gone(&self) -> bool {
-        self.control.is_closed()
-    }
-
     fn wait(&self, timeout: Duration, control: impl FnOnce(Flush) -> Control) -> bool {
         let timeout = timeout.min(LONGEST_WAIT);
         let (sender, answer) = std::sync::mpsc::sync_channel(1);
