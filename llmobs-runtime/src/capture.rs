@@ -207,8 +207,6 @@ fn discard(payload: Box<dyn Any + Send>) {
 /// Tells once that a value could not be captured; the mark to put in its place.
 #[cold]
 pub(crate) fn complain(type_name: &str, what: &str) -> String {
-    // `prompt!` refers to its values.
-    let type_name = type_name.trim_start_matches('&');
     report::once(report::Kind::Capture, || {
         format!("a value of type {type_name} was not captured as a whole: {what}")
     });
