@@ -234,6 +234,34 @@ fn a_shutdown_waits_for_no_try_that_cannot_come_in_its_time() {
 }
 
 #[test]
+fn what_is_made_after_an_agent_was_replaced_is_kept_for_who_took_its_place() {
+    let folder = Folder::new();
+    let agent = Intake::start();
+    agent.endpoints(&["/v0.4/traces"]);
+    // The intake is a name that does not exist.
+    let keyed = config(&folder, agent.url()).api_key("0123456789abcdef0123456789abcdef");
+    let client = keyed.site("llmobs.invalid").build().unwrap();
+    make_spans(&client, &["early"]);
+    let is_replaced = || client.stats().destinations[0].name.starts_with("intake");
+    let started = Instant::now();
+    while !is_replaced() && started.elapsed() < SOON {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // The first request still waits; what comes behind it has a place of its own once it is settled.
+    make_spans(&client, &["late"]);
+    let stats = client.shutdown(Duration::from_millis(500)).unwrap().stats;
+    assert_eq!(stats.spans().spooled, 2);
+    let kept = std::fs::read_dir(folder.0.join("spool")).unwrap();
+    let mut kept: Vec<String> = kept
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    kept.sort();
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    assert!(kept[0].starts_with("agent-") && kept[1].starts_with("intake-llmobs.invalid-"));
+}
+
+#[test]
 fn the_journal_and_memory_need_no_spool() {
     let folder = Folder::new();
     let client = Config::new()

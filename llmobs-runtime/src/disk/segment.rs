@@ -119,8 +119,9 @@ impl Segment {
         }
     }
 
-    /// Takes over the segment of a writer that is gone; `None` where there is still one, or
-    /// another has been faster.
+    /// Takes over the segment of a writer that is gone; `None` where somebody has it. An error of the
+    /// kind `NotFound` where it was delivered in the meantime, and of the kind `PermissionDenied`
+    /// where it is none of ours.
     pub(crate) fn adopt(dir: &PrivateDir, path: &Path) -> io::Result<Option<Self>> {
         let name = path.file_name().unwrap_or_default();
         let file = dir.open(name, OpenOptions::new().read(true).append(true))?;
@@ -131,9 +132,7 @@ impl Segment {
             Err(fs::TryLockError::Error(error)) => return Err(error),
         }
         // Names are never used twice: one that is gone was delivered in the meantime.
-        if !path.exists() {
-            return Ok(None);
-        }
+        fs::symlink_metadata(path)?;
         let len = file.metadata()?.len();
         let acked = acked(dir, name, &file, len);
         Ok(Some(Self::new(dir, path.to_owned(), file, len, acked)))
@@ -373,7 +372,8 @@ mod tests {
         assert_eq!(found(&adopted), [r#"{"name":"b"}"#]);
         assert_eq!(adopted.read(second).unwrap(), line("b"));
         adopted.remove();
-        assert!(Segment::adopt(&dir, &path).is_err());
+        let gone = Segment::adopt(&dir, &path).unwrap_err();
+        assert_eq!(gone.kind(), io::ErrorKind::NotFound);
         fs::remove_dir_all(dir.path()).unwrap();
     }
 

@@ -102,12 +102,13 @@ async fn find(settings: &Settings) -> Exporter {
     }
 }
 
-/// An Agent at one of the default places, if one answers and has the proxy. One that has not
-/// answered within `longest` is presumed to be there until it is asked again.
+/// An Agent at one of the default places, if one answers and has the proxy. Where none does, one that
+/// has not answered within `longest` is presumed to be there until it is asked again.
 async fn default_agent(settings: &Settings, longest: Duration) -> Option<Exporter> {
     let tcp = &settings.agent.url;
     let socket = Origin::Unix(DEFAULT_SOCKET.into());
     let has_socket = Path::new(DEFAULT_SOCKET).exists();
+    let mut presumed = None;
     for url in [Some(tcp), has_socket.then_some(&socket)]
         .into_iter()
         .flatten()
@@ -118,10 +119,11 @@ async fn default_agent(settings: &Settings, longest: Duration) -> Option<Exporte
         match tokio::time::timeout(longest, agent.offers_proxy()).await {
             Ok(Ok(true)) => return Some(Exporter::Datadog(Box::new(agent))),
             Ok(_) => {}
-            Err(_) => return Some(Exporter::Datadog(Box::new(agent.presumed()))),
+            Err(_) => presumed = presumed.or(Some(agent)),
         }
     }
-    None
+    let presumed = presumed?.presumed();
+    Some(Exporter::Datadog(Box::new(presumed)))
 }
 
 /// The next choice where there is no Agent: the intake if there is a key, else the journal.

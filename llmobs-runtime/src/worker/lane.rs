@@ -79,13 +79,14 @@ impl Lanes {
                     exporter.is_remote(),
                     progress.clone(),
                 ));
+                let delivery = retry::Delivery::new(
+                    exporter.clone(),
+                    settings.clone(),
+                    Arc::clone(&account.ledger),
+                    retry::Patience::Endless,
+                );
                 let task = Task {
-                    delivery: retry::Delivery::new(
-                        exporter.clone(),
-                        settings.clone(),
-                        Arc::clone(&account.ledger),
-                        retry::Patience::Endless,
-                    ),
+                    delivery: delivery.of(Arc::clone(&line)),
                     line: Arc::clone(&line),
                     account: Arc::clone(&account),
                     most_bytes: settings.payload_size_bytes,
@@ -203,7 +204,7 @@ impl Task {
             let batch = self.line.next().await;
             self.line.after_its_spans(&batch).await;
             self.deliver(batch).await;
-            self.line.done(self.delivery.is_remote());
+            self.line.done();
         }
     }
 

@@ -11,6 +11,7 @@ use super::Control;
 use super::batch::{Batch, Event, Held, Pending};
 use super::lane::Account;
 use super::spool::{Beside, Kept, Spans, Spool};
+use crate::disk::private::PrivateDir;
 use crate::report;
 use crate::stats::{DropReason, EventKind};
 
@@ -208,18 +209,26 @@ impl Line {
         Some(batch)
     }
 
-    /// The batch that was taken is settled; `spools` says whether the destination is one that
-    /// what waits is kept on disk for.
-    pub(super) fn done(&self, spools: bool) {
+    /// The batch that was taken is settled.
+    pub(super) fn done(&self) {
+        self.lock().current = None;
+        self.tell();
+    }
+
+    /// Another destination has taken the place of the one before; `spools` says whether it is one that
+    /// what waits is kept on disk for, `folder` where.
+    pub(super) fn moves(&self, spools: bool, folder: Option<String>) {
         let mut inner = self.lock();
-        inner.current = None;
-        if inner.spools != spools {
+        let moved = match (&inner.spool, folder) {
+            (Some(spool), Some(folder)) if spool.name() != folder => Some(spool.moved_to(folder)),
+            _ => None,
+        };
+        if inner.spools != spools || moved.is_some() {
             inner.spools = spools;
+            inner.spool = moved.or_else(|| inner.spool.take());
             // What is left for a destination that was replaced is for a later process.
             inner.behind = spools && inner.spool.is_some();
         }
-        drop(inner);
-        self.tell();
     }
 
     fn tell(&self) {
@@ -242,9 +251,9 @@ impl Line {
     /// Puts the oldest segment that an earlier process left in front. `false` where there is
     /// none.
     fn adopt(&self, inner: &mut Inner) -> bool {
-        let take_spans_of = |writer: &str| {
+        let take_spans_of = |folder: &PrivateDir, writer: &str| {
             let spans = self.spans.as_ref();
-            spans.is_none_or(|spans| spans.take_over_spans_of(writer))
+            spans.is_none_or(|spans| spans.take_over_spans_of(folder, writer))
         };
         let adopted = inner.with_spool(|spool, is_here| {
             spool.adopt(&Beside {
@@ -261,14 +270,14 @@ impl Line {
         }
     }
 
-    /// Puts what a writer that is gone has left of spans in front; `false` where another process has
-    /// taken over some of it, which may not have gone out yet.
-    fn take_over_spans_of(&self, writer: &str) -> bool {
+    /// Puts what a writer that is gone has left of spans in front; `false` where some of it is not to be
+    /// had now, and may not have gone out yet.
+    fn take_over_spans_of(&self, folder: &PrivateDir, writer: &str) -> bool {
         let mut inner = self.lock();
         if inner.closed {
             return false;
         }
-        let adopted = inner.with_spool(|spool, is_here| spool.adopt_spans_of(writer, is_here));
+        let adopted = inner.with_spool(|spool, is_here| spool.spans_of(folder, writer, is_here));
         let Spans { batches, elsewhere } = adopted.unwrap_or_default();
         if !batches.is_empty() {
             self.put_in_front(&mut inner, batches);

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::line;
 use super::pause::{Pause, Why};
 use crate::config::Settings;
 use crate::export::{Encoded, Exporter, Line, Outcome, Sent};
@@ -53,6 +54,8 @@ pub(crate) struct Delivery {
     exporter: Exporter,
     settings: Settings,
     ledger: Arc<Ledger>,
+    /// What waits for it; where there is a lane.
+    line: Option<Arc<line::Line>>,
     patience: Patience,
     /// Failures in a row, for the backoff.
     failures: u32,
@@ -87,6 +90,7 @@ impl Delivery {
             exporter,
             settings,
             ledger,
+            line: None,
             patience,
             failures: 0,
             pause: Arc::default(),
@@ -95,6 +99,12 @@ impl Delivery {
             hopeless: None,
             lost: Lost::default(),
         }
+    }
+
+    /// The one of a lane.
+    pub(super) fn of(mut self, line: Arc<line::Line>) -> Self {
+        self.line = Some(line);
+        self
     }
 
     /// Delivers the events; returns when `settle` was called with each of them. They are settled in
@@ -128,10 +138,6 @@ impl Delivery {
         &self.pause
     }
 
-    pub(crate) fn is_remote(&self) -> bool {
-        self.exporter.is_remote()
-    }
-
     /// What has become too old for its destination while it waited.
     fn expired<E: Encoded>(&self, part: &mut Part<E>) -> Vec<E> {
         if !self.exporter.is_remote() {
@@ -144,7 +150,7 @@ impl Delivery {
 
     async fn attempt<E: Encoded>(&mut self, kind: EventKind, mut part: Part<E>) -> Step<E> {
         if self.exporter.reconsider(&self.settings).await {
-            self.ledger.rename(self.exporter.name());
+            self.moved();
         }
         if let Some(reason) = self.no_use() {
             return Step::Settled(part.events, Fate::OutOfTries(reason));
@@ -202,9 +208,18 @@ impl Delivery {
             }
             Outcome::Elsewhere => {
                 self.exporter = self.exporter.substitute(&self.settings);
-                self.ledger.rename(self.exporter.name());
+                self.moved();
                 Step::Again(part)
             }
+        }
+    }
+
+    /// Another destination has taken the place of the one before.
+    fn moved(&self) {
+        self.ledger.rename(self.exporter.name());
+        if let Some(line) = &self.line {
+            let folder = self.exporter.spool_folder(&self.settings);
+            line.moves(self.exporter.is_remote(), folder);
         }
     }
 

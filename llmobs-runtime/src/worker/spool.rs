@@ -4,7 +4,6 @@
 //! processes that are gone. A segment goes from the disk when all of it is settled.
 
 use std::collections::HashSet;
-use std::fs::{self, OpenOptions};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -122,19 +121,52 @@ pub(super) struct Written {
 pub(super) struct Beside<'a> {
     /// Whether the lane has that segment already.
     pub(super) is_here: &'a dyn Fn(&Path) -> bool,
-    /// Makes the line of spans take over those of a writer; `false` where another process has some.
-    pub(super) take_spans_of: &'a dyn Fn(&str) -> bool,
+    /// Makes the line of spans take over those of a writer in a folder; `false` where some are not to
+    /// be had now.
+    pub(super) take_spans_of: &'a dyn Fn(&PrivateDir, &str) -> bool,
+}
+
+/// What became of a segment that another process has written.
+enum Taken {
+    Over(Segment),
+    /// Its writer, or another process that has taken it over, is at work.
+    Later,
+    /// It was delivered, or is none of ours.
+    Never,
 }
 
 /// What a writer has left of spans.
 #[derive(Default)]
 pub(super) struct Spans {
     pub(super) batches: Vec<Batch>,
-    /// Another process has taken over some.
+    /// Some are not to be had now: another process has taken them over.
     pub(super) elsewhere: bool,
 }
 
 impl Spool {
+    /// The same for another destination: nothing is written to the folder before any more.
+    pub(super) fn moved_to(&self, name: String) -> Self {
+        Self {
+            root: self.root.clone(),
+            dir: self.root.join("spool").join(&name),
+            name,
+            label: self.label,
+            names: self.names.clone(),
+            most_bytes: self.most_bytes,
+            most_request_bytes: self.most_request_bytes,
+            max_age: self.max_age,
+            writer: None,
+            look: Instant::now(),
+            told: false,
+            told_foreign: HashSet::new(),
+        }
+    }
+
+    /// The name of the destination's folder.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// For one lane of the destination whose folder is `name`. Nothing is touched yet.
     pub(super) fn new(
         name: &str,
@@ -266,18 +298,18 @@ impl Spool {
             let Some((writer, label)) = self.for_us(&listed.path) else {
                 continue;
             };
-            let Some(segment) = self.take_over(&folder, &listed.path) else {
+            let Taken::Over(segment) = self.take_over(&folder, &listed.path) else {
                 continue;
             };
             if label == OTHERS && self.label == ALL {
-                let Spans { batches, elsewhere } = self.spans_of(writer, beside.is_here)?;
+                let Spans { batches, elsewhere } = self.spans_of(&folder, writer, beside.is_here);
                 if !batches.is_empty() {
                     return Ok(Some(batches));
                 }
                 if elsewhere {
                     continue;
                 }
-            } else if label == OTHERS && !(beside.take_spans_of)(writer) {
+            } else if label == OTHERS && !(beside.take_spans_of)(&folder, writer) {
                 continue;
             }
             let batches = self.batches(segment, &listed);
@@ -288,42 +320,47 @@ impl Spool {
         Ok(None)
     }
 
-    /// Takes over what a writer has left of spans, which goes before what is said of them.
-    pub(super) fn adopt_spans_of(
+    /// Takes over what a writer has left of spans in a folder, which goes before what is said of them.
+    pub(super) fn spans_of(
         &mut self,
+        folder: &PrivateDir,
         writer: &str,
         is_here: &dyn Fn(&Path) -> bool,
     ) -> Spans {
-        self.spans_of(writer, is_here).unwrap_or_else(|error| {
-            self.tell_foreign(&self.dir.clone(), &error.to_string());
-            Spans::default()
-        })
-    }
-
-    fn spans_of(&mut self, writer: &str, is_here: &dyn Fn(&Path) -> bool) -> io::Result<Spans> {
-        let folder = self.folder()?;
         let mut spans = Spans::default();
-        for listed in disk::list(folder.path())? {
+        let listed = disk::list(folder.path());
+        spans.elsewhere = listed.is_err();
+        for listed in listed.into_iter().flatten() {
             let of_writer = |of: (&str, &str)| of.0 == writer && matches!(of.1, SPANS | ALL);
             if !labelled(&listed.path).is_some_and(of_writer) || is_here(&listed.path) {
                 continue;
             }
-            match self.take_over(&folder, &listed.path) {
-                Some(segment) => spans
+            match self.take_over(folder, &listed.path) {
+                Taken::Over(segment) => spans
                     .batches
                     .extend(self.batches(segment, &listed).into_iter().flatten()),
-                None => spans.elsewhere |= is_locked(&folder, &listed.path),
+                Taken::Later => spans.elsewhere = true,
+                Taken::Never => {}
             }
         }
-        Ok(spans)
+        spans
     }
 
-    /// The segment, if its writer is gone and it is fit to be taken over.
-    fn take_over(&mut self, folder: &PrivateDir, path: &Path) -> Option<Segment> {
-        Segment::adopt(folder, path).unwrap_or_else(|error| {
-            self.tell_foreign(path, &error.to_string());
-            None
-        })
+    fn take_over(&mut self, folder: &PrivateDir, path: &Path) -> Taken {
+        let error = match Segment::adopt(folder, path) {
+            Ok(Some(segment)) => return Taken::Over(segment),
+            Ok(None) => return Taken::Later,
+            Err(error) => error,
+        };
+        if error.kind() == io::ErrorKind::NotFound {
+            return Taken::Never;
+        }
+        self.tell_foreign(path, &error.to_string());
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => Taken::Never,
+            // Too many files are open, say.
+            _ => Taken::Later,
+        }
     }
 
     /// The writer and the label of a segment of this lane's kinds, by its name.
@@ -401,13 +438,6 @@ impl Spool {
     fn shown(&self) -> std::path::Display<'_> {
         self.dir.display()
     }
-}
-
-/// Whether another process has the segment.
-fn is_locked(folder: &PrivateDir, path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default();
-    let file = folder.open(name, OpenOptions::new().read(true));
-    file.is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
 }
 
 const SPANS: &str = "spans";
@@ -524,7 +554,7 @@ mod tests {
     fn found(spool: &mut Spool, take_spans_of: bool) -> Option<Vec<Batch>> {
         spool.adopt(&Beside {
             is_here: &|_| false,
-            take_spans_of: &|_| take_spans_of,
+            take_spans_of: &|_, _| take_spans_of,
         })
     }
 
@@ -543,7 +573,7 @@ mod tests {
         let path = first[0].place.as_ref().unwrap().segment.path().to_owned();
         let second = all.adopt(&Beside {
             is_here: &|segment| segment == path,
-            take_spans_of: &|_| unreachable!("it has no line of spans beside it"),
+            take_spans_of: &|_, _| unreachable!("it has no line of spans beside it"),
         });
         assert_eq!(kinds(&second.unwrap()), [(EventKind::Evaluation, 1)]);
     }
@@ -552,24 +582,25 @@ mod tests {
     fn evaluations_stay_where_another_process_has_the_spans_of_their_writer() {
         let disk = Disk::new();
         let writer = disk.left();
+        let folder = disk.lane(&writer, SPANS).folder().unwrap();
         let mut others = disk.lane(&Writer::new(), OTHERS);
         assert!(found(&mut others, false).is_none());
 
         let mut spans = disk.lane(&Writer::new(), SPANS);
-        let taken = spans.adopt_spans_of(writer.name(), &|_| false);
+        let taken = spans.spans_of(&folder, writer.name(), &|_| false);
         assert_eq!(kinds(&taken.batches), [(EventKind::Span, 2)]);
         assert!(!taken.elsewhere);
         let mut late = disk.lane(&Writer::new(), SPANS);
-        let again = late.adopt_spans_of(writer.name(), &|_| false);
+        let again = late.spans_of(&folder, writer.name(), &|_| false);
         assert!(again.batches.is_empty() && again.elsewhere);
-        let of_another = late.adopt_spans_of(Writer::new().name(), &|_| false);
+        let of_another = late.spans_of(&folder, Writer::new().name(), &|_| false);
         assert!(of_another.batches.is_empty() && !of_another.elsewhere);
         let mut all = disk.lane(&Writer::new(), &EventKind::ALL);
         assert!(found(&mut all, true).is_none(), "the spans are elsewhere");
 
         taken.batches[0].place.as_ref().unwrap().settled();
         drop(taken);
-        let gone = late.adopt_spans_of(writer.name(), &|_| false);
+        let gone = late.spans_of(&folder, writer.name(), &|_| false);
         assert!(gone.batches.is_empty() && !gone.elsewhere);
         let evaluations = found(&mut others, true).unwrap();
         assert_eq!(kinds(&evaluations), [(EventKind::Evaluation, 1)]);
