@@ -67,6 +67,7 @@ impl Processing {
     /// What is to be sent of an event: [`Processors::run`].
     pub(crate) fn run(&self, event: SpanEvent, kind: SpanKind, own_tags: Vec<String>) -> Processed {
         let _idle = Context::of_client(Arc::clone(&self.nobody)).attach();
+        let _heard = report::heard();
         self.processors.run(event, kind, own_tags)
     }
 }

@@ -5,10 +5,14 @@
 //! back to a subscriber that sends it out with the same HTTP client.
 
 use std::cell::{Cell, RefCell};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tracing::Dispatch;
 use tracing::dispatcher::DefaultGuard;
+use tracing::metadata::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 
 use crate::evaluation::shortened;
 use crate::stats::EventKind;
@@ -89,37 +93,100 @@ pub(crate) fn in_background() -> bool {
 /// lives, save for those of this module.
 pub(crate) struct Silence(());
 
-pub(crate) fn silence() -> Silence {
-    set_silent(true);
-    IN_BACKGROUND.set(true);
-    Silence(())
+/// What silences a thread. Made by the thread that starts it: one that forks at once leaves
+/// nothing half made for its child to wait for.
+pub(crate) struct Silencer(&'static Dispatch);
+
+impl Silencer {
+    pub(crate) fn new() -> Self {
+        Self(&NOBODY)
+    }
+
+    pub(crate) fn silence(self) -> Silence {
+        silent_by(Some(self.0));
+        IN_BACKGROUND.set(true);
+        Silence(())
+    }
 }
 
 impl Drop for Silence {
     fn drop(&mut self) {
         IN_BACKGROUND.set(false);
-        set_silent(false);
+        silent_by(None);
     }
 }
 
-fn set_silent(silent: bool) -> bool {
-    // `Dispatch::none` is not registered with tracing's callsites, so that it costs the
-    // rest of the process nothing.
-    let guard = silent.then(|| tracing::dispatcher::set_default(&Dispatch::none()));
+fn silent_by(nobody: Option<&Dispatch>) -> bool {
+    let guard = nobody.map(tracing::dispatcher::set_default);
     let replaced = SILENCE.try_with(|silence| silence.replace(guard).is_some());
     replaced.unwrap_or(false)
+}
+
+/// Lets the application's own code be heard on this thread, and what is said here.
+pub(crate) struct Heard {
+    was_silent: bool,
+}
+
+pub(crate) fn heard() -> Heard {
+    Heard {
+        was_silent: silent_by(None),
+    }
+}
+
+impl Drop for Heard {
+    fn drop(&mut self) {
+        if self.was_silent {
+            silent_by(Some(&NOBODY));
+        }
+    }
 }
 
 fn aloud(emit: impl FnOnce()) {
     if context::torn_down() {
         return;
     }
-    let was_silent = set_silent(false);
-    if was_silent {
+    let heard = heard();
+    if heard.was_silent {
         // A subscriber that panics must not take the delivery with it.
         capture::panics(emit);
-        set_silent(true);
     } else {
         emit();
     }
+}
+
+/// Hears nothing. `Dispatch::none()` would do so too, but `tracing` does not count it: a callsite
+/// of a library that a silent thread is the first to reach would be off for the whole process
+/// where the application has one subscriber.
+struct Nobody;
+
+static NOBODY: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Nobody));
+
+impl Subscriber for Nobody {
+    /// What no other subscriber wants is off as before; of what another one wants it is asked
+    /// each time.
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::never()
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::OFF)
+    }
+
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        false
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
 }

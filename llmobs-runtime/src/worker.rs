@@ -34,7 +34,7 @@ use running::Running;
 use crate::client::ClientInner;
 use crate::config::Settings;
 use crate::export;
-use crate::report;
+use crate::report::{self, Silencer};
 use crate::stats::EventKind;
 
 /// No wait is longer: adding `Duration::MAX` to an `Instant` panics.
@@ -209,14 +209,15 @@ impl Start {
             .enable_all()
             .build()?;
         let runtime = Background(Some(runtime));
+        let silencer = Silencer::new();
         std::thread::Builder::new()
             .name("llmobs-worker".to_owned())
-            .spawn(move || self.run(&client, &runtime))
+            .spawn(move || self.run(&client, &runtime, silencer))
             .map(drop)
     }
 
-    fn run(self, client: &Weak<ClientInner>, runtime: &Background) {
-        let _silence = report::silence();
+    fn run(self, client: &Weak<ClientInner>, runtime: &Background, silencer: Silencer) {
+        let _silence = silencer.silence();
         if let Some(runtime) = &runtime.0 {
             runtime.block_on(Running::start(self, client));
         }

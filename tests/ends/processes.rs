@@ -140,12 +140,21 @@ fn what_a_killed_server_left_in_its_spool_is_sent_while_its_workers_live() {
     let folder = std::env::temp_dir().join(format!("llmobs-ends-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let intake = Intake::start();
-    intake.script(|_| Reply::status(500));
+    intake.script(|_| Reply::hang());
     let mut program = Program::start(&["fork_with_a_spool", folder.to_str().unwrap()], &intake);
     assert_eq!(program.says(), "the worker goes on");
+    // Its one request has its answer, which is none: nothing of it is under way when the answers change.
+    intake.wait_for(|requests| requests.len() == 1, SOON);
     let pid = libc::pid_t::try_from(program.child.id()).unwrap();
-    // SAFETY: a child of ours that was not waited for yet; its own child goes on.
-    assert_eq!(unsafe { libc::kill(pid, libc::SIGKILL) }, 0);
+    // SAFETY: a child of ours that was not waited for yet; its own child goes on. It is a child
+    // still when this is through, and its locks are gone.
+    unsafe {
+        assert_eq!(libc::kill(pid, libc::SIGKILL), 0);
+        let mut died = std::mem::zeroed();
+        let how = libc::WEXITED | libc::WNOWAIT;
+        let id = libc::id_t::try_from(pid).unwrap();
+        assert_eq!(libc::waitid(libc::P_PID, id, &raw mut died, how), 0);
+    }
     intake.script(|_| Reply::default());
     let config = llmobs::Config::new().ml_app("ends").agent_url(intake.url());
     let client = config.dir(&folder).spool(true).build().unwrap();

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use llmobs::propagation::InjectMiddleware;
 use llmobs::{
     Config, Evaluation, EvaluationTarget, EvaluationsClient, PastSpan, Span, SpanKind, SpansClient,
+    Verdict,
 };
 use llmobs_tests::{Intake, Reply};
 use tracing::span::{Attributes, Id};
@@ -22,6 +23,9 @@ static SEEN: Mutex<BTreeSet<(String, String)>> = Mutex::new(BTreeSet::new());
 fn seen() -> std::sync::MutexGuard<'static, BTreeSet<(String, String)>> {
     SEEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// What a processor of the application traces.
+const PROCESSOR: &str = "a processor";
 
 /// Takes everything, of every level.
 struct Everything;
@@ -57,7 +61,9 @@ fn traced(thread: &str) -> (Vec<(String, String)>, Vec<String>) {
     for (name, target) in seen().iter() {
         if name == thread {
             theirs.push(target.clone());
-        } else if (name.starts_with("llmobs") || name.starts_with("tokio")) && target != "llmobs" {
+        } else if (name.starts_with("llmobs") || name.starts_with("tokio"))
+            && !["llmobs", PROCESSOR].contains(&&**target)
+        {
             ours.push((name.clone(), target.clone()));
         }
     }
@@ -94,6 +100,10 @@ fn the_workers_requests_are_traced_by_nobody_and_make_no_spans() {
     intake.replies([Reply::status(429).header("Retry-After", "0")]);
     let config = || Config::new().ml_app("silent").agent_url(url(&intake));
     let client = config().build().unwrap();
+    // The worker comes first to where the HTTP client traces: what it does not show of its own requests is there to see
+    // of everybody else's.
+    client.scope(|| Span::task("first").start().finish().unwrap());
+    client.flush(SOON).unwrap();
     let thread = std::thread::Builder::new().name("the application".to_owned());
     let (scoped, address) = (client.clone(), intake.url().to_owned());
     let application = thread.spawn(move || {
@@ -126,5 +136,21 @@ fn the_workers_requests_are_traced_by_nobody_and_make_no_spans() {
     assert!(theirs.iter().any(http), "{theirs:?}");
     let names: Vec<_> = intake.accepted_spans();
     let names: Vec<_> = names.iter().map(|span| span["name"].clone()).collect();
-    assert_eq!(names, ["asks", "past"]);
+    assert_eq!(names, ["first", "asks", "past"]);
+}
+
+#[test]
+fn what_a_processor_traces_is_the_applications_and_is_seen() {
+    subscribe();
+    let intake = Intake::start();
+    let config = Config::new().ml_app("silent").agent_url(intake.url());
+    let processed = config.processor(|_| {
+        tracing::info!(target: PROCESSOR, "looked at");
+        Verdict::Keep
+    });
+    let client = processed.build().unwrap();
+    client.scope(|| Span::task("looked at").start().finish().unwrap());
+    client.shutdown(SOON).unwrap();
+    let expected = ("llmobs-worker".to_owned(), PROCESSOR.to_owned());
+    assert!(seen().contains(&expected), "{:?}", seen());
 }

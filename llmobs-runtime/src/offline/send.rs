@@ -14,7 +14,7 @@ use super::submission::Row;
 use super::{RejectionCode, RowResult};
 use crate::config::Settings;
 use crate::export::{self, Encoded, Exporter, Line, PublicLine};
-use crate::report;
+use crate::report::Silencer;
 use crate::stats::{EventKind, Ledger};
 use crate::worker::batch::Gathering;
 use crate::worker::retry::{Delivery, Fate, Patience};
@@ -91,7 +91,10 @@ pub(super) fn blocking(
 ) {
     let done = thread::scope(|scope| {
         let thread = thread::Builder::new().name(THREAD.to_owned());
-        let thread = thread.spawn_scoped(scope, || on_this_thread(send(settings, kind, rows)));
+        let silencer = Silencer::new();
+        let thread = thread.spawn_scoped(scope, || {
+            on_this_thread(silencer, send(settings, kind, rows))
+        });
         match thread {
             Ok(thread) => thread.join().ok(),
             Err(error) => Some(Err(error)),
@@ -115,8 +118,9 @@ pub(super) async fn detached(
     let (mut sender, receiver) = oneshot::channel();
     let thread = thread::Builder::new().name(THREAD.to_owned());
     let sent = Arc::clone(&rows);
+    let silencer = Silencer::new();
     let thread = thread.spawn(move || {
-        let done = on_this_thread(async {
+        let done = on_this_thread(silencer, async {
             let mut work = pin!(send(&settings, kind, &sent));
             let mut abandoned = pin!(sender.closed());
             poll_fn(|cx| match work.as_mut().poll(cx) {
@@ -141,8 +145,8 @@ pub(super) async fn detached(
     results
 }
 
-fn on_this_thread<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
-    let _silence = report::silence();
+fn on_this_thread<T>(silencer: Silencer, work: impl Future<Output = T>) -> std::io::Result<T> {
+    let _silence = silencer.silence();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
