@@ -90,3 +90,17 @@ fn a_flush_keeps_its_time_while_the_destination_is_looked_for() {
     });
     assert_eq!(folder.journal().len(), 1);
 }
+
+#[test]
+fn a_shutdown_looks_for_a_destination_for_half_of_its_time() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port().to_string();
+    let vars = |name: &str| (name == "DD_TRACE_AGENT_PORT").then(|| port.clone().into());
+    let folder = Folder::new();
+    let client = client(Config::from_vars(vars).unwrap().dir(&folder.0));
+    make_spans(&client, &["a"]);
+    // Less than the look takes, and the journal needs some of it.
+    let report = client.shutdown(Duration::from_millis(1_800)).unwrap();
+    assert_eq!(report.stats.spans().delivered, 1);
+    assert_eq!(folder.journal().len(), 1);
+}

@@ -37,7 +37,8 @@ const AT_ONCE: usize = 512;
 const TURN: Duration = Duration::from_millis(5);
 
 /// The destinations, and what was asked while they were looked for. A flush whose time is
-/// over in the meantime is answered; where that of a shutdown is, nothing more is looked for.
+/// over in the meantime is answered; a shutdown looks for half of the time that it has, and needs the
+/// other half to deliver.
 async fn choose(
     settings: &Settings,
     closing: &Closing,
@@ -45,6 +46,7 @@ async fn choose(
 ) -> (Vec<export::Exporter>, Vec<Control>) {
     let mut choosing = pin!(export::choose(settings));
     let mut early = Vec::new();
+    let mut last_look = None;
     loop {
         if let Ok(exporters) = tokio::time::timeout(TICK, choosing.as_mut()).await {
             return (exporters, early);
@@ -53,8 +55,11 @@ async fn choose(
             early.push(message);
         }
         let now = Instant::now();
-        if closing.get().is_some_and(|deadline| *deadline <= now) {
-            return (vec![export::without_agent(settings)], early);
+        if let Some(deadline) = closing.get() {
+            let half = deadline.saturating_duration_since(now) / 2;
+            if *last_look.get_or_insert(now + half) <= now {
+                return (vec![export::without_agent(settings)], early);
+            }
         }
         let over = |message: &mut Control| matches!(message, Control::Flush(flush) if flush.deadline <= now);
         for message in early.extract_if(.., over) {
