@@ -12,8 +12,10 @@ use crate::report::{self, Budget, median_and_minimum, number};
 use crate::sink::{Manner, Sink};
 use crate::{Options, Result, subjects};
 
-const RUNS: usize = 40;
-const EVENTS: u64 = 20_000;
+const RUNS: usize = 160;
+/// As many as wait for the worker without waking it: it would be woken at half of a limit, and share the
+/// two processors with the calls.
+const EVENTS: u64 = 5_000;
 /// Bytes of the texts below, with what is escaped in them. The rest of the kilobyte is ids,
 /// names, times, tags, and what stands around each event.
 const QUESTION: &str = "Translate this to French, keep \"names\":\n\
