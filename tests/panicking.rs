@@ -51,6 +51,13 @@ impl<S: Subscriber> Layer<S> for Panics {
     fn on_close(&self, _: Id, _: Context<'_, S>) {
         told(At::Close);
     }
+
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        let is_ours = event.metadata().target() == "llmobs";
+        if is_ours && *event.metadata().level() == tracing::Level::WARN {
+            resume_unwind(Box::new("a subscriber"));
+        }
+    }
 }
 
 fn client() -> LlmObs {
@@ -180,4 +187,23 @@ fn on_the_worker() {
     client.scope(|| drop(Span::task("later").start()));
     let spans = client.shutdown(SOON).unwrap().stats.spans();
     assert_eq!((spans.made, spans.delivered), (2, 2), "{spans:?}");
+}
+
+/// A processor that leaves what is not allowed is told of from within the processors' own time, where the
+/// application is heard on the worker's thread.
+#[test]
+fn at_a_warning_of_a_processor() {
+    let client = {
+        drop(client());
+        let config = Config::new().ml_app("panicking");
+        let config = config.destination(Destination::Memory(Memory::new()));
+        config.processor(|_| panic!("a processor")).build().unwrap()
+    };
+    client.scope(|| {
+        for _ in 0..10 {
+            drop(Span::task("processed").start());
+        }
+    });
+    let spans = client.shutdown(SOON).unwrap().stats.spans();
+    assert_eq!((spans.made, spans.delivered), (10, 10), "{spans:?}");
 }

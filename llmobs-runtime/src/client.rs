@@ -337,8 +337,12 @@ impl ClientInner {
         if done {
             return Ok(FlushReport { stats });
         }
+        let waiting = stats.waiting() + stats.spooled();
+        if waiting == 0 && stats.lost() > 0 {
+            return Err(FlushError::undelivered(stats));
+        }
         Err(FlushError::Timeout {
-            waiting: stats.waiting() + stats.spooled(),
+            waiting,
             destinations: stats.names(|one| one.waiting() + one.spooled() > 0),
             report: Box::new(FlushReport { stats }),
         })
@@ -366,11 +370,7 @@ impl ClientInner {
             // The rest is on disk, for the next process.
             return Ok(FlushReport { stats });
         }
-        Err(FlushError::Undelivered {
-            dropped: stats.lost() + waiting,
-            destinations: stats.names(|one| one.lost() + one.waiting() > 0),
-            report: Box::new(FlushReport { stats }),
-        })
+        Err(FlushError::undelivered(stats))
     }
 }
 
@@ -497,7 +497,8 @@ pub enum FlushError {
         /// The counts at that moment.
         report: Box<FlushReport>,
     },
-    /// The time of a shutdown was over first; what was waiting is lost, and counted.
+    /// The time of a shutdown was over first, or the worker has died, of a panic that is a defect of
+    /// llmobs; what was waiting is lost, and counted.
     #[error("{dropped} events were not delivered to {destinations} and are lost")]
     Undelivered {
         /// What was dropped since the client was enabled, for whatever reason but that a
@@ -508,6 +509,16 @@ pub enum FlushError {
         /// The counts at the end.
         report: Box<FlushReport>,
     },
+}
+
+impl FlushError {
+    fn undelivered(stats: Stats) -> Self {
+        Self::Undelivered {
+            dropped: stats.lost() + stats.waiting(),
+            destinations: stats.names(|one| one.lost() + one.waiting() > 0),
+            report: Box::new(FlushReport { stats }),
+        }
+    }
 }
 
 /// As `Display`: a `main` that returns the error shows its `Debug`.

@@ -90,7 +90,7 @@ pub(crate) fn in_background() -> bool {
 }
 
 /// No `tracing` event or span of this thread, one of ours, reaches a subscriber while this
-/// lives, save for those of this module.
+/// lives and the thread does not rest, save for those of this module.
 pub(crate) struct Silence(());
 
 /// What silences a thread. Made by the thread that starts it: one that forks at once leaves
@@ -103,9 +103,30 @@ impl Silencer {
     }
 
     pub(crate) fn silence(self) -> Silence {
-        silent_by(Some(self.0));
         IN_BACKGROUND.set(true);
+        hush(self.0);
         Silence(())
+    }
+
+    /// While a silent thread waits, it is none for `tracing`: while there is one anywhere, no thread
+    /// can ask for its current span from within a subscriber.
+    pub(crate) fn rest_with(&self, runtime: &mut tokio::runtime::Builder) {
+        let nobody = self.0;
+        runtime.on_thread_park(|| {
+            silent_by(None);
+        });
+        runtime.on_thread_unpark(|| {
+            if in_background() {
+                hush(nobody);
+            }
+        });
+    }
+}
+
+/// Where nobody listens there is nothing to silence, and `tracing` may go on to write to `log`.
+fn hush(nobody: &Dispatch) {
+    if LevelFilter::current() != LevelFilter::OFF {
+        silent_by(Some(nobody));
     }
 }
 
@@ -145,8 +166,8 @@ fn aloud(emit: impl FnOnce()) {
     if context::torn_down() {
         return;
     }
-    let heard = heard();
-    if heard.was_silent {
+    let _heard = heard();
+    if in_background() {
         // A subscriber that panics must not take the delivery with it.
         capture::panics(emit);
     } else {

@@ -18,6 +18,7 @@ pub(crate) mod retry;
 mod running;
 mod spool;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -49,6 +50,7 @@ pub(crate) struct Worker {
     queue: Sender,
     control: UnboundedSender<Control>,
     closing: Closing,
+    died: Arc<AtomicBool>,
     /// Whether the application has processors, which may hold the worker up.
     processes: bool,
 }
@@ -65,6 +67,18 @@ pub(crate) struct Start {
     progress: WeakUnboundedSender<Control>,
     settings: Settings,
     closing: Closing,
+    died: Died,
+}
+
+/// Tells that the worker has gone by a panic.
+struct Died(Arc<AtomicBool>);
+
+impl Drop for Died {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Release);
+        }
+    }
 }
 
 impl Worker {
@@ -78,17 +92,20 @@ impl Worker {
         );
         let (queue, events) = queue::channel(budget, &control);
         let closing = Closing::default();
+        let died = Arc::new(AtomicBool::new(false));
         let start = Start {
             receiver: events,
             control: receiver,
             progress: control.downgrade(),
             settings: settings.clone(),
             closing: Arc::clone(&closing),
+            died: Died(Arc::clone(&died)),
         };
         let worker = Self {
             queue,
             control,
             closing,
+            died,
             processes: !settings.processors.is_empty(),
         };
         (worker, start)
@@ -154,7 +171,7 @@ impl Worker {
             answer: asked,
         };
         if self.control.send(Control::Flush(flush)).is_err() {
-            return true;
+            return self.has_settled_everything();
         }
         if report::in_background() {
             return false;
@@ -182,14 +199,18 @@ impl Worker {
             answer: Answer::Blocking(sender),
         };
         if self.control.send(control(flush)).is_err() {
-            // A worker that is gone has settled everything.
-            return true;
+            return self.has_settled_everything();
         }
         if report::in_background() {
             // A subscriber asks for it on the very thread that would have to do it.
             return false;
         }
         answer.recv_timeout(timeout + PATIENCE).unwrap_or(false)
+    }
+
+    /// Of a worker that is gone.
+    fn has_settled_everything(&self) -> bool {
+        !self.died.load(Ordering::Acquire)
     }
 }
 
@@ -205,11 +226,10 @@ impl Start {
         let client = Arc::downgrade(client);
         // On the caller's thread: a program that forks from there finds no static of tokio half
         // made in the child, which would wait for it for ever.
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let runtime = Background(Some(runtime));
         let silencer = Silencer::new();
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        silencer.rest_with(&mut runtime);
+        let runtime = Background(Some(runtime.enable_all().build()?));
         std::thread::Builder::new()
             .name("llmobs-worker".to_owned())
             .spawn(move || self.run(&client, &runtime, silencer))
@@ -233,5 +253,41 @@ impl Drop for Background {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    fn start() -> (Worker, Start) {
+        Worker::new(&Config::new().ml_app("worker").settings().unwrap())
+    }
+
+    #[test]
+    fn a_worker_that_has_ended_has_settled_everything() {
+        let (worker, start) = start();
+        drop(start);
+        assert!(worker.flush(SOON));
+        assert!(worker.shutdown(SOON));
+    }
+
+    #[test]
+    fn a_worker_that_has_died_has_settled_nothing() {
+        let (worker, start) = start();
+        let thread = std::thread::spawn(move || {
+            let _start = start;
+            panic!("of the test");
+        });
+        thread.join().unwrap_err();
+        assert!(!worker.flush(SOON));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        assert!(!runtime.block_on(worker.flush_async(SOON)));
+        assert!(!worker.shutdown(SOON));
     }
 }

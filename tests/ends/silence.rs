@@ -1,8 +1,9 @@
 //! The worker's own HTTP is not seen: neither by the application's subscriber nor as spans of ours.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use llmobs::propagation::InjectMiddleware;
 use llmobs::{
@@ -27,6 +28,10 @@ fn seen() -> std::sync::MutexGuard<'static, BTreeSet<(String, String)>> {
 /// What a processor of the application traces.
 const PROCESSOR: &str = "a processor";
 
+/// The target of events at which the subscriber asks for the current span, and whether there was one.
+const ASKS: &str = "asks";
+static KNOWS: AtomicBool = AtomicBool::new(false);
+
 /// Takes everything, of every level.
 struct Everything;
 
@@ -43,6 +48,9 @@ impl<S: Subscriber> Layer<S> for Everything {
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         note(event.metadata());
+        if event.metadata().target() == ASKS && !tracing::Span::current().is_none() {
+            KNOWS.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -153,4 +161,23 @@ fn what_a_processor_traces_is_the_applications_and_is_seen() {
     client.shutdown(SOON).unwrap();
     let expected = ("llmobs-worker".to_owned(), PROCESSOR.to_owned());
     assert!(seen().contains(&expected), "{:?}", seen());
+}
+
+/// `tracing` knows no current span within a subscriber while some thread has one of its own.
+#[test]
+fn a_subscriber_may_ask_for_the_current_span_while_the_worker_rests() {
+    subscribe();
+    let intake = Intake::start();
+    let config = Config::new().ml_app("silent").agent_url(intake.url());
+    let client = config.build().unwrap();
+    client.scope(|| Span::task("before").start().finish().unwrap());
+    client.flush(SOON).unwrap();
+    let _in = tracing::info_span!("request").entered();
+    let started = Instant::now();
+    while !KNOWS.load(Ordering::Relaxed) {
+        assert!(started.elapsed() < SOON, "it never knew");
+        tracing::info!(target: ASKS, "which?");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    client.shutdown(SOON).unwrap();
 }

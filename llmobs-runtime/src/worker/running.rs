@@ -11,7 +11,7 @@ use super::batch::{Event, Gathering};
 use super::control::{Answer, Control, Flush};
 use super::encode::{self, Encoder};
 use super::lane::{Lanes, Mark};
-use super::queue::{Next, Receiver, Submitted};
+use super::queue::{Next, Payload as _, Receiver, Submitted};
 use super::{Closing, ORPHAN_TIMEOUT, Start};
 use crate::client::ClientInner;
 use crate::clock::Anchor;
@@ -77,6 +77,8 @@ pub(super) struct Running {
     /// Where the application has processors.
     processing: Option<Processing>,
     gatherings: [Gathering<Arc<Event>>; 3],
+    /// The event that is out of the queue, and in no batch yet.
+    at_hand: Option<EventKind>,
     lanes: Lanes,
     anchor: Anchor,
     encoder: Encoder,
@@ -95,6 +97,8 @@ impl Running {
             progress,
             settings,
             closing,
+            // Known before callers find that nobody listens any more.
+            died: _died,
         } = start;
         let (exporters, early) = choose(&settings, &closing, &mut control).await;
         let lanes = Lanes::open(exporters, &settings, &progress);
@@ -105,6 +109,7 @@ impl Running {
         let mut running = Self {
             receiver,
             gatherings: EventKind::ALL.map(gather),
+            at_hand: None,
             lanes,
             anchor: Anchor::now(),
             encoder: Encoder::default(),
@@ -210,6 +215,7 @@ impl Running {
             match self.receiver.next() {
                 Some(Next::Span(span, weight)) => {
                     if let Some(span) = span.span() {
+                        self.at_hand = Some(EventKind::Span);
                         let (made_ms, json) = self.encode(span, &anchor);
                         self.take(EventKind::Span, made_ms, json, weight);
                     }
@@ -231,6 +237,7 @@ impl Running {
     }
 
     fn take_submitted(&mut self, submitted: Submitted, weight: usize) {
+        self.at_hand = Some(submitted.kind());
         let (kind, made_ms, json) = match submitted {
             Submitted::Evaluation(event, _) => {
                 let kind = EventKind::Evaluation;
@@ -267,6 +274,7 @@ impl Running {
                 self.lanes.dropped(kind, reason);
             }
         }
+        self.at_hand = None;
     }
 
     /// When a span was over, in milliseconds since 1970, and its JSON.
@@ -391,9 +399,12 @@ impl Running {
     }
 }
 
-/// However the worker ends, what was encoded and not handed to a lane is counted.
+/// However the worker ends, what was taken out of the queue and not handed to a lane is counted.
 impl Drop for Running {
     fn drop(&mut self) {
+        if let Some(kind) = self.at_hand {
+            self.lanes.dropped(kind, DropReason::Shutdown);
+        }
         for gathering in &mut self.gatherings {
             let kind = gathering.kind();
             for _ in gathering.seal().into_iter().flatten() {
