@@ -110,6 +110,7 @@ impl Silencer {
 
     /// While a silent thread waits, it is none for `tracing`: while there is one anywhere, no thread
     /// can ask for its current span from within a subscriber.
+    #[cfg(feature = "enabled")]
     pub(crate) fn rest_with(&self, runtime: &mut tokio::runtime::Builder) {
         let nobody = self.0;
         runtime.on_thread_park(|| {
