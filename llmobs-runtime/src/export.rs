@@ -180,6 +180,8 @@ mod active {
             let better = match self {
                 Self::JournalMeanwhile(_, watch) => watch.look(settings).await,
                 Self::Nowhere { next, .. } => choose::journal_again(next, settings),
+                // By another lane.
+                Self::Datadog(datadog) => datadog.substitute.get().cloned(),
                 _ => None,
             };
             match better {

@@ -1,10 +1,12 @@
 //! What is on disk outlives the client and the process.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use llmobs::{Config, Destination, DropReason, Feedback, FeedbackTarget, FlushError};
 use llmobs_tests::Intake;
 use llmobs_tests::intake::Reply;
+use serde_json::Value;
 
 use crate::{
     Folder, NOWHERE, SOON, assert_adds_up, assert_told_once, client, config, make_evaluated,
@@ -241,24 +243,51 @@ fn what_is_made_after_an_agent_was_replaced_is_kept_for_who_took_its_place() {
     // The intake is a name that does not exist.
     let keyed = config(&folder, agent.url()).api_key("0123456789abcdef0123456789abcdef");
     let client = keyed.site("llmobs.invalid").build().unwrap();
-    make_spans(&client, &["early"]);
+    make_evaluated(&client, "early");
     let is_replaced = || client.stats().destinations[0].name.starts_with("intake");
     let started = Instant::now();
     while !is_replaced() && started.elapsed() < SOON {
         std::thread::sleep(Duration::from_millis(10));
     }
-    // The first request still waits; what comes behind it has a place of its own once it is settled.
-    make_spans(&client, &["late"]);
+    // The first request still waits, and the evaluation behind it; what comes now has a place of its own.
+    make_evaluated(&client, "late");
     let stats = client.shutdown(Duration::from_millis(500)).unwrap().stats;
-    assert_eq!(stats.spans().spooled, 2);
-    let kept = std::fs::read_dir(folder.0.join("spool")).unwrap();
-    let mut kept: Vec<String> = kept
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| !name.starts_with('.'))
-        .collect();
-    kept.sort();
-    assert_eq!(kept.len(), 2, "{kept:?}");
-    assert!(kept[0].starts_with("agent-") && kept[1].starts_with("intake-llmobs.invalid-"));
+    assert_adds_up(&stats);
+    assert_eq!(stats.spooled(), 4);
+    let kept = kept(&folder);
+    let folders: Vec<&str> = kept.keys().map(String::as_str).collect();
+    assert_eq!(folders.len(), 2, "{kept:?}");
+    assert!(folders[0].starts_with("agent-") && folders[1].starts_with("intake-llmobs.invalid-"));
+    let names: Vec<_> = kept.values().collect();
+    assert_eq!(names, [&["early", "good"], &["good", "late"]]);
+}
+
+/// What stands in the folders of the destinations: names of spans, labels of evaluations.
+fn kept(folder: &Folder) -> BTreeMap<String, Vec<String>> {
+    let mut kept = BTreeMap::new();
+    for entry in std::fs::read_dir(folder.0.join("spool")).unwrap() {
+        let entry = entry.unwrap();
+        if !entry.path().is_dir() {
+            continue;
+        }
+        let mut names = Vec::new();
+        for file in std::fs::read_dir(entry.path()).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_none_or(|end| end != "jsonl") {
+                continue;
+            }
+            let lines = std::fs::read_to_string(path).unwrap();
+            for line in lines.lines() {
+                let record: Value = serde_json::from_str(line).unwrap();
+                let event = &record["event"];
+                let name = event["name"].as_str().or(event["label"].as_str());
+                names.push(name.unwrap().to_owned());
+            }
+        }
+        names.sort();
+        kept.insert(entry.file_name().into_string().unwrap(), names);
+    }
+    kept
 }
 
 #[test]

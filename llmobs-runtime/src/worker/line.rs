@@ -11,7 +11,6 @@ use super::Control;
 use super::batch::{Batch, Event, Held, Pending};
 use super::lane::Account;
 use super::spool::{Beside, Kept, Spans, Spool};
-use crate::disk::private::PrivateDir;
 use crate::report;
 use crate::stats::{DropReason, EventKind};
 
@@ -77,6 +76,7 @@ impl Line {
 
     /// Adds a batch, on disk first. It goes out after what is in the line of spans by now.
     pub(super) fn submit(&self, kind: EventKind, events: &[Arc<Event>]) {
+        self.follow_its_spans();
         let after = self.spans.as_ref().map_or(0, |spans| spans.submitted());
         let mut inner = self.lock();
         let spool = if inner.spools {
@@ -172,6 +172,7 @@ impl Line {
     /// The next batch; what earlier processes left comes first.
     pub(super) async fn next(&self) -> Batch {
         loop {
+            self.follow_its_spans();
             let (batch, look) = {
                 let mut inner = self.lock();
                 let batch = self.take(&mut inner);
@@ -216,8 +217,27 @@ impl Line {
     }
 
     /// Another destination has taken the place of the one before; `spools` says whether it is one that
-    /// what waits is kept on disk for, `folder` where.
+    /// what waits is kept on disk for, `folder` where. It is so for all lines at once: who sends what
+    /// is in one folder finds spans there, and what is said of them.
     pub(super) fn moves(&self, spools: bool, folder: Option<String>) {
+        if let Some(spans) = &self.spans {
+            spans.moves_alone(spools, folder.clone());
+        }
+        self.moves_alone(spools, folder);
+    }
+
+    fn follow_its_spans(&self) {
+        if let Some(spans) = &self.spans {
+            let (spools, folder) = {
+                let inner = spans.lock();
+                let name = inner.spool.as_ref().map(|spool| spool.name().to_owned());
+                (inner.spools, name)
+            };
+            self.moves_alone(spools, folder);
+        }
+    }
+
+    fn moves_alone(&self, spools: bool, folder: Option<String>) {
         let mut inner = self.lock();
         let moved = match (&inner.spool, folder) {
             (Some(spool), Some(folder)) if spool.name() != folder => Some(spool.moved_to(folder)),
@@ -251,9 +271,9 @@ impl Line {
     /// Puts the oldest segment that an earlier process left in front. `false` where there is
     /// none.
     fn adopt(&self, inner: &mut Inner) -> bool {
-        let take_spans_of = |folder: &PrivateDir, writer: &str| {
+        let take_spans_of = |writer: &str| {
             let spans = self.spans.as_ref();
-            spans.is_none_or(|spans| spans.take_over_spans_of(folder, writer))
+            spans.is_none_or(|spans| spans.take_over_spans_of(writer))
         };
         let adopted = inner.with_spool(|spool, is_here| {
             spool.adopt(&Beside {
@@ -272,12 +292,12 @@ impl Line {
 
     /// Puts what a writer that is gone has left of spans in front; `false` where some of it is not to be
     /// had now, and may not have gone out yet.
-    fn take_over_spans_of(&self, folder: &PrivateDir, writer: &str) -> bool {
+    fn take_over_spans_of(&self, writer: &str) -> bool {
         let mut inner = self.lock();
         if inner.closed {
             return false;
         }
-        let adopted = inner.with_spool(|spool, is_here| spool.spans_of(folder, writer, is_here));
+        let adopted = inner.with_spool(|spool, is_here| spool.spans_of(writer, is_here));
         let Spans { batches, elsewhere } = adopted.unwrap_or_default();
         if !batches.is_empty() {
             self.put_in_front(&mut inner, batches);
@@ -427,6 +447,12 @@ impl Inner {
     /// The segment of the batch, unless it is being written or sent.
     fn idle_segment(&self, batch: &Batch) -> Option<Arc<Kept>> {
         let segment = &batch.place.as_ref()?.segment;
+        // What waited for a destination that was replaced frees nothing of this one's folder.
+        let spool = self.spool.as_ref();
+        let is_in_it = |spool: &Spool| segment.path().starts_with(spool.dir());
+        if !spool.is_some_and(is_in_it) {
+            return None;
+        }
         let is_written = self
             .spool
             .as_ref()

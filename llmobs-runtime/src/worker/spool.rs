@@ -4,6 +4,7 @@
 //! processes that are gone. A segment goes from the disk when all of it is settled.
 
 use std::collections::HashSet;
+use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -121,9 +122,8 @@ pub(super) struct Written {
 pub(super) struct Beside<'a> {
     /// Whether the lane has that segment already.
     pub(super) is_here: &'a dyn Fn(&Path) -> bool,
-    /// Makes the line of spans take over those of a writer in a folder; `false` where some are not to
-    /// be had now.
-    pub(super) take_spans_of: &'a dyn Fn(&PrivateDir, &str) -> bool,
+    /// Makes the line of spans take over those of a writer; `false` where some are not to be had now.
+    pub(super) take_spans_of: &'a dyn Fn(&str) -> bool,
 }
 
 /// What became of a segment that another process has written.
@@ -302,14 +302,14 @@ impl Spool {
                 continue;
             };
             if label == OTHERS && self.label == ALL {
-                let Spans { batches, elsewhere } = self.spans_of(&folder, writer, beside.is_here);
+                let Spans { batches, elsewhere } = self.spans_of(writer, beside.is_here);
                 if !batches.is_empty() {
                     return Ok(Some(batches));
                 }
                 if elsewhere {
                     continue;
                 }
-            } else if label == OTHERS && !(beside.take_spans_of)(&folder, writer) {
+            } else if label == OTHERS && !(beside.take_spans_of)(writer) {
                 continue;
             }
             let batches = self.batches(segment, &listed);
@@ -320,22 +320,34 @@ impl Spool {
         Ok(None)
     }
 
-    /// Takes over what a writer has left of spans in a folder, which goes before what is said of them.
-    pub(super) fn spans_of(
-        &mut self,
-        folder: &PrivateDir,
-        writer: &str,
-        is_here: &dyn Fn(&Path) -> bool,
-    ) -> Spans {
+    /// Takes over what a writer has left of spans, which goes before what is said of them: from every
+    /// folder, since its destination may have been replaced in between.
+    pub(super) fn spans_of(&mut self, writer: &str, is_here: &dyn Fn(&Path) -> bool) -> Spans {
         let mut spans = Spans::default();
-        let listed = disk::list(folder.path());
-        spans.elsewhere = listed.is_err();
-        for listed in listed.into_iter().flatten() {
+        let mut found = Vec::new();
+        match self.folders() {
+            Ok(folders) => {
+                for folder in folders {
+                    match disk::list(&folder) {
+                        Ok(listed) => found.extend(listed),
+                        Err(error) => spans.elsewhere |= may_pass(&error),
+                    }
+                }
+            }
+            Err(error) => spans.elsewhere = may_pass(&error),
+        }
+        found.sort_by_key(|listed| listed.modified);
+        for listed in found {
             let of_writer = |of: (&str, &str)| of.0 == writer && matches!(of.1, SPANS | ALL);
             if !labelled(&listed.path).is_some_and(of_writer) || is_here(&listed.path) {
                 continue;
             }
-            match self.take_over(folder, &listed.path) {
+            let folder = listed.path.parent().unwrap_or(&self.root);
+            let taken = match PrivateDir::make(folder) {
+                Ok(folder) => self.take_over(&folder, &listed.path),
+                Err(error) => self.not_taken(&listed.path, &error),
+            };
+            match taken {
                 Taken::Over(segment) => spans
                     .batches
                     .extend(self.batches(segment, &listed).into_iter().flatten()),
@@ -346,20 +358,32 @@ impl Spool {
         spans
     }
 
-    fn take_over(&mut self, folder: &PrivateDir, path: &Path) -> Taken {
-        let error = match Segment::adopt(folder, path) {
-            Ok(Some(segment)) => return Taken::Over(segment),
-            Ok(None) => return Taken::Later,
-            Err(error) => error,
+    /// Those of all destinations.
+    fn folders(&self) -> io::Result<Vec<PathBuf>> {
+        let entries = fs::read_dir(self.root.join("spool"))?;
+        let folder = |entry: io::Result<fs::DirEntry>| {
+            let entry = entry.ok()?;
+            entry.file_type().ok()?.is_dir().then(|| entry.path())
         };
-        if error.kind() == io::ErrorKind::NotFound {
-            return Taken::Never;
+        Ok(entries.filter_map(folder).collect())
+    }
+
+    fn take_over(&mut self, folder: &PrivateDir, path: &Path) -> Taken {
+        match Segment::adopt(folder, path) {
+            Ok(Some(segment)) => Taken::Over(segment),
+            Ok(None) => Taken::Later,
+            Err(error) => self.not_taken(path, &error),
         }
-        self.tell_foreign(path, &error.to_string());
-        match error.kind() {
-            io::ErrorKind::PermissionDenied => Taken::Never,
-            // Too many files are open, say.
-            _ => Taken::Later,
+    }
+
+    fn not_taken(&mut self, path: &Path, error: &io::Error) -> Taken {
+        if error.kind() != io::ErrorKind::NotFound {
+            self.tell_foreign(path, &error.to_string());
+        }
+        if may_pass(error) {
+            Taken::Later
+        } else {
+            Taken::Never
         }
     }
 
@@ -438,6 +462,14 @@ impl Spool {
     fn shown(&self) -> std::path::Display<'_> {
         self.dir.display()
     }
+}
+
+/// Too many files are open, say.
+fn may_pass(error: &io::Error) -> bool {
+    !matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+    )
 }
 
 const SPANS: &str = "spans";
@@ -521,7 +553,11 @@ mod tests {
         }
 
         fn lane(&self, writer: &Writer, kinds: &[EventKind]) -> Spool {
-            Spool::new("x", writer, kinds, &self.0)
+            self.lane_in("x", writer, kinds)
+        }
+
+        fn lane_in(&self, folder: &str, writer: &Writer, kinds: &[EventKind]) -> Spool {
+            Spool::new(folder, writer, kinds, &self.0)
         }
 
         /// A client that has ended with a span, an evaluation and another span on disk; they were
@@ -554,7 +590,7 @@ mod tests {
     fn found(spool: &mut Spool, take_spans_of: bool) -> Option<Vec<Batch>> {
         spool.adopt(&Beside {
             is_here: &|_| false,
-            take_spans_of: &|_, _| take_spans_of,
+            take_spans_of: &|_| take_spans_of,
         })
     }
 
@@ -573,7 +609,7 @@ mod tests {
         let path = first[0].place.as_ref().unwrap().segment.path().to_owned();
         let second = all.adopt(&Beside {
             is_here: &|segment| segment == path,
-            take_spans_of: &|_, _| unreachable!("it has no line of spans beside it"),
+            take_spans_of: &|_| unreachable!("it has no line of spans beside it"),
         });
         assert_eq!(kinds(&second.unwrap()), [(EventKind::Evaluation, 1)]);
     }
@@ -582,27 +618,42 @@ mod tests {
     fn evaluations_stay_where_another_process_has_the_spans_of_their_writer() {
         let disk = Disk::new();
         let writer = disk.left();
-        let folder = disk.lane(&writer, SPANS).folder().unwrap();
         let mut others = disk.lane(&Writer::new(), OTHERS);
         assert!(found(&mut others, false).is_none());
 
         let mut spans = disk.lane(&Writer::new(), SPANS);
-        let taken = spans.spans_of(&folder, writer.name(), &|_| false);
+        let taken = spans.spans_of(writer.name(), &|_| false);
         assert_eq!(kinds(&taken.batches), [(EventKind::Span, 2)]);
         assert!(!taken.elsewhere);
         let mut late = disk.lane(&Writer::new(), SPANS);
-        let again = late.spans_of(&folder, writer.name(), &|_| false);
+        let again = late.spans_of(writer.name(), &|_| false);
         assert!(again.batches.is_empty() && again.elsewhere);
-        let of_another = late.spans_of(&folder, Writer::new().name(), &|_| false);
+        let of_another = late.spans_of(Writer::new().name(), &|_| false);
         assert!(of_another.batches.is_empty() && !of_another.elsewhere);
         let mut all = disk.lane(&Writer::new(), &EventKind::ALL);
         assert!(found(&mut all, true).is_none(), "the spans are elsewhere");
 
         taken.batches[0].place.as_ref().unwrap().settled();
         drop(taken);
-        let gone = late.spans_of(&folder, writer.name(), &|_| false);
+        let gone = late.spans_of(writer.name(), &|_| false);
         assert!(gone.batches.is_empty() && !gone.elsewhere);
         let evaluations = found(&mut others, true).unwrap();
         assert_eq!(kinds(&evaluations), [(EventKind::Evaluation, 1)]);
+    }
+
+    #[test]
+    fn spans_of_a_writer_are_found_in_the_folder_of_the_destination_that_was_replaced() {
+        let disk = Disk::new();
+        let writer = disk.left();
+        write(&mut disk.lane_in("y", &writer, SPANS), EventKind::Span);
+        let evaluations = &mut disk.lane_in("y", &writer, OTHERS);
+        write(evaluations, EventKind::Evaluation);
+        let mut after = disk.lane_in("y", &Writer::new(), SPANS);
+        let taken = after.spans_of(writer.name(), &|_| false);
+        assert_eq!(
+            kinds(&taken.batches),
+            [(EventKind::Span, 2), (EventKind::Span, 1)]
+        );
+        assert!(!taken.elsewhere);
     }
 }
