@@ -9,7 +9,7 @@ use llmobs::DropReason;
 use llmobs_tests::Intake;
 use llmobs_tests::intake::Reply;
 
-use crate::{Folder, SOON, assert_adds_up, assert_told_once, client, make_spans, names};
+use crate::{Folder, SOON, assert_adds_up, assert_told_once, client, log, make_spans, names};
 
 /// A spool with the spans `a` and `b` in it, and the intake that would not take them.
 fn left(folder: &Folder) -> (Intake, PathBuf) {
@@ -93,33 +93,67 @@ fn a_segment_of_which_nothing_can_be_read_is_set_aside() {
     assert_told(&folder, &segment, "1000 lines of");
 }
 
+/// What stands under a name in a folder: its type and, of a file, what is in it.
+fn kept(path: &Path) -> (fs::FileType, Option<Vec<u8>>) {
+    let of = fs::symlink_metadata(path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        .file_type();
+    (of, of.is_file().then(|| fs::read(path).unwrap()))
+}
+
+/// A pipe: opening it would wait for its other end for ever. `false` where none can be made.
+#[cfg(unix)]
+fn make_pipe(path: &Path) -> bool {
+    let status = std::process::Command::new("mkfifo").arg(path).status();
+    status.is_ok_and(|status| status.success())
+}
+
 #[test]
 fn other_files_stay_as_they_are() {
     let folder = Folder::new();
     let (intake, segment) = left(&folder);
     let dir = folder.destination();
-    fs::write(dir.join("notes.jsonl"), "{}\n").unwrap();
-    fs::write(dir.join("1-2-3-other.jsonl"), "{}\n").unwrap();
-    fs::write(dir.join("README"), "x").unwrap();
-    fs::create_dir(dir.join("1-2-4-spans.jsonl")).unwrap();
+    let unnamed = [dir.join("notes.jsonl"), dir.join("1-2-3-other.jsonl")];
+    for path in &unnamed {
+        fs::write(path, "{}\n").unwrap();
+    }
+    let mut others = vec![dir.join("README"), dir.join("1-2-4-spans.jsonl")];
+    fs::write(&others[0], "x").unwrap();
+    fs::create_dir(&others[1]).unwrap();
     #[cfg(unix)]
     {
+        // What the link leads to would be sent, were it followed.
         let secret = folder.0.join("elsewhere.jsonl");
-        fs::write(&secret, fs::read(&segment).unwrap()).unwrap();
-        std::os::unix::fs::symlink(&secret, dir.join("1-2-5-spans.jsonl")).unwrap();
+        fs::copy(&segment, &secret).unwrap();
+        let link = dir.join("1-2-5-spans.jsonl");
+        std::os::unix::fs::symlink(&secret, &link).unwrap();
+        let pipes = [dir.join("1-2-6-spans.jsonl"), dir.join("pipe.jsonl")];
+        others.extend(pipes.into_iter().filter(|path| make_pipe(path)));
+        others.extend([secret, link]);
     }
+    let all = || others.iter().chain(&unnamed);
+    let before: Vec<_> = all().map(|path| kept(path)).collect();
     assert_next_sends(&folder, &intake, &["a", "b"]);
-    let left: Vec<String> = folder
-        .files()
-        .iter()
-        .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
-        .collect();
-    assert!(left.contains(&"notes.jsonl".to_owned()), "{left:?}");
-    assert!(left.contains(&"1-2-3-other.jsonl".to_owned()), "{left:?}");
-    assert!(left.contains(&"README".to_owned()), "{left:?}");
-    assert!(left.contains(&"1-2-4-spans.jsonl".to_owned()), "{left:?}");
+    let after: Vec<_> = all().map(|path| kept(path)).collect();
+    assert_eq!(before, after);
+    let mut left: Vec<_> = all().cloned().collect();
+    left.retain(|path| path.starts_with(&dir));
+    left.sort();
+    assert_eq!(folder.files(), left, "and nothing else");
     #[cfg(unix)]
-    assert!(folder.0.join("elsewhere.jsonl").exists());
+    assert_eq!(
+        fs::read_link(dir.join("1-2-5-spans.jsonl")).unwrap(),
+        folder.0.join("elsewhere.jsonl")
+    );
+    for path in &unnamed {
+        let shown = path.display();
+        let line = format!("{shown} in the spool is skipped: its name is not that of a segment");
+        assert_eq!(assert_told_once(&folder, path.to_str().unwrap()), line);
+    }
+    for path in &others {
+        let told = log::lines_with(path.to_str().unwrap());
+        assert!(told.is_empty(), "{told:?}");
+    }
 }
 
 /// A repository may bring a folder of llmobs with it.
@@ -199,9 +233,7 @@ fn a_segment_that_cannot_be_opened_does_not_stop_the_others() {
     let folder = Folder::new();
     let (intake, segment) = left(&folder);
     let long = segment.with_file_name("0-0-0-spans.jsonl");
-    // A pipe: opening it would wait for its other end for ever.
-    let status = std::process::Command::new("mkfifo").arg(&long).status();
-    if !status.is_ok_and(|status| status.success()) {
+    if !make_pipe(&long) {
         return;
     }
     assert_next_sends(&folder, &intake, &["a", "b"]);

@@ -395,6 +395,8 @@ impl Spool {
             Some(ALL | SPANS | OTHERS) if self.label == ALL => name,
             Some(OTHERS) if self.label == OTHERS => name,
             Some(ALL | SPANS | OTHERS) => None,
+            // The lane of spans tells of it, which every destination has.
+            _ if self.label == OTHERS => None,
             _ => {
                 self.tell_foreign(path, "its name is not that of a segment");
                 None
