@@ -1,9 +1,9 @@
 //! The spool's size and age are bounded; what goes is counted.
 
 use std::fs;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use llmobs::{DropReason, Stats};
+use llmobs::{DropReason, FlushError, LlmObs, Stats};
 use llmobs_tests::Intake;
 use llmobs_tests::intake::Reply;
 
@@ -13,6 +13,17 @@ fn dropped(stats: &Stats, reason: DropReason) -> u64 {
     let spans = stats.spans();
     let counts = spans.dropped.iter().filter(|(other, _)| *other == reason);
     counts.map(|(_, count)| count).sum()
+}
+
+/// Ends a client that cannot deliver.
+fn end(client: &LlmObs, timeout: Duration) -> Stats {
+    let stats = match client.shutdown(timeout) {
+        Ok(report) => report.stats,
+        Err(FlushError::Undelivered { report, .. }) => report.stats,
+        Err(error) => panic!("{error}"),
+    };
+    assert_adds_up(&stats);
+    stats
 }
 
 const CAP: u64 = 65_536;
@@ -61,14 +72,9 @@ fn past_its_size_the_oldest_go_first_and_are_counted() {
         make_spans(&first, some);
         drop(first.flush(Duration::from_millis(5)));
     }
-    let report = match first.shutdown(Duration::from_millis(200)) {
-        Ok(report) => report,
-        Err(llmobs::FlushError::Undelivered { report, .. }) => *report,
-        Err(error) => panic!("{error}"),
-    };
-    assert_adds_up(&report.stats);
-    let gone = dropped(&report.stats, DropReason::SpoolFull);
-    assert!(gone > 0, "{:?}", report.stats);
+    let stats = end(&first, Duration::from_millis(200));
+    let gone = dropped(&stats, DropReason::SpoolFull);
+    assert!(gone > 0, "{stats:?}");
     assert!(bytes(&folder) <= A_SEGMENT_OVER, "{}", bytes(&folder));
 
     let before = intake.requests().len();
@@ -100,13 +106,7 @@ fn what_earlier_processes_left_counts_for_the_size() {
         .unwrap();
     intake.wait_for(|requests| requests.len() > tries, SOON);
     make_spans(&second, &["new"]);
-    let report = second.shutdown(Duration::from_millis(600));
-    let stats = match report {
-        Ok(report) => report.stats,
-        Err(llmobs::FlushError::Undelivered { report, .. }) => report.stats,
-        Err(error) => panic!("{error}"),
-    };
-    assert_adds_up(&stats);
+    let stats = end(&second, Duration::from_millis(600));
     let gone = dropped(&stats, DropReason::SpoolFull);
     assert!(gone > 0, "{stats:?}");
     assert_eq!(stats.spans().made, 1);
@@ -171,5 +171,56 @@ fn a_segment_that_was_last_written_long_ago_is_given_up() {
         [(DropReason::Expired, 1)]
     );
     assert_eq!(intake.requests().len(), before, "nothing was sent");
+    assert!(folder.files().is_empty());
+}
+
+#[test]
+fn what_waits_for_too_long_goes_while_the_client_runs_and_what_is_younger_stays() {
+    let folder = Folder::new();
+    let intake = Intake::start();
+    // The lane stands still: nothing is taken out of it.
+    intake.script(|_| Reply::status(429).header("Retry-After", "300"));
+    let config = config(&folder, intake.url()).spool_max_age(Duration::from_secs(10));
+    let first = config.spool_max_bytes(2 * CAP).build().unwrap();
+    let mut all: Vec<String> = (0..100).map(|n| format!("old {n}")).collect();
+    for some in all.chunks(10) {
+        make_spans(&first, some);
+        drop(first.flush(Duration::from_millis(20)));
+    }
+    intake.wait_for(|requests| !requests.is_empty(), SOON);
+    while first.stats().spans().spooled < 100 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let segments = folder.files().into_iter();
+    let mut segments = segments.map(|path| fs::read_to_string(path).unwrap());
+    let sent = segments.find(|text| text.contains("old 0")).unwrap();
+    let beside = sent.lines().count();
+    assert!(beside < 100, "there is one more segment");
+
+    // It is looked for every half a minute.
+    let started = Instant::now();
+    while first.stats().spans().dropped.is_empty() {
+        assert!(started.elapsed() < 4 * SOON, "{:?}", first.stats());
+        let young = format!("young {}", all.len());
+        make_spans(&first, &[&young]);
+        all.push(young);
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    let tries = intake.requests().len();
+    assert_eq!(tries, 1);
+    let stats = end(&first, Duration::from_millis(200));
+    let spans = stats.spans();
+    let gone = dropped(&stats, DropReason::Expired);
+    assert_eq!(spans.dropped, [(DropReason::Expired, gone)]);
+    let gone = usize::try_from(gone).unwrap();
+    assert!((100..all.len()).contains(&(beside + gone)), "{spans:?}");
+
+    intake.script(|_| Reply::default());
+    let stats = client(&folder, intake.url()).shutdown(SOON).unwrap().stats;
+    assert_adds_up(&stats);
+    assert_eq!(stats.spans().recovered, spans.spooled);
+    all.drain(beside..beside + gone);
+    let arrived = sent_since(&intake, tries);
+    assert_eq!(names(&arrived), all, "what was being sent, and the newest");
     assert!(folder.files().is_empty());
 }

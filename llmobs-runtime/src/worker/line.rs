@@ -369,14 +369,16 @@ impl Line {
         };
         let is_old = |batch: &Batch| {
             let age = SystemTime::now().duration_since(batch.formed);
-            age.unwrap_or(Duration::ZERO) > max_age && !inner.is_busy(batch)
+            let is_old = age.unwrap_or(Duration::ZERO) > max_age;
+            is_old && batch.place.is_some() && !inner.is_busy(batch)
         };
-        let old = inner
-            .queue
-            .iter()
-            .take_while(|batch| batch.place.is_some() && is_old(batch));
-        let count = old.count();
-        let gone: Vec<Batch> = inner.queue.drain(..count).collect();
+        let queue = &inner.queue;
+        // What stays for the one that is being sent, which may wait for long, holds up nothing behind it.
+        let busy = queue.iter().take_while(|batch| inner.is_busy(batch));
+        let from = busy.count();
+        let old = queue.iter().skip(from).take_while(|batch| is_old(batch));
+        let to = from + old.count();
+        let gone: Vec<Batch> = inner.queue.drain(from..to).collect();
         self.give_up(gone, DropReason::Expired);
     }
 
