@@ -119,3 +119,59 @@ fn headers_of_the_variable_are_taken_up_to_their_limits() {
     assert!(config(one(257, 1)).is_err());
     assert!(config(one(1, 8_193)).is_err());
 }
+
+/// A number at an end of its range is taken; one beyond it is an error that names the setter, the number and the range.
+#[track_caller]
+fn assert_range<T: Copy + PartialEq + std::fmt::Debug>(
+    name: &str,
+    allowed: &str,
+    set: impl Fn(T) -> Config,
+    get: impl Fn(&Settings) -> T,
+    (taken, refused): (&[T], &[T]),
+) {
+    for &value in taken {
+        assert_eq!(get(&set(value).settings().unwrap()), value, "{name}");
+    }
+    for &value in refused {
+        let error = set(value).settings().unwrap_err().to_string();
+        let expected = format!("{name} is \"{value:?}\"; it must be {allowed}");
+        assert_eq!(error, expected);
+        assert_eq!(set(value).build().unwrap_err().to_string(), expected);
+    }
+}
+
+#[test]
+fn sizes_are_taken_up_to_the_ends_of_their_ranges() {
+    assert_range(
+        "spool_max_bytes",
+        "a number of bytes, at least 65536",
+        |bytes| Config::new().spool_max_bytes(bytes),
+        |settings| settings.spool_max_bytes,
+        (&[65_536, 65_537, u64::MAX], &[65_535, 0]),
+    );
+    assert_range(
+        "payload_size_bytes",
+        "a number of bytes from 4096 to 5000000",
+        |bytes| Config::new().payload_size_bytes(bytes),
+        |settings| settings.payload_size_bytes,
+        (&[4_096, 4_097, 4_999_999, 5_000_000], &[4_095, 5_000_001]),
+    );
+    let name = "DD_LLMOBS_PAYLOAD_SIZE_BYTES";
+    assert_eq!(settings(&[(name, "4096")]).payload_size_bytes, 4_096);
+}
+
+#[test]
+fn an_age_is_taken_from_a_second_to_a_day() {
+    let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
+    let step = Duration::from_nanos(1);
+    assert_range(
+        "spool_max_age",
+        "a time from 1 second to 24 hours",
+        |age| Config::new().spool_max_age(age),
+        |settings| settings.spool_max_age,
+        (
+            &[second, second + step, day - step, day],
+            &[second - step, day + step, Duration::ZERO, Duration::MAX],
+        ),
+    );
+}
