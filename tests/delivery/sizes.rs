@@ -58,20 +58,21 @@ fn a_request_of_exactly_the_limit_is_sent_whole_and_a_larger_one_is_cut() {
         (intake.requests().last().unwrap().body.len(), cut)
     };
     let (small, _) = body_of(1);
-    let (mut at_the_limit, mut cuts) = (0, 0);
-    // Ids and durations have no fixed length, so that each length is tried until both were seen.
+    let (mut at, mut under, mut cuts) = (0, 0, 0);
+    // Ids and durations have no fixed length, so that each length is tried until all were seen.
     let lengths = (LARGEST - small - 4..LARGEST - small + 12).cycle();
     for length in lengths.take(500) {
         let (body, cut) = body_of(length);
         assert!(body <= LARGEST, "{body}");
         assert!(!cut || body > LARGEST - 8, "{body}: more is cut than must");
         cuts += usize::from(cut);
-        at_the_limit += usize::from(!cut && body == LARGEST);
-        if at_the_limit > 0 && cuts > 0 {
+        at += usize::from(!cut && body == LARGEST);
+        under += usize::from(!cut && body == LARGEST - 1);
+        if at > 0 && under > 0 && cuts > 0 {
             break;
         }
     }
-    assert!(at_the_limit > 0 && cuts > 0, "{at_the_limit}, {cuts}");
+    assert!(at > 0 && under > 0 && cuts > 0, "{at}, {under}, {cuts}");
 }
 
 #[test]

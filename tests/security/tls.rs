@@ -220,6 +220,22 @@ fn authorities_are_added_up_and_may_stand_in_one_text() {
 }
 
 #[test]
+fn a_text_of_certificates_has_at_most_a_mebibyte() {
+    let authority = Authority::new();
+    let server = authority.server(|_| {});
+    let config = |length: usize| {
+        let pem = authority.pem();
+        let comment = "#".repeat(length - pem.len() - 1);
+        intake(server.url()).ca_certificate_pem(format!("{comment}\n{pem}"))
+    };
+    delivers(config(1_048_575));
+    delivers(config(1_048_576));
+    let error = config(1_048_577).build().unwrap_err().to_string();
+    let told = "ca_certificate_pem has 1048577 bytes; it must be PEM text of at most 1048576 bytes";
+    assert!(error.starts_with(told), "{error}");
+}
+
+#[test]
 fn a_text_without_usable_certificates_is_an_error_that_says_why_and_shows_none_of_it() {
     let good = Authority::new().pem();
     let key = KeyPair::generate().unwrap().serialize_pem();

@@ -401,6 +401,32 @@ mod tests {
     }
 
     #[test]
+    fn a_line_is_read_up_to_the_longest_and_what_is_behind_a_longer_one_too() {
+        let dir = folder();
+        let longest = usize::try_from(LONGEST_LINE).unwrap();
+        let of_length = |length: usize| {
+            let around = line("").len();
+            line(&"x".repeat(length - around))
+        };
+        for (length, is_read) in [
+            (longest - 1, true),
+            (longest, true),
+            (longest + 1, false),
+            (longest + 2, false),
+        ] {
+            let segment = Segment::create(&dir, &Writer::new(), None).unwrap();
+            let long = of_length(length);
+            assert_eq!(long.len(), length, "the end of the line included");
+            segment.append(&long).unwrap();
+            segment.append(&line("b")).unwrap();
+            let all = found(&segment);
+            assert_eq!(all[0] != "foreign", is_read, "{length}");
+            assert_eq!(all[1..], [r#"{"name":"b"}"#], "{length}");
+        }
+        fs::remove_dir_all(dir.path()).unwrap();
+    }
+
+    #[test]
     fn an_acknowledgement_that_cannot_be_true_settles_nothing() {
         let dir = folder();
         let segment = Segment::create(&dir, &Writer::new(), None).unwrap();

@@ -294,6 +294,16 @@ mod tests {
     }
 
     #[test]
+    fn two_events_go_together_where_their_request_has_at_most_the_limit() {
+        for (most_bytes, together) in [(27, false), (28, true), (29, true)] {
+            let (mut gathering, budget) = gathering(most_bytes);
+            assert!(gathering.add(event(&budget, 10)).is_none());
+            let sealed = gathering.add(event(&budget, 10));
+            assert_eq!(sealed.is_none(), together, "{most_bytes}");
+        }
+    }
+
+    #[test]
     fn what_waited_before_it_was_gathered_is_as_old_as_that() {
         let (mut gathering, budget) = gathering(28);
         let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
