@@ -66,6 +66,10 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<Listed>> {
         })
     };
     let mut segments: Vec<Listed> = fs::read_dir(dir)?.filter_map(listed).collect();
-    segments.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
+    oldest_first(&mut segments);
     Ok(segments)
+}
+
+pub(crate) fn oldest_first(segments: &mut [Listed]) {
+    segments.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
 }

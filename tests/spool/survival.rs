@@ -254,12 +254,27 @@ fn what_is_made_after_an_agent_was_replaced_is_kept_for_who_took_its_place() {
     let stats = client.shutdown(Duration::from_millis(500)).unwrap().stats;
     assert_adds_up(&stats);
     assert_eq!(stats.spooled(), 4);
-    let kept = kept(&folder);
-    let folders: Vec<&str> = kept.keys().map(String::as_str).collect();
-    assert_eq!(folders.len(), 2, "{kept:?}");
+    let both = kept(&folder);
+    let folders: Vec<&str> = both.keys().map(String::as_str).collect();
+    assert_eq!(folders.len(), 2, "{both:?}");
     assert!(folders[0].starts_with("agent-") && folders[1].starts_with("intake-llmobs.invalid-"));
-    let names: Vec<_> = kept.values().collect();
-    assert_eq!(names, [&["early", "good"], &["good", "late"]]);
+    let events: Vec<_> = both.values().collect();
+    assert_eq!(events, [&["early", "good"], &["good", "late"]]);
+
+    // The Agent is as it was: what belongs together goes to one place.
+    agent.endpoints(&["/evp_proxy/v2/"]);
+    let before = agent.requests().len();
+    let next = crate::client(&folder, agent.url());
+    make_spans(&next, &["latest"]);
+    let stats = next.shutdown(SOON).unwrap().stats;
+    assert_adds_up(&stats);
+    assert_eq!(stats.spans().recovered, 2);
+    assert_eq!(stats.evaluations().recovered, 2);
+    assert!(kept(&folder).values().all(Vec::is_empty));
+    let sent = sent_since(&agent, before);
+    let mut names = names(&sent);
+    names.sort_unstable();
+    assert_eq!(names, ["early", "late", "latest"]);
 }
 
 /// What stands in the folders of the destinations: names of spans, labels of evaluations.

@@ -43,6 +43,8 @@ pub(super) struct Spool {
     /// A failure that lasts is told once, and its end as well.
     told: bool,
     told_foreign: HashSet<PathBuf>,
+    /// The writers that have, or had, segments in the folder, and have some anywhere.
+    met: HashSet<String>,
 }
 
 /// A segment that goes from the disk with its last event.
@@ -159,6 +161,7 @@ impl Spool {
             look: Instant::now(),
             told: false,
             told_foreign: HashSet::new(),
+            met: self.met.clone(),
         }
     }
 
@@ -187,6 +190,7 @@ impl Spool {
             look: Instant::now(),
             told: false,
             told_foreign: HashSet::new(),
+            met: HashSet::new(),
         }
     }
 
@@ -290,15 +294,11 @@ impl Spool {
     }
 
     fn try_adopt(&mut self, beside: &Beside<'_>) -> io::Result<Option<Vec<Batch>>> {
-        if !self.dir.exists() {
-            return Ok(None);
-        }
-        let folder = self.folder()?;
-        for listed in disk::list(folder.path())? {
+        for listed in self.left()? {
             let Some((writer, label)) = self.for_us(&listed.path) else {
                 continue;
             };
-            let Taken::Over(segment) = self.take_over(&folder, &listed.path) else {
+            let Taken::Over(segment) = self.take_over(&listed.path) else {
                 continue;
             };
             if label == OTHERS && self.label == ALL {
@@ -320,34 +320,39 @@ impl Spool {
         Ok(None)
     }
 
-    /// Takes over what a writer has left of spans, which goes before what is said of them: from every
-    /// folder, since its destination may have been replaced in between.
+    /// What is in the destination's folder, and what the writers that were met there have in others:
+    /// their destination had been replaced, and what belongs together goes to one place.
+    fn left(&mut self) -> io::Result<Vec<Listed>> {
+        let mut left = Vec::new();
+        if self.dir.exists() {
+            left = disk::list(self.folder()?.path())?;
+            let writers = left.iter().filter_map(|listed| labelled(&listed.path));
+            self.met
+                .extend(writers.map(|(writer, _)| writer.to_owned()));
+        }
+        if self.met.is_empty() {
+            return Ok(left);
+        }
+        let (mut of_met, _) = self.segments_of(|writer| self.met.contains(writer));
+        let writers = of_met.iter().filter_map(|listed| labelled(&listed.path));
+        self.met = writers.map(|(writer, _)| writer.to_owned()).collect();
+        of_met.retain(|listed| !listed.path.starts_with(&self.dir));
+        left.extend(of_met);
+        disk::oldest_first(&mut left);
+        Ok(left)
+    }
+
+    /// Takes over what a writer has left of spans, which goes before what is said of them.
     pub(super) fn spans_of(&mut self, writer: &str, is_here: &dyn Fn(&Path) -> bool) -> Spans {
         let mut spans = Spans::default();
-        let mut found = Vec::new();
-        match self.folders() {
-            Ok(folders) => {
-                for folder in folders {
-                    match disk::list(&folder) {
-                        Ok(listed) => found.extend(listed),
-                        Err(error) => spans.elsewhere |= may_pass(&error),
-                    }
-                }
-            }
-            Err(error) => spans.elsewhere = may_pass(&error),
-        }
-        found.sort_by_key(|listed| listed.modified);
+        let (found, is_all) = self.segments_of(|of| of == writer);
+        spans.elsewhere = !is_all;
         for listed in found {
-            let of_writer = |of: (&str, &str)| of.0 == writer && matches!(of.1, SPANS | ALL);
-            if !labelled(&listed.path).is_some_and(of_writer) || is_here(&listed.path) {
+            let is_of_spans = |of: (&str, &str)| matches!(of.1, SPANS | ALL);
+            if !labelled(&listed.path).is_some_and(is_of_spans) || is_here(&listed.path) {
                 continue;
             }
-            let folder = listed.path.parent().unwrap_or(&self.root);
-            let taken = match PrivateDir::make(folder) {
-                Ok(folder) => self.take_over(&folder, &listed.path),
-                Err(error) => self.not_taken(&listed.path, &error),
-            };
-            match taken {
+            match self.take_over(&listed.path) {
                 Taken::Over(segment) => spans
                     .batches
                     .extend(self.batches(segment, &listed).into_iter().flatten()),
@@ -356,6 +361,26 @@ impl Spool {
             }
         }
         spans
+    }
+
+    /// The segments of some writers in the folders of all destinations, the oldest first, and whether
+    /// that is all of them: a folder may not be to be read now.
+    fn segments_of(&self, is_sought: impl Fn(&str) -> bool) -> (Vec<Listed>, bool) {
+        let (mut found, mut is_all) = (Vec::new(), true);
+        match self.folders() {
+            Ok(folders) => {
+                for folder in folders {
+                    match disk::list(&folder) {
+                        Ok(listed) => found.extend(listed),
+                        Err(error) => is_all &= !may_pass(&error),
+                    }
+                }
+            }
+            Err(error) => is_all = !may_pass(&error),
+        }
+        found.retain(|listed| labelled(&listed.path).is_some_and(|(writer, _)| is_sought(writer)));
+        disk::oldest_first(&mut found);
+        (found, is_all)
     }
 
     /// Those of all destinations.
@@ -368,8 +393,9 @@ impl Spool {
         Ok(entries.filter_map(folder).collect())
     }
 
-    fn take_over(&mut self, folder: &PrivateDir, path: &Path) -> Taken {
-        match Segment::adopt(folder, path) {
+    fn take_over(&mut self, path: &Path) -> Taken {
+        let folder = PrivateDir::make(path.parent().unwrap_or(&self.root));
+        match folder.and_then(|folder| Segment::adopt(&folder, path)) {
             Ok(Some(segment)) => Taken::Over(segment),
             Ok(None) => Taken::Later,
             Err(error) => self.not_taken(path, &error),
@@ -644,6 +670,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_spans_is_found_in_the_folder_of_the_destination_that_was_replaced() {
+        let disk = Disk::new();
+        let writer = disk.left();
+        write(
+            &mut disk.lane_in("y", &writer, OTHERS),
+            EventKind::Evaluation,
+        );
+        let other = &mut disk.lane_in("y", &Writer::new(), OTHERS);
+        write(other, EventKind::Feedback);
+        let mut others = disk.lane(&Writer::new(), OTHERS);
+        let mut taken = Vec::new();
+        while let Some(batches) = found(&mut others, true) {
+            for batch in &batches {
+                batch.place.as_ref().unwrap().settled();
+            }
+            taken.extend(kinds(&batches));
+        }
+        let one = (EventKind::Evaluation, 1);
+        assert_eq!(taken, [one, one], "and not what was for the other only");
+        let mut moved = others.moved_to("z".to_owned());
+        write(
+            &mut disk.lane_in("y", &writer, OTHERS),
+            EventKind::Evaluation,
+        );
+        let batches = found(&mut moved, true).unwrap();
+        assert_eq!(kinds(&batches), [one], "its spans are still there");
+    }
+
+    #[test]
     fn spans_of_a_writer_are_found_in_the_folder_of_the_destination_that_was_replaced() {
         let disk = Disk::new();
         let writer = disk.left();
@@ -652,10 +707,8 @@ mod tests {
         write(evaluations, EventKind::Evaluation);
         let mut after = disk.lane_in("y", &Writer::new(), SPANS);
         let taken = after.spans_of(writer.name(), &|_| false);
-        assert_eq!(
-            kinds(&taken.batches),
-            [(EventKind::Span, 2), (EventKind::Span, 1)]
-        );
+        let (two, one) = ((EventKind::Span, 2), (EventKind::Span, 1));
+        assert_eq!(kinds(&taken.batches), [two, one]);
         assert!(!taken.elsewhere);
     }
 }

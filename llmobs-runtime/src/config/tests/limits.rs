@@ -163,6 +163,7 @@ fn sizes_are_taken_up_to_the_ends_of_their_ranges() {
 #[test]
 fn an_age_is_taken_from_a_second_to_a_day() {
     let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
+    let a_day_nearly = Duration::new(86_399, 999_999_999);
     let step = Duration::from_nanos(1);
     assert_range(
         "spool_max_age",
@@ -170,8 +171,13 @@ fn an_age_is_taken_from_a_second_to_a_day() {
         |age| Config::new().spool_max_age(age),
         |settings| settings.spool_max_age,
         (
-            &[second, second + step, day - step, day],
-            &[second - step, day + step, Duration::ZERO, Duration::MAX],
+            &[second, second + step, a_day_nearly, day],
+            &[
+                Duration::from_nanos(999_999_999),
+                day + step,
+                Duration::ZERO,
+                Duration::MAX,
+            ],
         ),
     );
 }
