@@ -9,12 +9,10 @@ use llmobs::{Config, DestinationStats, EventKind, FlushError, LlmObs};
 use crate::Options;
 use crate::random::World;
 use crate::seen::{Fate, Id, KINDS, Left, assert_adds_up, made_with, shown, some};
-use crate::work::{Maker, at_rate};
+use crate::work::{Maker, TIMEOUT, at_rate};
 
 /// How much of the rate has to be reached: a machine may be slow, or busy with other things.
 const ENOUGH: f64 = 0.8;
-/// For what hangs. The answers of a busy machine should not come later than that.
-const TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the client with a spool has for its end, in the middle of the faults.
 const CUT_SHORT: Duration = Duration::from_secs(1);
 /// Enough for a spool that is full.
@@ -143,6 +141,26 @@ impl Books<'_> {
             again <= possible,
             "{}: {again} came again, {possible} were counted",
             self.name
+        );
+        if self.spool {
+            self.assert_order();
+        }
+    }
+
+    /// Nothing that is said of a span has arrived before the span, unless that never will.
+    fn assert_order(&self) {
+        let mut early = self.world.seen.early();
+        early.retain(|(_, id)| {
+            let left = self.left.last();
+            let waits = left.is_some_and(|left| left.has(EventKind::Span, *id));
+            waits || self.world.seen.fate(EventKind::Span, *id).taken > 0
+        });
+        assert!(
+            early.is_empty(),
+            "{}: {} came before their spans: {:?}",
+            self.name,
+            early.len(),
+            some(&early)
         );
     }
 

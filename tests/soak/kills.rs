@@ -21,7 +21,7 @@ const ON_ITS_WAY: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(options: &Options) {
     let times: u32 = options.get("--times", 20);
-    let rate: u32 = options.get("--rate", 2_000);
+    let rate: u32 = options.get("--rate", 2_500);
     let seed = options.get("--seed", fastrand::u64(..1_000_000));
     println!(
         "kills: {times} times two processes, of which one in four ends in order, {rate} spans/s \
@@ -64,13 +64,11 @@ pub(crate) fn run(options: &Options) {
                 "round {round}, {kind:?}: gone from the spool, and not there"
             );
         }
-        // Feedback is made when its span has long been there. Whoever takes it over takes over its
-        // span as well, if that was on disk by then.
+        // Whoever takes over what is said of a span takes over the span as well, if that was on disk.
         let too_early = world.seen.early().split_off(early);
         early += too_early.len();
         let too_early: Vec<_> = too_early
             .into_iter()
-            .filter(|(kind, _)| *kind == EventKind::Feedback)
             .filter(|(_, id)| {
                 [&before, &left]
                     .iter()
@@ -144,11 +142,10 @@ pub(crate) fn run(options: &Options) {
         }
     }
     std::fs::remove_dir_all(&dir).expect("the folder of the spool");
-    let ahead: usize = runs.iter().map(|run| run.ahead).sum();
     println!(
         "everything that was safe, or on disk, has arrived; {recovered} events were recovered by processes that \
          told, {again} came more than once; {early} evaluations and feedback came before their \
-         spans, {ahead} of them from the process that had made both at the same moment"
+         spans, which were not on disk when their process was killed"
     );
 }
 
@@ -163,8 +160,6 @@ struct Run {
     number: u32,
     made: u32,
     safe: Made,
-    /// Evaluations that it sent itself before their spans, which it made at the same moment.
-    ahead: usize,
     /// Its counts, where it was not killed.
     told: Option<Value>,
 }
@@ -220,13 +215,9 @@ impl Process {
         std::thread::sleep(life);
         let ended = child.try_wait().expect("it was started");
         assert_eq!(ended, None, "process {number} has ended by itself");
-        // Nobody else has sent its events by now. An evaluation that is made with its span may be on
-        // disk before it; feedback comes when the span has long been there, and waits for it.
+        // Nobody else has sent its events by now.
         let mut early = world.seen.early();
         early.retain(|(_, id)| id.run == number);
-        let ahead = early
-            .extract_if(.., |(kind, _)| *kind != EventKind::Feedback)
-            .count();
         // SIGKILL, on Unix.
         let at = Instant::now();
         if in_order {
@@ -272,7 +263,6 @@ impl Process {
                 Some(_) => made,
                 None => safe.map_or_else(Made::default, |(_, made)| *made),
             },
-            ahead,
             told,
         }
     }

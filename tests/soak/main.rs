@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p llmobs-tests --bin soak -- faults [--seconds 60] [--rate 5000] [--seed N]
-//! cargo run --release -p llmobs-tests --bin soak -- kills  [--times 20]   [--rate 2000] [--seed N]
+//! cargo run --release -p llmobs-tests --bin soak -- kills  [--times 20]   [--rate 2500] [--seed N]
 //! ```
 //!
 //! `faults`: two clients, one with a spool and one without, make spans, evaluations and feedback
@@ -12,7 +12,8 @@
 //!
 //! Every event has a number. Afterwards each has arrived, or is in the files of the spool, or is
 //! counted; what arrived twice was counted as a possible duplicate, unless its process was killed.
-//! Anything else ends this program with a panic, and so does a rate that was not kept.
+//! Anything else ends this program with a panic, and so do an evaluation or feedback that arrive before
+//! their span out of a spool that has it, and a rate that was not kept.
 //!
 //! A seed plays the same faults again: the n-th request of the spans meets the same one, and so does
 //! that of evaluations and feedback, and processes live as long. What is in a request is a matter

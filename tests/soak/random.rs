@@ -33,7 +33,7 @@ impl World {
             } else {
                 let is_spans = request.spans().len() > 0;
                 let any = Fault::any(&mut lanes[usize::from(is_spans)]);
-                if passing { any.passing() } else { any }
+                if passing { any.passing(is_spans) } else { any }
             };
             if fault.takes() {
                 taken.take(request, fault.answers());
@@ -93,11 +93,11 @@ impl Fault {
     }
 
     /// This, or in place of what loses an event, counted, one that does not.
-    fn passing(self) -> Self {
+    fn passing(self, is_spans: bool) -> Self {
         match self {
             Self::Status(400 | 413) => Self::Status(500),
-            // An evaluation that is answered neither time is given up.
-            Self::Hang | Self::Silent => Self::Reset,
+            // An evaluation that is answered neither time is given up; a span never is.
+            Self::Hang | Self::Silent if !is_spans => Self::Reset,
             other => other,
         }
     }

@@ -16,6 +16,9 @@ const STEP: Duration = Duration::from_millis(10);
 /// How long a process that is told to end may take for it; what is not sent is in the spool.
 const END: Duration = Duration::from_millis(500);
 
+/// For what hangs. The answers of a busy machine should not come later than that.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Feedback comes so long after its span, which is on disk by then. Evaluations come at once.
 const LATER: Duration = Duration::from_secs(1);
 
@@ -131,6 +134,7 @@ pub(crate) fn run(options: &Options) {
         .agent_url(options.get("--url", String::new()))
         .dir(options.get("--dir", String::new()))
         .spool(true)
+        .timeout(TIMEOUT)
         .build()
         .expect("a configuration that is valid");
     let mut out = std::io::stdout().lock();
