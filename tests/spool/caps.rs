@@ -224,3 +224,29 @@ fn what_waits_for_too_long_goes_while_the_client_runs_and_what_is_younger_stays(
     assert_eq!(names(&arrived), all, "what was being sent, and the newest");
     assert!(folder.files().is_empty());
 }
+
+#[test]
+fn what_was_written_for_larger_requests_than_may_be_is_counted_and_the_rest_is_sent() {
+    let folder = Folder::new();
+    let intake = Intake::start();
+    intake.script(|_| Reply::status(503));
+    let first = client(&folder, intake.url());
+    first.scope(|| {
+        for (name, length) in [("before", 1), ("too large", 5_000), ("after", 1)] {
+            let span = llmobs::Span::task(name).start();
+            let input = "x".repeat(length);
+            span.annotate(llmobs::Annotation::new().input(input))
+                .unwrap();
+            span.finish().unwrap();
+        }
+    });
+    assert_eq!(end(&first, Duration::from_millis(300)).spans().spooled, 3);
+    intake.script(|_| Reply::default());
+    let before = intake.requests().len();
+    let second = config(&folder, intake.url()).payload_size_bytes(4_096);
+    let stats = end(&second.build().unwrap(), SOON);
+    assert_eq!(stats.spans().recovered, 3);
+    assert_eq!(stats.spans().dropped, [(DropReason::TooLarge, 1)]);
+    assert_eq!(names(&sent_since(&intake, before)), ["before", "after"]);
+    assert!(folder.files().is_empty());
+}

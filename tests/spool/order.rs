@@ -50,7 +50,7 @@ fn a_span_goes_before_an_evaluation_that_shares_its_request_with_older_ones() {
     std::thread::sleep(Duration::from_millis(200));
     make_evaluated(&client, "a");
     intake.wait_for_evaluations(2, SOON);
-    client.shutdown(SOON).unwrap();
+    assert_adds_up(&client.shutdown(SOON).unwrap().stats);
     let accepted = accepted(&intake.requests());
     let span = accepted.iter().position(|(spans, _)| *spans > 0).unwrap();
     let last = accepted
@@ -100,6 +100,7 @@ fn what_was_left_for_an_agent_that_has_lost_the_proxy_goes_where_the_rest_goes()
     let second = client(&folder, agent.url());
     make_evaluated(&second, "b");
     let stats = second.flush(SOON).unwrap().stats;
+    assert_adds_up(&stats);
     for counts in [stats.spans(), stats.evaluations()] {
         assert_eq!((counts.recovered, counts.delivered), (1, 2), "{counts:?}");
     }
@@ -133,5 +134,6 @@ fn so_do_those_that_another_process_leaves_while_ours_is_at_work() {
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(accepted(&intake.requests()), []);
     let stats = ours.shutdown(Duration::from_millis(200)).unwrap().stats;
+    assert_adds_up(&stats);
     assert_eq!((stats.spans().spooled, stats.evaluations().spooled), (2, 1));
 }

@@ -181,11 +181,13 @@ fn what_a_shutdown_cuts_off_is_a_possible_duplicate() {
     make_spans(&first, &["a", "b"]);
     intake.wait_for(|requests| !requests.is_empty(), SOON);
     let stats = first.shutdown(Duration::from_millis(100)).unwrap().stats;
+    assert_adds_up(&stats);
     assert_eq!(stats.spans().spooled, 2);
     assert_eq!(stats.destinations[0].possible_duplicates, 2);
     intake.script(|_| Reply::default());
     let second = client(&folder, intake.url());
     let stats = second.shutdown(SOON).unwrap().stats;
+    assert_adds_up(&stats);
     assert_eq!(stats.spans().delivered, 2);
     assert_eq!(stats.destinations[0].possible_duplicates, 0);
     assert_eq!(names(&sent_since(&intake, 0)), ["a", "b", "a", "b"]);
@@ -213,7 +215,9 @@ fn what_is_left_is_looked_for_every_ten_seconds_whatever_else_there_is_to_do() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert!(ended.elapsed() < Duration::from_secs(15), "{ended:?}");
-    let spans = ours.shutdown(SOON).unwrap().stats.spans();
+    let stats = ours.shutdown(SOON).unwrap().stats;
+    assert_adds_up(&stats);
+    let spans = stats.spans();
     assert_eq!((spans.recovered, spans.delivered), (1, 2));
 }
 
