@@ -13,8 +13,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use llmobs::{
-    Config, Evaluation, EvaluationTarget, EventKind, Feedback, FeedbackTarget, FlushError, LlmObs,
-    Span, Stats,
+    Config, DropReason, Evaluation, EvaluationTarget, EventKind, Feedback, FeedbackTarget,
+    FlushError, LlmObs, Span, Stats,
 };
 use llmobs_tests::{
     Intake, Reply, Request, assert_accounted, assert_accounted_where, assert_adds_up,
@@ -147,6 +147,18 @@ fn give_up(client: &LlmObs, intake: &Intake) -> Stats {
     assert_accounted(&stats, intake);
     assert_eq!(stats.waiting(), 0);
     report.stats
+}
+
+/// Ends a client that has delivered nothing of `EACH` of each kind: all of it is counted as dropped, for that reason.
+#[track_caller]
+fn give_up_everything(client: &LlmObs) {
+    client.shutdown(Duration::from_millis(10)).unwrap_err();
+    let stats = client.stats();
+    assert_adds_up(&stats);
+    for counts in [stats.spans(), stats.evaluations(), stats.feedback()] {
+        let all = [(DropReason::Shutdown, u64::from(EACH))];
+        assert_eq!(counts.dropped, all, "{counts:?}");
+    }
 }
 
 /// How many events of each kind the stats call waiting.

@@ -86,6 +86,7 @@ fn an_agent_that_goes_away_in_the_middle_of_a_request_gets_it_again() {
 #[test]
 fn an_agent_without_the_proxy_is_replaced_and_nothing_is_lost() {
     let agent = Intake::start();
+    let mut asked = 0;
     for info in [
         Reply::json(json!({"version": "7.30.0", "endpoints": ["/v0.4/traces"]})),
         Reply::status(404),
@@ -101,6 +102,8 @@ fn an_agent_without_the_proxy_is_replaced_and_nothing_is_lost() {
         assert!(stats.destinations[0].name.starts_with("journal "));
         assert_eq!(folder.journal().len() as u32, 3 * EACH);
         assert!(agent.requests().is_empty());
+        let before = std::mem::replace(&mut asked, agent.info_count());
+        assert!((1..=2).contains(&(asked - before)), "once by a lane");
     }
 }
 

@@ -10,7 +10,7 @@ use llmobs::{Config, LlmObs};
 use llmobs_tests::{Intake, assert_adds_up};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 
-use super::{EACH, make, wait_for_retries, waiting};
+use super::{EACH, give_up_everything, make, wait_for_retries, waiting};
 use crate::log;
 
 /// Waits for a try of each lane, and asserts that nothing is lost or may have arrived.
@@ -22,10 +22,7 @@ fn assert_waits(client: &LlmObs) {
     assert_adds_up(&stats);
     assert_eq!(waiting(&stats), [u64::from(EACH); 3]);
     assert_eq!(stats.destinations[0].possible_duplicates, 0);
-    client.shutdown(Duration::from_millis(10)).unwrap_err();
-    let stats = client.stats();
-    assert_adds_up(&stats);
-    assert_eq!(stats.dropped(), 3 * u64::from(EACH));
+    give_up_everything(client);
 }
 
 #[test]
