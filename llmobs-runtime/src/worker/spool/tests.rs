@@ -1,0 +1,152 @@
+//! Lanes that take over what others have left.
+
+use bytes::Bytes;
+
+use super::super::queue::Budget;
+use super::*;
+use crate::config::Config;
+
+const SPANS: &[EventKind] = &[EventKind::Span];
+const OTHERS: &[EventKind] = &[EventKind::Evaluation, EventKind::Feedback];
+
+/// The spool of one folder, for as many clients as a test wants.
+struct Disk(Settings);
+
+impl Disk {
+    fn new() -> Self {
+        let name = format!("llmobs-lanes-{}", fastrand::u64(..));
+        let dir = std::env::temp_dir().join(name);
+        Self(Config::new().dir(dir).spool(true).settings().unwrap())
+    }
+
+    fn lane(&self, writer: &Writer, kinds: &[EventKind]) -> Spool {
+        self.lane_in("x", writer, kinds)
+    }
+
+    fn lane_in(&self, folder: &str, writer: &Writer, kinds: &[EventKind]) -> Spool {
+        Spool::new(folder, writer, kinds, &self.0)
+    }
+
+    /// A client that has ended with a span, an evaluation and another span on disk; they were
+    /// written in this order.
+    fn left(&self) -> Writer {
+        let writer = Writer::new();
+        let mut spans = self.lane(&writer, SPANS);
+        let mut others = self.lane(&writer, OTHERS);
+        write(&mut spans, EventKind::Span);
+        write(&mut others, EventKind::Evaluation);
+        std::thread::sleep(Duration::from_millis(20));
+        write(&mut spans, EventKind::Span);
+        writer
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0.dir));
+    }
+}
+
+fn write(spool: &mut Spool, kind: EventKind) {
+    let budget = Arc::new(Budget::new(9, 9_999));
+    let event = Event::new(kind, Bytes::from_static(b"{}"), 1, budget, 0);
+    spool.write(kind, &[event]).unwrap();
+}
+
+/// What a lane finds first, where its line of spans answers `take_spans_of`.
+fn found(spool: &mut Spool, take_spans_of: bool) -> Option<Vec<Batch>> {
+    spool.adopt(&Beside {
+        is_here: &|_| false,
+        take_spans_of: &|_| take_spans_of,
+    })
+}
+
+fn kinds(batches: &[Batch]) -> Vec<(EventKind, u64)> {
+    let kinds = batches.iter().map(|batch| (batch.kind, batch.len()));
+    kinds.collect()
+}
+
+#[test]
+fn one_lane_for_all_takes_over_spans_before_what_is_said_of_them() {
+    let disk = Disk::new();
+    disk.left();
+    let mut all = disk.lane(&Writer::new(), &EventKind::ALL);
+    let first = found(&mut all, false).unwrap();
+    assert_eq!(kinds(&first), [(EventKind::Span, 2)]);
+    let path = first[0].place.as_ref().unwrap().segment.path().to_owned();
+    let second = all.adopt(&Beside {
+        is_here: &|segment| segment == path,
+        take_spans_of: &|_| unreachable!("it has no line of spans beside it"),
+    });
+    assert_eq!(kinds(&second.unwrap()), [(EventKind::Evaluation, 1)]);
+}
+
+#[test]
+fn evaluations_stay_where_another_process_has_the_spans_of_their_writer() {
+    let disk = Disk::new();
+    let writer = disk.left();
+    let mut others = disk.lane(&Writer::new(), OTHERS);
+    assert!(found(&mut others, false).is_none());
+
+    let mut spans = disk.lane(&Writer::new(), SPANS);
+    let taken = spans.spans_of(writer.name(), &|_| false);
+    assert_eq!(kinds(&taken.batches), [(EventKind::Span, 2)]);
+    assert!(!taken.elsewhere);
+    let mut late = disk.lane(&Writer::new(), SPANS);
+    let again = late.spans_of(writer.name(), &|_| false);
+    assert!(again.batches.is_empty() && again.elsewhere);
+    let of_another = late.spans_of(Writer::new().name(), &|_| false);
+    assert!(of_another.batches.is_empty() && !of_another.elsewhere);
+    let mut all = disk.lane(&Writer::new(), &EventKind::ALL);
+    assert!(found(&mut all, true).is_none(), "the spans are elsewhere");
+
+    taken.batches[0].place.as_ref().unwrap().settled();
+    drop(taken);
+    let gone = late.spans_of(writer.name(), &|_| false);
+    assert!(gone.batches.is_empty() && !gone.elsewhere);
+    let evaluations = found(&mut others, true).unwrap();
+    assert_eq!(kinds(&evaluations), [(EventKind::Evaluation, 1)]);
+}
+
+#[test]
+fn what_is_said_of_spans_is_found_in_the_folder_of_the_destination_that_was_replaced() {
+    let disk = Disk::new();
+    let writer = disk.left();
+    write(
+        &mut disk.lane_in("y", &writer, OTHERS),
+        EventKind::Evaluation,
+    );
+    let other = &mut disk.lane_in("y", &Writer::new(), OTHERS);
+    write(other, EventKind::Feedback);
+    let mut others = disk.lane(&Writer::new(), OTHERS);
+    let mut taken = Vec::new();
+    while let Some(batches) = found(&mut others, true) {
+        for batch in &batches {
+            batch.place.as_ref().unwrap().settled();
+        }
+        taken.extend(kinds(&batches));
+    }
+    let one = (EventKind::Evaluation, 1);
+    assert_eq!(taken, [one, one], "and not what was for the other only");
+    let mut moved = others.moved_to("z".to_owned());
+    write(
+        &mut disk.lane_in("y", &writer, OTHERS),
+        EventKind::Evaluation,
+    );
+    let batches = found(&mut moved, true).unwrap();
+    assert_eq!(kinds(&batches), [one], "its spans are still there");
+}
+
+#[test]
+fn spans_of_a_writer_are_found_in_the_folder_of_the_destination_that_was_replaced() {
+    let disk = Disk::new();
+    let writer = disk.left();
+    write(&mut disk.lane_in("y", &writer, SPANS), EventKind::Span);
+    let evaluations = &mut disk.lane_in("y", &writer, OTHERS);
+    write(evaluations, EventKind::Evaluation);
+    let mut after = disk.lane_in("y", &Writer::new(), SPANS);
+    let taken = after.spans_of(writer.name(), &|_| false);
+    let (two, one) = ((EventKind::Span, 2), (EventKind::Span, 1));
+    assert_eq!(kinds(&taken.batches), [two, one]);
+    assert!(!taken.elsewhere);
+}
