@@ -7,12 +7,13 @@
 
 use loom::thread;
 
+use super::queue::Next;
 use super::*;
 use crate::config::{Config, Destination};
 use crate::context::Context;
 use crate::export::memory::Memory;
 use crate::span::{Span, SpanInner};
-use crate::stats::{Counts, Ledger, Stats};
+use crate::stats::{Counts, DropReason, Ledger, Stats};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// With more steps than loom's own limit: the counts of a client alone are a hundred reads.
