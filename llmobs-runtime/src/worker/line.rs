@@ -248,6 +248,8 @@ impl Line {
             inner.spool = moved.or_else(|| inner.spool.take());
             // What is left for a destination that was replaced is for a later process.
             inner.behind = spools && inner.spool.is_some();
+            // Who waits for something to send looks into the new folder.
+            self.news.notify_one();
         }
     }
 
@@ -311,6 +313,9 @@ impl Line {
     fn put_in_front(&self, inner: &mut Inner, batches: Vec<Batch>) {
         let left = inner.queue.iter().take_while(|one| one.number == 0).count();
         let mut recovered = EventKind::ALL.map(|_| 0);
+        let first = batches.first().and_then(|batch| batch.place.as_ref());
+        let dir = first.and_then(|place| place.segment.path().parent());
+        let dir = dir.map(Path::to_owned).unwrap_or_default();
         for (place, batch) in (left..).zip(batches) {
             self.account.ledger.recovered(batch.kind, batch.len());
             recovered[batch.kind as usize] += batch.len();
@@ -322,7 +327,6 @@ impl Line {
                 .filter(|(_, count)| *count > 0)
                 .map(|(kind, count)| format!("{count} {}", kind.plural()))
                 .collect();
-            let dir = inner.spool.as_ref().map_or(Path::new(""), Spool::dir);
             format!(
                 "taken over from an earlier process, in {}: {}",
                 dir.display(),
@@ -336,14 +340,20 @@ impl Line {
     fn make_room(&self, inner: &mut Inner) {
         let mut excess = inner.spool.as_ref().map_or(0, Spool::excess);
         while excess > 0 {
-            if inner.is_next_our_own() && self.adopt(inner) {
+            // What others have left is older than what is ours.
+            let is_left = |batch: &&Batch| batch.number == 0;
+            let mut left = inner.queue.iter().take_while(is_left);
+            let oldest = left.find_map(|batch| inner.idle_segment(batch));
+            if oldest.is_none() && self.adopt(inner) {
                 continue;
             }
-            let Some(oldest) = inner
-                .queue
-                .iter()
-                .find_map(|batch| inner.idle_segment(batch))
-            else {
+            let any = || {
+                inner
+                    .queue
+                    .iter()
+                    .find_map(|batch| inner.idle_segment(batch))
+            };
+            let Some(oldest) = oldest.or_else(any) else {
                 return;
             };
             excess = excess.saturating_sub(oldest.bytes());
@@ -473,3 +483,6 @@ impl Inner {
         current.into_iter().chain(first).min().unwrap_or(u64::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -151,7 +151,7 @@ impl Spool {
             max_age: self.max_age,
             writer: None,
             told: false,
-            others: self.others.elsewhere(),
+            others: Others::new(),
         }
     }
 

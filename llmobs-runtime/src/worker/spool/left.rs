@@ -37,14 +37,6 @@ impl Others {
             told_foreign: HashSet::new(),
         }
     }
-
-    /// For another folder: who was met here may have something there.
-    pub(super) fn elsewhere(&self) -> Self {
-        Self {
-            met: self.met.clone(),
-            ..Self::new()
-        }
-    }
 }
 
 /// What a lane that looks for what others have left knows of the others.

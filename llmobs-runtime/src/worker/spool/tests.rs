@@ -128,13 +128,6 @@ fn what_is_said_of_spans_is_found_in_the_folder_of_the_destination_that_was_repl
     }
     let one = (EventKind::Evaluation, 1);
     assert_eq!(taken, [one, one], "and not what was for the other only");
-    let mut moved = others.moved_to("z".to_owned());
-    write(
-        &mut disk.lane_in("y", &writer, OTHERS),
-        EventKind::Evaluation,
-    );
-    let batches = found(&mut moved, true).unwrap();
-    assert_eq!(kinds(&batches), [one], "its spans are still there");
 }
 
 #[test]
@@ -149,4 +142,21 @@ fn spans_of_a_writer_are_found_in_the_folder_of_the_destination_that_was_replace
     let (two, one) = ((EventKind::Span, 2), (EventKind::Span, 1));
     assert_eq!(kinds(&taken.batches), [two, one]);
     assert!(!taken.elsewhere);
+}
+
+/// Somebody with the same Agent and another key: what the Agent did not take is not for that key.
+#[test]
+fn what_is_for_another_key_stays_where_it_is_though_its_writer_had_the_same_agent() {
+    let disk = Disk::new();
+    let writer = disk.left();
+    let mut theirs = disk.lane_in("y", &writer, SPANS);
+    write(&mut theirs, EventKind::Span);
+    let mut ours = disk.lane(&Writer::new(), SPANS);
+    let taken = ours.adopt(&Beside {
+        is_here: &|_| false,
+        take_spans_of: &|_| unreachable!("it is the line of spans"),
+    });
+    assert_eq!(kinds(&taken.unwrap()), [(EventKind::Span, 2)]);
+    let mut moved = ours.moved_to("z".to_owned());
+    assert!(found(&mut moved, true).is_none());
 }

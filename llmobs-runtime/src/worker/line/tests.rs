@@ -1,0 +1,129 @@
+//! Lines whose destination is replaced, and lines whose spool is full.
+
+use bytes::Bytes;
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::super::queue::Budget;
+use super::*;
+use crate::config::{Config, Settings};
+use crate::disk::{self, segment::Writer};
+use crate::stats::{Front, Ledger};
+
+const SPANS: &[EventKind] = &[EventKind::Span];
+const OTHERS: &[EventKind] = &[EventKind::Evaluation, EventKind::Feedback];
+/// The smallest spool; a segment of it is full with an eighth.
+const SMALL: u64 = 65_536;
+
+struct Disk(Settings);
+
+impl Disk {
+    fn new() -> Self {
+        let name = format!("llmobs-line-{}", fastrand::u64(..));
+        let config = Config::new()
+            .dir(std::env::temp_dir().join(name))
+            .spool(true);
+        Self(config.spool_max_bytes(SMALL).settings().unwrap())
+    }
+
+    fn spool(&self, folder: &str, writer: &Writer, kinds: &[EventKind]) -> Spool {
+        Spool::new(folder, writer, kinds, &self.0)
+    }
+
+    /// A segment of somebody who is gone, with so many spans of a kibibyte.
+    fn left(&self, folder: &str, writer: &Writer, spans: usize) {
+        let mut spool = self.spool(folder, writer, SPANS);
+        spool.write(EventKind::Span, &events(spans)).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0.dir));
+    }
+}
+
+fn events(count: usize) -> Vec<Arc<Event>> {
+    let budget = Arc::new(Budget::new(usize::MAX / 2, usize::MAX / 2));
+    let json = Bytes::from(format!("{{\"x\":\"{}\"}}", "x".repeat(1_000)));
+    let event = || Event::new(EventKind::Span, json.clone(), 1, Arc::clone(&budget), 0);
+    std::iter::repeat_with(event).take(count).collect()
+}
+
+fn account() -> Arc<Account> {
+    Arc::new(Account {
+        ledger: Arc::new(Ledger::new("x".to_owned())),
+        budget: Budget::new(usize::MAX / 2, usize::MAX / 2),
+        max_age: Duration::from_secs(86_400),
+    })
+}
+
+fn line(account: &Arc<Account>, spans: Option<&Arc<Line>>, spool: Spool) -> Arc<Line> {
+    let (progress, _) = unbounded_channel();
+    let spans = spans.map(Arc::clone);
+    let account = Arc::clone(account);
+    let line = Line::new(account, spans, Some(spool), true, progress.downgrade());
+    Arc::new(line)
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().unwrap()
+}
+
+#[test]
+fn a_line_of_spans_that_waits_looks_into_the_folder_of_a_new_destination_at_once() {
+    let (disk, writer, account) = (Disk::new(), Writer::new(), account());
+    let spans = line(&account, None, disk.spool("x", &writer, SPANS));
+    let others = disk.spool("x", &writer, OTHERS);
+    let others = line(&account, Some(&spans), others);
+    let has_looked = || async {
+        while !spans.reached(0) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    runtime().block_on(async {
+        let waits = Arc::clone(&spans);
+        let task = tokio::spawn(async move { drop(waits.next().await) });
+        has_looked().await;
+        others.moves(true, Some("y".to_owned()));
+        let looked = tokio::time::timeout(Duration::from_secs(5), has_looked()).await;
+        assert!(
+            looked.is_ok(),
+            "evaluations would wait until it looks again"
+        );
+        task.abort();
+    });
+}
+
+#[test]
+fn the_oldest_of_a_full_folder_go_though_some_of_another_folder_stand_in_front() {
+    let (disk, account) = (Disk::new(), account());
+    let (replaced, other) = (Writer::new(), Writer::new());
+    for _ in 0..2 {
+        disk.left("y", &replaced, 2);
+    }
+    for _ in 0..6 {
+        disk.left("x", &other, 8);
+    }
+    disk.left("x", &replaced, 1);
+    let line = line(&account, None, disk.spool("x", &Writer::new(), SPANS));
+    let sent = runtime().block_on(line.next());
+    let path = sent.place.as_ref().unwrap().segment.path();
+    assert!(path.starts_with(disk.0.dir.join("spool/y")), "the oldest");
+    for _ in 0..6 {
+        line.submit(EventKind::Span, &events(8));
+    }
+    let stats = Front::default().stats(&[&account.ledger], || 0);
+    let gone = stats.spans().dropped_total();
+    assert!(gone > 0 && gone % 8 == 0, "{stats:?}");
+    let segments = disk::list(&disk.0.dir.join("spool/x")).unwrap();
+    let bytes: u64 = segments.iter().map(|segment| segment.bytes).sum();
+    assert!(bytes <= SMALL + SMALL / 4, "{bytes}");
+    let ours = |path: &Path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        !name.starts_with(replaced.name()) && !name.starts_with(other.name())
+    };
+    let ours = segments.iter().filter(|segment| ours(&segment.path));
+    assert_eq!(ours.count(), 6, "{segments:?}");
+}
