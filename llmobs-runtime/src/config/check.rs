@@ -95,6 +95,8 @@ pub(super) const SPOOL_MAX_AGE: Rule<Duration> = Rule {
 
 // An upper bound, because adding `Duration::MAX` to an `Instant` panics.
 const INTERVAL: &str = "a time from 1 millisecond to 1 hour";
+/// The same as a variable has it.
+pub(super) const SECONDS: &str = "a number of seconds from 0.001 to 3600";
 const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 

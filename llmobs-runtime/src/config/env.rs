@@ -78,12 +78,8 @@ impl Vars {
                 bytes,
             )?,
             headers: reader.headers()?,
-            timeout: reader.number("_DD_LLMOBS_WRITER_TIMEOUT", &check::TIMEOUT, check::seconds)?,
-            flush_interval: reader.number(
-                "_DD_LLMOBS_WRITER_INTERVAL",
-                &check::FLUSH_INTERVAL,
-                check::seconds,
-            )?,
+            timeout: reader.seconds("_DD_LLMOBS_WRITER_TIMEOUT", &check::TIMEOUT)?,
+            flush_interval: reader.seconds("_DD_LLMOBS_WRITER_INTERVAL", &check::FLUSH_INTERVAL)?,
             warnings: reader.warnings,
         })
     }
@@ -159,14 +155,34 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
         rule: &Rule<T>,
         parse: fn(&str) -> Option<T>,
     ) -> Result<Option<T>, ConfigError> {
+        let used = format!("{:?}", rule.default);
+        self.number_or(name, rule, parse, rule.allowed, used)
+    }
+
+    fn seconds(
+        &mut self,
+        name: &'static str,
+        rule: &Rule<Duration>,
+    ) -> Result<Option<Duration>, ConfigError> {
+        let used = rule.default.as_secs_f64().to_string();
+        self.number_or(name, rule, check::seconds, check::SECONDS, used)
+    }
+
+    fn number_or<T: Copy + Debug + PartialOrd>(
+        &mut self,
+        name: &'static str,
+        rule: &Rule<T>,
+        parse: fn(&str) -> Option<T>,
+        allowed: &'static str,
+        used: String,
+    ) -> Result<Option<T>, ConfigError> {
         let Some(text) = self.text(name)? else {
             return Ok(None);
         };
         let number = parse(text.trim()).filter(|&number| rule.accepts(number));
         if number.is_none() {
-            let used = format!("{:?}", rule.default);
             self.warnings
-                .push(ConfigWarning::new(name, &text, rule.allowed, used));
+                .push(ConfigWarning::new(name, &text, allowed, used));
         }
         Ok(number)
     }

@@ -241,12 +241,15 @@ fn times_are_positive_and_at_most_an_hour() {
     );
 
     let wrong = ["0", "-1", "NaN", "inf", "1e300", "3601", "1e-9", "5s"];
-    ignored("_DD_LLMOBS_WRITER_TIMEOUT", &wrong, "5s", |settings| {
+    ignored("_DD_LLMOBS_WRITER_TIMEOUT", &wrong, "5", |settings| {
         settings.timeout == Duration::from_secs(5)
     });
-    ignored("_DD_LLMOBS_WRITER_INTERVAL", &wrong, "1s", |settings| {
+    ignored("_DD_LLMOBS_WRITER_INTERVAL", &wrong, "1", |settings| {
         settings.flush_interval == Duration::from_secs(1)
     });
+    let config = read(&[("_DD_LLMOBS_WRITER_TIMEOUT", "10s")]).unwrap();
+    let told = "_DD_LLMOBS_WRITER_TIMEOUT is \"10s\"; it should be a number of seconds from 0.001 to 3600; using 5";
+    assert_eq!(config.warnings()[0].to_string(), told);
     for wrong in [Duration::ZERO, Duration::MAX] {
         assert_eq!(code_error(&Config::new().timeout(wrong)).0, "timeout");
         assert_eq!(
