@@ -337,10 +337,10 @@ impl ClientInner {
         if done {
             return Ok(FlushReport { stats });
         }
-        let waiting = stats.waiting() + stats.spooled();
-        if waiting == 0 && stats.lost() > 0 {
+        if self.worker.has_died() {
             return Err(FlushError::undelivered(stats));
         }
+        let waiting = stats.waiting() + stats.spooled();
         Err(FlushError::Timeout {
             waiting,
             destinations: stats.names(|one| one.waiting() + one.spooled() > 0),
@@ -425,6 +425,7 @@ impl LlmObs {
     /// # Errors
     ///
     /// [`FlushError::Timeout`] after `timeout`; what waits is still being tried.
+    /// [`FlushError::Undelivered`] where nobody can try it any more: the worker has died.
     pub fn flush(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
         self.inner.flush(timeout)
     }
@@ -490,7 +491,7 @@ pub enum FlushError {
     /// The time of a flush was over first; what waits is still being tried.
     #[error("the time to flush was over with {waiting} events still waiting for {destinations}")]
     Timeout {
-        /// What was still waiting, at all destinations.
+        /// What was still waiting, at all destinations, in memory or in the spool.
         waiting: u64,
         /// Which destinations these are, with commas between.
         destinations: String,

@@ -16,7 +16,9 @@ mod secrets;
 mod tls;
 
 #[cfg(feature = "enabled")]
-pub(crate) use active::{Encoded, Exporter, Line, Outcome, PublicLine, Sent, frame};
+pub(crate) use active::{
+    Encoded, Exporter, Line, Outcome, PublicLine, Sent, frame, intake_folder, is_of_agent,
+};
 #[cfg(feature = "enabled")]
 pub(crate) use choose::{choose, without_agent};
 #[cfg(feature = "enabled")]
@@ -28,7 +30,7 @@ mod active {
 
     use super::choose::{self, AgentWatch, without_agent};
     pub(crate) use super::datadog::Sent;
-    use super::datadog::{self, Datadog};
+    use super::datadog::{self, AGENT, Datadog};
     use super::envelope::Envelope;
     use super::journal::Journal;
     use super::memory::Memory;
@@ -141,7 +143,7 @@ mod active {
                 Self::Datadog(datadog) => Some(datadog.spool_folder(settings)),
                 // The Agent that may appear.
                 Self::JournalMeanwhile(..) => Some(datadog::spool_folder(
-                    "agent",
+                    AGENT,
                     &settings.agent.url.display(),
                     "",
                 )),
@@ -219,6 +221,19 @@ mod active {
     }
 
     /// The largest frame that any destination puts around events of this kind.
+    /// Whether the name of a folder in the spool is that of an Agent's.
+    pub(crate) fn is_of_agent(folder: &str) -> bool {
+        folder
+            .strip_prefix(AGENT)
+            .is_some_and(|rest| rest.starts_with('-'))
+    }
+
+    /// The name of the folder of what waits for the intake, where there is a key.
+    pub(crate) fn intake_folder(settings: &Settings) -> Option<String> {
+        let has_key = settings.api_key.is_some();
+        has_key.then(|| datadog::intake_folder(settings))
+    }
+
     pub(crate) fn frame(kind: EventKind) -> Frame {
         Envelope::of(kind).frame()
     }

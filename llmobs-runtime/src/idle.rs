@@ -86,6 +86,10 @@ impl Worker {
         usize::MAX
     }
 
+    pub(crate) fn has_died(&self) -> bool {
+        false
+    }
+
     pub(crate) fn flush(&self, _: Duration) -> bool {
         true
     }

@@ -171,7 +171,7 @@ impl Worker {
             answer: asked,
         };
         if self.control.send(Control::Flush(flush)).is_err() {
-            return self.has_settled_everything();
+            return !self.has_died();
         }
         if report::in_background() {
             return false;
@@ -199,7 +199,7 @@ impl Worker {
             answer: Answer::Blocking(sender),
         };
         if self.control.send(control(flush)).is_err() {
-            return self.has_settled_everything();
+            return !self.has_died();
         }
         if report::in_background() {
             // A subscriber asks for it on the very thread that would have to do it.
@@ -208,9 +208,9 @@ impl Worker {
         answer.recv_timeout(timeout + PATIENCE).unwrap_or(false)
     }
 
-    /// Of a worker that is gone.
-    fn has_settled_everything(&self) -> bool {
-        !self.died.load(Ordering::Acquire)
+    /// Whether it has gone by a panic; one that has ended otherwise has settled everything.
+    pub(crate) fn has_died(&self) -> bool {
+        self.died.load(Ordering::Acquire)
     }
 }
 
@@ -232,12 +232,14 @@ impl Start {
         let runtime = Background(Some(runtime.enable_all().build()?));
         std::thread::Builder::new()
             .name("llmobs-worker".to_owned())
-            .spawn(move || self.run(&client, &runtime, silencer))
+            .spawn(move || self.run(&client, runtime, silencer))
             .map(drop)
     }
 
-    fn run(self, client: &Weak<ClientInner>, runtime: &Background, silencer: Silencer) {
+    fn run(self, client: &Weak<ClientInner>, runtime: Background, silencer: Silencer) {
         let _silence = silencer.silence();
+        // Gone before the silence is: its tasks and connections go with it.
+        let runtime = runtime;
         if let Some(runtime) = &runtime.0 {
             runtime.block_on(Running::start(self, client));
         }

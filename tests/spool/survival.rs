@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use llmobs::{Config, Destination, DropReason, Feedback, FeedbackTarget, FlushError};
+use llmobs::{Config, Destination, DropReason, Feedback, FeedbackTarget, FlushError, LlmObs};
 use llmobs_tests::Intake;
 use llmobs_tests::intake::Reply;
 use serde_json::Value;
@@ -239,14 +239,20 @@ fn a_shutdown_waits_for_no_try_that_cannot_come_in_its_time() {
     assert_eq!(intake.requests().len(), 1);
 }
 
-#[test]
-fn what_is_made_after_an_agent_was_replaced_is_kept_for_who_took_its_place() {
-    let folder = Folder::new();
+/// A client with a key, and its Agent at `url`; the intake is a name that does not exist.
+fn keyed(folder: &Folder, url: &str, key: &str) -> LlmObs {
+    let config = config(folder, url).site("llmobs.invalid");
+    config.api_key(key).build().unwrap()
+}
+
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+/// Leaves `early` and what is said of it for an Agent, and `late` and what is said of that for the intake,
+/// which has taken the Agent's place; then the Agent is as it was.
+fn left_for_both(folder: &Folder) -> Intake {
     let agent = Intake::start();
     agent.endpoints(&["/v0.4/traces"]);
-    // The intake is a name that does not exist.
-    let keyed = config(&folder, agent.url()).api_key("0123456789abcdef0123456789abcdef");
-    let client = keyed.site("llmobs.invalid").build().unwrap();
+    let client = keyed(folder, agent.url(), KEY);
     make_evaluated(&client, "early");
     let is_replaced = || client.stats().destinations[0].name.starts_with("intake");
     let started = Instant::now();
@@ -258,6 +264,14 @@ fn what_is_made_after_an_agent_was_replaced_is_kept_for_who_took_its_place() {
     let stats = client.shutdown(Duration::from_millis(500)).unwrap().stats;
     assert_adds_up(&stats);
     assert_eq!(stats.spooled(), 4);
+    agent.endpoints(&["/evp_proxy/v2/"]);
+    agent
+}
+
+#[test]
+fn what_is_made_after_an_agent_was_replaced_is_kept_for_who_took_its_place() {
+    let folder = Folder::new();
+    let agent = left_for_both(&folder);
     let both = kept(&folder);
     let folders: Vec<&str> = both.keys().map(String::as_str).collect();
     assert_eq!(folders.len(), 2, "{both:?}");
@@ -265,20 +279,42 @@ fn what_is_made_after_an_agent_was_replaced_is_kept_for_who_took_its_place() {
     let events: Vec<_> = both.values().collect();
     assert_eq!(events, [&["early", "good"], &["good", "late"]]);
 
-    // The Agent is as it was: what belongs together goes to one place.
-    agent.endpoints(&["/evp_proxy/v2/"]);
-    let before = agent.requests().len();
-    let next = crate::client(&folder, agent.url());
+    // What belongs together goes to one place.
+    let next = keyed(&folder, agent.url(), KEY);
     make_spans(&next, &["latest"]);
     let stats = next.shutdown(SOON).unwrap().stats;
     assert_adds_up(&stats);
     assert_eq!(stats.spans().recovered, 2);
     assert_eq!(stats.evaluations().recovered, 2);
     assert!(kept(&folder).values().all(Vec::is_empty));
-    let sent = sent_since(&agent, before);
-    let mut names = names(&sent);
+    let requests = agent.requests();
+    let spans = sent_since(&agent, 0);
+    let mut names = names(&spans);
     names.sort_unstable();
     assert_eq!(names, ["early", "late", "latest"]);
+    let spans = requests.iter().rposition(|request| {
+        let mut names = request.spans().map(|span| span["name"].as_str());
+        names.any(|name| matches!(name, Some("early" | "late")))
+    });
+    let evaluations = requests
+        .iter()
+        .position(|request| request.evaluations().len() > 0);
+    assert!(spans < evaluations, "{spans:?} {evaluations:?}");
+}
+
+#[test]
+fn what_is_for_the_intake_with_another_key_is_not_taken_by_who_has_the_same_agent() {
+    let folder = Folder::new();
+    let agent = left_for_both(&folder);
+    let other = keyed(&folder, agent.url(), "of-another-account");
+    let stats = other.shutdown(SOON).unwrap().stats;
+    assert_adds_up(&stats);
+    assert_eq!(stats.spans().recovered, 1);
+    assert_eq!(stats.evaluations().recovered, 1);
+    assert_eq!(names(&sent_since(&agent, 0)), ["early"]);
+    let left = kept(&folder);
+    let left: Vec<_> = left.values().filter(|events| !events.is_empty()).collect();
+    assert_eq!(left, [&["good", "late"]]);
 }
 
 /// What stands in the folders of the destinations: names of spans, labels of evaluations.

@@ -86,7 +86,7 @@ fn to_be_flushed() -> Option<Arc<ClientInner>> {
 ///
 /// # Errors
 ///
-/// [`FlushError::Timeout`] after `timeout`. Always `Ok` while llmobs is not enabled.
+/// Those of [`LlmObs::flush`]. Always `Ok` while llmobs is not enabled.
 pub fn flush(timeout: Duration) -> Result<FlushReport, FlushError> {
     match to_be_flushed() {
         Some(client) => client.flush(timeout),
@@ -110,8 +110,7 @@ pub async fn flush_async(timeout: Duration) -> Result<FlushReport, FlushError> {
 ///
 /// # Errors
 ///
-/// [`FlushError::Undelivered`] where something was not delivered within `timeout`. Always `Ok` while
-/// llmobs is not enabled.
+/// Those of [`LlmObs::shutdown`]. Always `Ok` while llmobs is not enabled.
 pub fn shutdown(timeout: Duration) -> Result<FlushReport, FlushError> {
     match to_be_flushed() {
         Some(inner) => LlmObs::of(inner).shutdown(timeout),

@@ -200,21 +200,14 @@ impl Datadog {
     pub(super) fn name(&self) -> String {
         match &self.door {
             Door::Agent { shown, .. } => format!("agent {shown}"),
-            Door::Intake {
-                origin: Some(origin),
-                ..
-            } => format!("intake {origin}"),
-            Door::Intake { site, .. } => format!("intake {site}"),
+            Door::Intake { site, origin, .. } => intake_name(site, origin.as_deref()),
         }
     }
 
     pub(super) fn spool_folder(&self, settings: &Settings) -> String {
         match &self.door {
-            Door::Agent { shown, .. } => spool_folder("agent", shown, ""),
-            Door::Intake { site, .. } => {
-                let key = settings.api_key.as_ref().map_or("", |key| key.expose());
-                spool_folder(&format!("intake-{site}"), &self.name(), key)
-            }
+            Door::Agent { shown, .. } => spool_folder(AGENT, shown, ""),
+            Door::Intake { .. } => intake_folder(settings),
         }
     }
 
@@ -394,6 +387,22 @@ impl Datadog {
             _ => Outcome::Refused { reason },
         }
     }
+}
+
+/// What the names of Agents' folders begin with.
+pub(super) const AGENT: &str = "agent";
+
+fn intake_name(site: &str, origin: Option<&str>) -> String {
+    format!("intake {}", origin.unwrap_or(site))
+}
+
+/// The name of the folder of what waits for the intake, with these settings' key.
+pub(super) fn intake_folder(settings: &Settings) -> String {
+    let site = &settings.site;
+    let origin = settings.override_origin.as_ref().map(Origin::display);
+    let key = settings.api_key.as_ref().map_or("", |key| key.expose());
+    let name = intake_name(site, origin.as_deref());
+    spool_folder(&format!("intake-{site}"), &name, key)
 }
 
 /// `prefix` and half of a SHA-256 over where events go and with which key.

@@ -148,8 +148,8 @@ pub(super) async fn detached(
 fn on_this_thread<T>(silencer: Silencer, work: impl Future<Output = T>) -> std::io::Result<T> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     silencer.rest_with(&mut runtime);
-    let runtime = runtime.enable_all().build()?;
     let _silence = silencer.silence();
+    let runtime = runtime.enable_all().build()?;
     Ok(runtime.block_on(work))
 }
 

@@ -112,11 +112,16 @@ impl Lanes {
     }
 
     /// Hands a batch to every destination.
-    pub(super) fn submit(&mut self, kind: EventKind, events: &[Arc<Event>]) {
-        for lane in &mut self.lanes {
-            if lane.kinds.contains(&kind) {
-                lane.line.submit(kind, events);
-            }
+    pub(super) fn submit(&self, kind: EventKind, events: &[Arc<Event>]) {
+        self.batch(kind, events).submit();
+    }
+
+    /// A batch that will be handed over, and is counted where that does not come about.
+    pub(super) fn batch<'a>(&'a self, kind: EventKind, events: &'a [Arc<Event>]) -> Unhanded<'a> {
+        Unhanded {
+            lanes: &self.lanes,
+            kind,
+            events,
         }
     }
 
@@ -127,10 +132,10 @@ impl Lanes {
         }
     }
 
-    /// Gives up what has waited on disk for longer than it may.
-    pub(super) fn expire(&self) {
+    /// Looks after what is on disk.
+    pub(super) fn tidy(&self) {
         for lane in &self.lanes {
-            lane.line.expire();
+            lane.line.tidy();
         }
     }
 
@@ -273,6 +278,36 @@ impl Task {
     }
 }
 
+/// A batch, and the lanes that have not got it. Where a defect of ours ends the worker on the way, it is counted
+/// there as dropped.
+pub(super) struct Unhanded<'a> {
+    lanes: &'a [Lane],
+    kind: EventKind,
+    events: &'a [Arc<Event>],
+}
+
+impl Unhanded<'_> {
+    pub(super) fn submit(mut self) {
+        while let Some((lane, rest)) = self.lanes.split_first() {
+            // From here on the lane counts.
+            self.lanes = rest;
+            if lane.kinds.contains(&self.kind) {
+                lane.line.submit(self.kind, self.events);
+            }
+        }
+    }
+}
+
+impl Drop for Unhanded<'_> {
+    fn drop(&mut self) {
+        let left = self.lanes.iter();
+        for lane in left.filter(|lane| lane.kinds.contains(&self.kind)) {
+            let count = self.events.len() as u64;
+            lane.line.dropped(self.kind, DropReason::Shutdown, count);
+        }
+    }
+}
+
 /// However a lane ends: nobody waits for it.
 impl Drop for Task {
     fn drop(&mut self) {
@@ -293,7 +328,7 @@ mod tests {
             let settings = Config::new().settings().unwrap();
             let (control, _receiver) = tokio::sync::mpsc::unbounded_channel();
             let exporter = Exporter::Memory(Memory::new());
-            let mut lanes = Lanes::open(vec![exporter], &settings, &control.downgrade());
+            let lanes = Lanes::open(vec![exporter], &settings, &control.downgrade());
             lanes.lanes[0].task.abort();
             while !lanes.lanes[0].task.is_finished() {
                 tokio::task::yield_now().await;
@@ -305,6 +340,37 @@ mod tests {
             let ledgers: Vec<Arc<Ledger>> = lanes.ledgers();
             let stats = crate::stats::Front::default().stats(&[&ledgers[0]], || 0);
             assert_eq!(stats.spans().dropped, [(DropReason::Shutdown, 1)]);
+        });
+    }
+
+    #[test]
+    fn a_batch_that_a_dying_worker_did_not_hand_over_is_counted_at_each_destination() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(async {
+            let settings = Config::new().settings().unwrap();
+            let (control, _receiver) = tokio::sync::mpsc::unbounded_channel();
+            let exporters = [(); 2].map(|()| Exporter::Memory(Memory::new()));
+            let lanes = Lanes::open(exporters.into(), &settings, &control.downgrade());
+            let budget = Arc::new(Budget::new(2, 10));
+            let event = || {
+                Event::new(
+                    EventKind::Span,
+                    Bytes::from_static(b"{}"),
+                    0,
+                    budget.clone(),
+                    0,
+                )
+            };
+            let events = [event(), event()];
+            let died = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                let _batch = lanes.batch(EventKind::Span, &events);
+                panic!("of the test");
+            }));
+            died.unwrap_err();
+            for ledger in lanes.ledgers() {
+                let stats = crate::stats::Front::default().stats(&[&ledger], || 0);
+                assert_eq!(stats.spans().dropped, [(DropReason::Shutdown, 2)]);
+            }
         });
     }
 }

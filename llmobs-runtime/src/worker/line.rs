@@ -74,6 +74,11 @@ impl Line {
         }
     }
 
+    /// Counts events that the line did not get.
+    pub(super) fn dropped(&self, kind: EventKind, reason: DropReason, count: u64) {
+        self.account.ledger.dropped_many(kind, reason, count);
+    }
+
     /// Adds a batch, on disk first. It goes out after what is in the line of spans by now.
     pub(super) fn submit(&self, kind: EventKind, events: &[Arc<Event>]) {
         self.follow_its_spans();
@@ -246,7 +251,8 @@ impl Line {
         if inner.spools != spools || moved.is_some() {
             inner.spools = spools;
             inner.spool = moved.or_else(|| inner.spool.take());
-            // What is left for a destination that was replaced is for a later process.
+            // What others have left for a destination that was replaced is for a later process, but for
+            // those that have left something here as well.
             inner.behind = spools && inner.spool.is_some();
             // Who waits for something to send looks into the new folder.
             self.news.notify_one();
@@ -368,27 +374,32 @@ impl Line {
         }
     }
 
-    /// Gives up what has waited in the spool for longer than it may.
-    pub(super) fn expire(&self) {
-        self.give_up_expired(&mut self.lock());
+    /// From time to time: gives up what has waited in the spool for longer than it may, wherever it stands,
+    /// and lets go of what was delivered.
+    pub(super) fn tidy(&self) {
+        let mut inner = self.lock();
+        let Some(spool) = &mut inner.spool else {
+            return;
+        };
+        spool.close_delivered();
+        let max_age = spool.max_age;
+        let all = std::mem::take(&mut inner.queue);
+        let (gone, kept): (VecDeque<_>, VecDeque<_>) = all
+            .into_iter()
+            .partition(|batch| inner.is_expired(batch, max_age));
+        inner.queue = kept;
+        self.give_up(gone.into(), DropReason::Expired);
     }
 
+    /// The same for what stands in front.
     fn give_up_expired(&self, inner: &mut Inner) {
         let Some(max_age) = inner.spool.as_ref().map(|spool| spool.max_age) else {
             return;
         };
-        let is_old = |batch: &Batch| {
-            let age = SystemTime::now().duration_since(batch.formed);
-            let is_old = age.unwrap_or(Duration::ZERO) > max_age;
-            is_old && batch.place.is_some() && !inner.is_busy(batch)
-        };
-        let queue = &inner.queue;
-        // What stays for the one that is being sent, which may wait for long, holds up nothing behind it.
-        let busy = queue.iter().take_while(|batch| inner.is_busy(batch));
-        let from = busy.count();
-        let old = queue.iter().skip(from).take_while(|batch| is_old(batch));
-        let to = from + old.count();
-        let gone: Vec<Batch> = inner.queue.drain(from..to).collect();
+        let old = inner.queue.iter();
+        let old = old.take_while(|batch| inner.is_expired(batch, max_age));
+        let count = old.count();
+        let gone: Vec<Batch> = inner.queue.drain(..count).collect();
         self.give_up(gone, DropReason::Expired);
     }
 
@@ -454,6 +465,14 @@ impl Inner {
         place
             .zip(sent)
             .is_some_and(|(place, sent)| Arc::ptr_eq(&place.segment, sent))
+    }
+
+    /// Whether it has waited on disk for longer than it may. What shares its segment with the one that is
+    /// being sent stays for that.
+    fn is_expired(&self, batch: &Batch, max_age: Duration) -> bool {
+        let age = SystemTime::now().duration_since(batch.formed);
+        let is_old = age.unwrap_or(Duration::ZERO) > max_age;
+        is_old && batch.place.is_some() && !self.is_busy(batch)
     }
 
     /// The segment of the batch, unless it is being written or sent.

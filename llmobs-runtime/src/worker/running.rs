@@ -29,8 +29,8 @@ const TICK: Duration = Duration::from_millis(100);
 const SPOOL_INTERVAL: Duration = Duration::from_millis(300);
 /// With a spool, how long what waits may be written to it past the time of a shutdown.
 const WRITE_OUT: Duration = Duration::from_millis(250);
-/// How often what is too old is looked for in the spool.
-const EXPIRE: Duration = Duration::from_secs(30);
+/// How often what is too old, and what is delivered, goes from the spool.
+const TIDY: Duration = Duration::from_secs(30);
 /// How many events are encoded before requests in flight get their turn.
 const AT_ONCE: usize = 512;
 /// How long that may take: processors take their time, and requests must not time out meanwhile.
@@ -86,7 +86,7 @@ pub(super) struct Running {
     closing: Closing,
     /// When the queue is looked at next, whatever happens until then.
     next_look: Instant,
-    next_expiry: Instant,
+    next_tidying: Instant,
 }
 
 impl Running {
@@ -118,7 +118,7 @@ impl Running {
             settings,
             closing,
             next_look: Instant::now() + TICK,
-            next_expiry: Instant::now() + EXPIRE,
+            next_tidying: Instant::now() + TIDY,
         };
         let mut early = early.into_iter();
         while let Some(message) = early.next() {
@@ -175,9 +175,9 @@ impl Running {
             }
             self.seal_aged();
             self.answer_flushes();
-            if self.next_expiry <= Instant::now() {
-                self.next_expiry = Instant::now() + EXPIRE;
-                self.lanes.expire();
+            if self.next_tidying <= Instant::now() {
+                self.next_tidying = Instant::now() + TIDY;
+                self.lanes.tidy();
             }
         }
     }
@@ -265,16 +265,18 @@ impl Running {
             Ok(json) => {
                 let budget = Arc::clone(&self.receiver.budget);
                 let event = Event::new(kind, json, made_ms, budget, weight);
-                if let Some(sealed) = self.gatherings[kind as usize].add(event) {
+                let sealed = self.gatherings[kind as usize].add(event);
+                self.at_hand = None;
+                if let Some(sealed) = sealed {
                     self.submit(kind, &sealed);
                 }
             }
             Err(reason) => {
                 self.receiver.budget.release(1, weight);
+                self.at_hand = None;
                 self.lanes.dropped(kind, reason);
             }
         }
-        self.at_hand = None;
     }
 
     /// When a span was over, in milliseconds since 1970, and its JSON.
@@ -334,12 +336,13 @@ impl Running {
     /// Hands a batch to the lanes. What is said of spans comes after all spans that are here, which
     /// may be of those.
     fn submit(&mut self, kind: EventKind, events: &[Arc<Event>]) {
+        let batch = self.lanes.batch(kind, events);
         if kind != EventKind::Span
             && let Some(spans) = self.gatherings[EventKind::Span as usize].seal()
         {
             self.lanes.submit(EventKind::Span, &spans);
         }
-        self.lanes.submit(kind, events);
+        batch.submit();
     }
 
     /// Hands everything that was enqueued until now to the lanes.

@@ -19,6 +19,7 @@ use crate::config::Settings;
 use crate::disk::private::PrivateDir;
 use crate::disk::segment::{Segment, Writer};
 use crate::disk::{self, record};
+use crate::export;
 use crate::report;
 use crate::stats::EventKind;
 
@@ -30,6 +31,8 @@ pub(super) struct Spool {
     root: PathBuf,
     name: String,
     dir: PathBuf,
+    /// The folder of the intake with our key.
+    own_intake: Option<String>,
     label: &'static str,
     names: Writer,
     most_bytes: u64,
@@ -127,6 +130,7 @@ impl Spool {
             root: settings.dir.clone(),
             name: name.to_owned(),
             dir: settings.dir.join("spool").join(name),
+            own_intake: export::intake_folder(settings),
             label: label(kinds),
             names: names.clone(),
             most_bytes: settings.spool_max_bytes,
@@ -143,6 +147,7 @@ impl Spool {
         Self {
             root: self.root.clone(),
             dir: self.root.join("spool").join(&name),
+            own_intake: self.own_intake.clone(),
             name,
             label: self.label,
             names: self.names.clone(),
@@ -234,6 +239,13 @@ impl Spool {
         let segments = disk::list(&self.dir).unwrap_or_default();
         let total: u64 = segments.iter().map(|segment| segment.bytes).sum();
         total.saturating_sub(self.most_bytes)
+    }
+
+    /// Closes the segment that is written, so that what was delivered of it does not stay on disk for as long as
+    /// it takes to fill it. One of which nothing is settled goes on: while a server is down, there would be
+    /// more and more of them.
+    pub(super) fn close_delivered(&mut self) {
+        self.writer.take_if(|kept| kept.segment.acked() > 0);
     }
 
     pub(super) fn is_writing(&self, segment: &Arc<Kept>) -> bool {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::super::queue::Budget;
+use super::super::retry::Fate;
 use super::*;
 use crate::config::{Config, Settings};
 use crate::disk::{self, segment::Writer};
@@ -74,8 +75,8 @@ fn runtime() -> tokio::runtime::Runtime {
 #[test]
 fn a_line_of_spans_that_waits_looks_into_the_folder_of_a_new_destination_at_once() {
     let (disk, writer, account) = (Disk::new(), Writer::new(), account());
-    let spans = line(&account, None, disk.spool("x", &writer, SPANS));
-    let others = disk.spool("x", &writer, OTHERS);
+    let spans = line(&account, None, disk.spool("agent-x", &writer, SPANS));
+    let others = disk.spool("agent-x", &writer, OTHERS);
     let others = line(&account, Some(&spans), others);
     let has_looked = || async {
         while !spans.reached(0) {
@@ -86,7 +87,7 @@ fn a_line_of_spans_that_waits_looks_into_the_folder_of_a_new_destination_at_once
         let waits = Arc::clone(&spans);
         let task = tokio::spawn(async move { drop(waits.next().await) });
         has_looked().await;
-        others.moves(true, Some("y".to_owned()));
+        others.moves(true, Some("agent-y".to_owned()));
         let looked = tokio::time::timeout(Duration::from_secs(5), has_looked()).await;
         assert!(
             looked.is_ok(),
@@ -101,23 +102,26 @@ fn the_oldest_of_a_full_folder_go_though_some_of_another_folder_stand_in_front()
     let (disk, account) = (Disk::new(), account());
     let (replaced, other) = (Writer::new(), Writer::new());
     for _ in 0..2 {
-        disk.left("y", &replaced, 2);
+        disk.left("agent-y", &replaced, 2);
     }
     for _ in 0..6 {
-        disk.left("x", &other, 8);
+        disk.left("agent-x", &other, 8);
     }
-    disk.left("x", &replaced, 1);
-    let line = line(&account, None, disk.spool("x", &Writer::new(), SPANS));
+    disk.left("agent-x", &replaced, 1);
+    let line = line(&account, None, disk.spool("agent-x", &Writer::new(), SPANS));
     let sent = runtime().block_on(line.next());
     let path = sent.place.as_ref().unwrap().segment.path();
-    assert!(path.starts_with(disk.0.dir.join("spool/y")), "the oldest");
+    assert!(
+        path.starts_with(disk.0.dir.join("spool/agent-y")),
+        "the oldest"
+    );
     for _ in 0..6 {
         line.submit(EventKind::Span, &events(8));
     }
     let stats = Front::default().stats(&[&account.ledger], || 0);
     let gone = stats.spans().dropped_total();
     assert!(gone > 0 && gone % 8 == 0, "{stats:?}");
-    let segments = disk::list(&disk.0.dir.join("spool/x")).unwrap();
+    let segments = disk::list(&disk.0.dir.join("spool/agent-x")).unwrap();
     let bytes: u64 = segments.iter().map(|segment| segment.bytes).sum();
     assert!(bytes <= SMALL + SMALL / 4, "{bytes}");
     let ours = |path: &Path| {
@@ -126,4 +130,48 @@ fn the_oldest_of_a_full_folder_go_though_some_of_another_folder_stand_in_front()
     };
     let ours = segments.iter().filter(|segment| ours(&segment.path));
     assert_eq!(ours.count(), 6, "{segments:?}");
+}
+
+#[test]
+fn what_is_delivered_goes_from_the_disk_though_its_segment_is_not_full() {
+    let (disk, account) = (Disk::new(), account());
+    let line = line(&account, None, disk.spool("agent-x", &Writer::new(), SPANS));
+    let on_disk = || {
+        let listed = disk::list(&disk.0.dir.join("spool/agent-x")).unwrap();
+        listed.iter().map(|segment| segment.bytes).sum::<u64>()
+    };
+    let take = || runtime().block_on(line.next());
+    let deliver = |batch: Batch| {
+        let Held::Memory(events) = batch.held else {
+            panic!("there is memory")
+        };
+        for event in events {
+            event.settle(&Fate::Delivered);
+        }
+        batch.place.unwrap().settled();
+        line.done();
+    };
+    line.submit(EventKind::Span, &events(1));
+    let waits = take();
+    let one = on_disk();
+    line.tidy();
+    line.submit(EventKind::Span, &events(1));
+    assert_eq!(
+        on_disk(),
+        2 * one,
+        "in the same segment: nothing is settled"
+    );
+    assert_eq!(
+        disk::list(&disk.0.dir.join("spool/agent-x")).unwrap().len(),
+        1
+    );
+    deliver(waits);
+    line.tidy();
+    assert_eq!(on_disk(), 2 * one, "half of it still waits");
+    line.submit(EventKind::Span, &events(1));
+    deliver(take());
+    assert_eq!(on_disk(), one);
+    deliver(take());
+    line.tidy();
+    assert_eq!(on_disk(), 0);
 }

@@ -12,6 +12,7 @@ use super::{ALL, Kept, OTHERS, Place, SPANS, Spool};
 use crate::disk::private::PrivateDir;
 use crate::disk::segment::{Found, Segment, labelled};
 use crate::disk::{self, Listed};
+use crate::export;
 use crate::report;
 use crate::worker::batch::Batch;
 
@@ -110,8 +111,8 @@ impl Spool {
         Ok(None)
     }
 
-    /// What is in the destination's folder, and what the writers that were met there have in others:
-    /// their destination had been replaced, and what belongs together goes to one place.
+    /// What is in the destination's folder, and what the writers that were met there have in others that
+    /// it may be taken from: their destination had been replaced, and what belongs together goes to one place.
     fn left(&mut self) -> io::Result<Vec<Listed>> {
         let mut left = Vec::new();
         if self.dir.exists() {
@@ -124,9 +125,11 @@ impl Spool {
         if self.others.met.is_empty() {
             return Ok(left);
         }
-        let (mut of_met, _) = self.segments_of(|writer| self.others.met.contains(writer));
-        let writers = of_met.iter().filter_map(|listed| labelled(&listed.path));
-        self.others.met = writers.map(|(writer, _)| writer.to_owned()).collect();
+        let (mut of_met, is_all) = self.segments_of(|writer| self.others.met.contains(writer));
+        if is_all {
+            let writers = of_met.iter().filter_map(|listed| labelled(&listed.path));
+            self.others.met = writers.map(|(writer, _)| writer.to_owned()).collect();
+        }
         of_met.retain(|listed| !listed.path.starts_with(&self.dir));
         left.extend(of_met);
         disk::oldest_first(&mut left);
@@ -158,7 +161,7 @@ impl Spool {
         spans
     }
 
-    /// The segments of some writers in the folders of all destinations, the oldest first, and whether
+    /// The segments of some writers in the folders that they may be taken from, the oldest first, and whether
     /// that is all of them: a folder may not be to be read now.
     fn segments_of(&self, is_sought: impl Fn(&str) -> bool) -> (Vec<Listed>, bool) {
         let (mut found, mut is_all) = (Vec::new(), true);
@@ -178,14 +181,24 @@ impl Spool {
         (found, is_all)
     }
 
-    /// Those of all destinations.
+    /// The destination's, and those of others where what its writers have left may be taken from.
     fn folders(&self) -> io::Result<Vec<PathBuf>> {
         let entries = fs::read_dir(self.root.join("spool"))?;
         let folder = |entry: io::Result<fs::DirEntry>| {
             let entry = entry.ok()?;
-            entry.file_type().ok()?.is_dir().then(|| entry.path())
+            let name = entry.file_name();
+            let name = name.to_str()?;
+            (self.may_take_from(name) && entry.file_type().ok()?.is_dir()).then(|| entry.path())
         };
         Ok(entries.filter_map(folder).collect())
+    }
+
+    /// Never what is for the intake with another key: it may be another account's. Whom an Agent sends to
+    /// is not known, but its writers have sent to our destination as well.
+    fn may_take_from(&self, folder: &str) -> bool {
+        folder == self.name
+            || export::is_of_agent(folder)
+            || self.own_intake.as_deref() == Some(folder)
     }
 
     fn take_over(&mut self, path: &Path) -> Taken {

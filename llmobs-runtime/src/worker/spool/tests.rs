@@ -9,6 +9,8 @@ use crate::config::Config;
 const SPANS: &[EventKind] = &[EventKind::Span];
 const OTHERS: &[EventKind] = &[EventKind::Evaluation, EventKind::Feedback];
 
+const AGENT: &str = "agent-x";
+
 /// The spool of one folder, for as many clients as a test wants.
 struct Disk(Settings);
 
@@ -16,11 +18,23 @@ impl Disk {
     fn new() -> Self {
         let name = format!("llmobs-lanes-{}", fastrand::u64(..));
         let dir = std::env::temp_dir().join(name);
-        Self(Config::new().dir(dir).spool(true).settings().unwrap())
+        let config = Config::new().dir(dir).spool(true).api_key("our-key");
+        Self(config.settings().unwrap())
     }
 
     fn lane(&self, writer: &Writer, kinds: &[EventKind]) -> Spool {
-        self.lane_in("x", writer, kinds)
+        self.lane_in(AGENT, writer, kinds)
+    }
+
+    /// The folder of the intake with our key.
+    fn intake(&self) -> String {
+        export::intake_folder(&self.0).unwrap()
+    }
+
+    /// A segment of one event, of a client that has ended.
+    fn left_in(&self, folder: &str, writer: &Writer, kinds: &[EventKind]) {
+        write(&mut self.lane_in(folder, writer, kinds), kinds[0]);
+        std::thread::sleep(Duration::from_millis(20));
     }
 
     fn lane_in(&self, folder: &str, writer: &Writer, kinds: &[EventKind]) -> Spool {
@@ -108,55 +122,69 @@ fn evaluations_stay_where_another_process_has_the_spans_of_their_writer() {
     assert_eq!(kinds(&evaluations), [(EventKind::Evaluation, 1)]);
 }
 
-#[test]
-fn what_is_said_of_spans_is_found_in_the_folder_of_the_destination_that_was_replaced() {
-    let disk = Disk::new();
-    let writer = disk.left();
-    write(
-        &mut disk.lane_in("y", &writer, OTHERS),
-        EventKind::Evaluation,
-    );
-    let other = &mut disk.lane_in("y", &Writer::new(), OTHERS);
-    write(other, EventKind::Feedback);
-    let mut others = disk.lane(&Writer::new(), OTHERS);
-    let mut taken = Vec::new();
-    while let Some(batches) = found(&mut others, true) {
+/// All that a lane finds, one segment after the other, each of which is settled.
+fn all(spool: &mut Spool) -> Vec<(EventKind, u64)> {
+    let mut all = Vec::new();
+    while let Some(batches) = found(spool, true) {
         for batch in &batches {
             batch.place.as_ref().unwrap().settled();
         }
-        taken.extend(kinds(&batches));
+        all.extend(kinds(&batches));
     }
-    let one = (EventKind::Evaluation, 1);
-    assert_eq!(taken, [one, one], "and not what was for the other only");
+    all
+}
+
+#[test]
+fn what_a_writer_has_in_the_folders_of_two_destinations_goes_to_either() {
+    for from_agent in [true, false] {
+        let disk = Disk::new();
+        let (intake, writer) = (disk.intake(), disk.left());
+        disk.left_in(&intake, &writer, SPANS);
+        disk.left_in(&intake, &writer, OTHERS);
+        // Of somebody who has something in the other folder only.
+        let other = if from_agent { &intake } else { AGENT };
+        disk.left_in(other, &Writer::new(), SPANS);
+        disk.left_in(other, &Writer::new(), OTHERS);
+        let folder = if from_agent { AGENT } else { &intake };
+        let mut others = disk.lane_in(folder, &Writer::new(), OTHERS);
+        let one = (EventKind::Evaluation, 1);
+        assert_eq!(all(&mut others), [one, one], "from {folder}");
+        let mut spans = disk.lane_in(folder, &Writer::new(), SPANS);
+        let sizes: Vec<u64> = all(&mut spans).iter().map(|(_, count)| *count).collect();
+        assert_eq!(sizes, [2, 1], "from {folder}");
+    }
 }
 
 #[test]
 fn spans_of_a_writer_are_found_in_the_folder_of_the_destination_that_was_replaced() {
     let disk = Disk::new();
-    let writer = disk.left();
-    write(&mut disk.lane_in("y", &writer, SPANS), EventKind::Span);
-    let evaluations = &mut disk.lane_in("y", &writer, OTHERS);
-    write(evaluations, EventKind::Evaluation);
-    let mut after = disk.lane_in("y", &Writer::new(), SPANS);
+    let (intake, writer) = (disk.intake(), disk.left());
+    disk.left_in(&intake, &writer, SPANS);
+    disk.left_in(&intake, &writer, OTHERS);
+    let mut after = disk.lane_in(&intake, &Writer::new(), SPANS);
     let taken = after.spans_of(writer.name(), &|_| false);
     let (two, one) = ((EventKind::Span, 2), (EventKind::Span, 1));
     assert_eq!(kinds(&taken.batches), [two, one]);
     assert!(!taken.elsewhere);
 }
 
-/// Somebody with the same Agent and another key: what the Agent did not take is not for that key.
+/// Somebody with the same Agent and another key: what the Agent did not take is not for ours.
 #[test]
-fn what_is_for_another_key_stays_where_it_is_though_its_writer_had_the_same_agent() {
+fn what_is_for_the_intake_with_another_key_stays_where_it_is() {
     let disk = Disk::new();
     let writer = disk.left();
-    let mut theirs = disk.lane_in("y", &writer, SPANS);
-    write(&mut theirs, EventKind::Span);
-    let mut ours = disk.lane(&Writer::new(), SPANS);
-    let taken = ours.adopt(&Beside {
-        is_here: &|_| false,
-        take_spans_of: &|_| unreachable!("it is the line of spans"),
-    });
-    assert_eq!(kinds(&taken.unwrap()), [(EventKind::Span, 2)]);
-    let mut moved = ours.moved_to("z".to_owned());
-    assert!(found(&mut moved, true).is_none());
+    let theirs = "intake-datadoghq.com-0123";
+    disk.left_in(theirs, &writer, SPANS);
+    disk.left_in(theirs, &writer, OTHERS);
+    let mut others = disk.lane(&Writer::new(), OTHERS);
+    assert_eq!(all(&mut others), [(EventKind::Evaluation, 1)]);
+    let mut spans = disk.lane(&Writer::new(), SPANS);
+    assert_eq!(all(&mut spans), [(EventKind::Span, 2)]);
+    for mut lane in [spans, others] {
+        let mut moved = lane.moved_to(disk.intake());
+        assert!(found(&mut moved, true).is_none());
+        assert!(found(&mut lane, true).is_none());
+    }
+    let left = disk::list(&disk.0.dir.join("spool").join(theirs)).unwrap();
+    assert_eq!(left.len(), 2);
 }
