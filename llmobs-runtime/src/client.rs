@@ -333,11 +333,13 @@ impl ClientInner {
     }
 
     fn flushed(&self, done: bool) -> Result<FlushReport, FlushError> {
+        // Before the counts are read, which are final then.
+        let has_died = self.worker.has_died();
         let stats = self.stats();
         if done {
             return Ok(FlushReport { stats });
         }
-        if self.worker.has_died() {
+        if has_died && stats.lost() + stats.waiting() > 0 {
             return Err(FlushError::undelivered(stats));
         }
         let waiting = stats.waiting() + stats.spooled();

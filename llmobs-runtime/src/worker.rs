@@ -19,6 +19,7 @@ mod running;
 mod spool;
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -181,7 +182,15 @@ impl Worker {
             // Without a thread `waits` is dropped, which answers.
             drop(thread.spawn(waits));
         }
-        answer.await.unwrap_or(false)
+        match answer.await {
+            Ok(done) => done,
+            Err(_) if self.processes => false,
+            Err(_) => {
+                // As below: it is dying.
+                self.control.closed().await;
+                false
+            }
+        }
     }
 
     /// The same as a flush, after which the worker is gone.
@@ -205,7 +214,18 @@ impl Worker {
             // A subscriber asks for it on the very thread that would have to do it.
             return false;
         }
-        answer.recv_timeout(timeout + PATIENCE).unwrap_or(false)
+        match answer.recv_timeout(timeout + PATIENCE) {
+            Ok(done) => done,
+            Err(RecvTimeoutError::Timeout) => false,
+            Err(RecvTimeoutError::Disconnected) => {
+                // It is dying: what it leaves is counted in a moment.
+                let until = Instant::now() + PATIENCE;
+                while !self.control.is_closed() && Instant::now() < until {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                false
+            }
+        }
     }
 
     /// Whether it has gone by a panic; one that has ended otherwise has settled everything.
@@ -275,6 +295,39 @@ mod tests {
         drop(start);
         assert!(worker.flush(SOON));
         assert!(worker.shutdown(SOON));
+    }
+
+    #[test]
+    fn a_flush_that_waits_when_the_worker_dies_knows_it_at_its_end() {
+        struct Slow;
+        impl Drop for Slow {
+            fn drop(&mut self) {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+        for asks_async in [false, true] {
+            let (worker, start) = start();
+            let thread = std::thread::spawn(move || {
+                let Start {
+                    mut control,
+                    died: _died,
+                    ..
+                } = start;
+                // What is at work is let go of before its end is known, and the question first.
+                let _slow = Slow;
+                let _flush = control.blocking_recv();
+                panic!("of the test");
+            });
+            if asks_async {
+                let runtime = tokio::runtime::Builder::new_current_thread().build();
+                let done = runtime.unwrap().block_on(worker.flush_async(SOON));
+                assert!(!done);
+            } else {
+                assert!(!worker.flush(SOON));
+            }
+            assert!(worker.has_died());
+            thread.join().unwrap_err();
+        }
     }
 
     #[test]
