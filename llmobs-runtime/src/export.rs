@@ -220,7 +220,6 @@ mod active {
         }
     }
 
-    /// The largest frame that any destination puts around events of this kind.
     /// Whether the name of a folder in the spool is that of an Agent's.
     pub(crate) fn is_of_agent(folder: &str) -> bool {
         folder
@@ -234,6 +233,7 @@ mod active {
         has_key.then(|| datadog::intake_folder(settings))
     }
 
+    /// The largest frame that any destination puts around events of this kind.
     pub(crate) fn frame(kind: EventKind) -> Frame {
         Envelope::of(kind).frame()
     }

@@ -22,8 +22,8 @@ impl Config {
     /// and the end of the process. `LLMOBS_SPOOL`, default false.
     ///
     /// Then every batch is written to `spool/` in the [folder](Config::dir) before it is sent, at
-    /// most half a second after the end of its oldest span, and goes from there some time after the
-    /// destination has acknowledged it: within half a minute, or at the shutdown. What an earlier process left, because it was killed or had
+    /// most half a second after the end of its oldest span. A file goes when the destination has acknowledged
+    /// all of it, and takes no more batches once some of it is acknowledged and half a minute is over. What an earlier process left, because it was killed or had
     /// no more time, is sent first, by the next one that sends to the same place with the same key.
     /// It may be sent twice. The files hold the events in full, and never the key. There is a spool
     /// for an Agent and for the intake; the journal is on disk by itself.

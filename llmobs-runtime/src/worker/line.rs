@@ -1,6 +1,6 @@
 //! The batches that wait in a lane, in memory or on disk, in order.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -319,9 +319,12 @@ impl Line {
     fn put_in_front(&self, inner: &mut Inner, batches: Vec<Batch>) {
         let left = inner.queue.iter().take_while(|one| one.number == 0).count();
         let mut recovered = EventKind::ALL.map(|_| 0);
-        let first = batches.first().and_then(|batch| batch.place.as_ref());
-        let dir = first.and_then(|place| place.segment.path().parent());
-        let dir = dir.map(Path::to_owned).unwrap_or_default();
+        let mut dirs: Vec<_> = batches
+            .iter()
+            .filter_map(|batch| batch.place.as_ref()?.segment.path().parent())
+            .map(|dir| dir.display().to_string())
+            .collect();
+        dirs.dedup();
         for (place, batch) in (left..).zip(batches) {
             self.account.ledger.recovered(batch.kind, batch.len());
             recovered[batch.kind as usize] += batch.len();
@@ -335,7 +338,7 @@ impl Line {
                 .collect();
             format!(
                 "taken over from an earlier process, in {}: {}",
-                dir.display(),
+                dirs.join(" and "),
                 kinds.join(", ")
             )
         });
@@ -378,17 +381,27 @@ impl Line {
     /// and lets go of what was delivered.
     pub(super) fn tidy(&self) {
         let mut inner = self.lock();
-        let Some(spool) = &mut inner.spool else {
+        let Some(max_age) = inner.spool.as_ref().map(|spool| spool.max_age) else {
             return;
         };
-        spool.close_delivered();
-        let max_age = spool.max_age;
         let all = std::mem::take(&mut inner.queue);
-        let (gone, kept): (VecDeque<_>, VecDeque<_>) = all
-            .into_iter()
-            .partition(|batch| inner.is_expired(batch, max_age));
+        // What is acknowledged of a segment is all up to there: clocks may have made an earlier part younger.
+        let mut staying = HashSet::new();
+        let (gone, kept): (VecDeque<_>, VecDeque<_>) = all.into_iter().partition(|batch| {
+            let place = batch.place.as_ref();
+            let segment = place.map(|place| Arc::as_ptr(&place.segment));
+            let stays = !inner.is_expired(batch, max_age)
+                || segment.is_some_and(|segment| staying.contains(&segment));
+            if stays {
+                staying.extend(segment);
+            }
+            !stays
+        });
         inner.queue = kept;
         self.give_up(gone.into(), DropReason::Expired);
+        if let Some(spool) = &mut inner.spool {
+            spool.close_delivered();
+        }
     }
 
     /// The same for what stands in front.

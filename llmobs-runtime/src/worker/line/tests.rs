@@ -175,3 +175,30 @@ fn what_is_delivered_goes_from_the_disk_though_its_segment_is_not_full() {
     line.tidy();
     assert_eq!(on_disk(), 0);
 }
+
+#[test]
+fn what_is_too_old_stays_behind_a_younger_part_of_its_segment() {
+    let (disk, account) = (Disk::new(), account());
+    let line = line(&account, None, disk.spool("agent-x", &Writer::new(), SPANS));
+    let ages = |young: usize| {
+        let mut inner = line.lock();
+        let day = Duration::from_secs(2 * 86_400);
+        for (place, batch) in inner.queue.iter_mut().enumerate() {
+            let now = SystemTime::now();
+            batch.formed = if place == young { now } else { now - day };
+        }
+    };
+    let expired = || {
+        line.tidy();
+        let stats = Front::default().stats(&[&account.ledger], || 0);
+        stats.spans().dropped_total()
+    };
+    for _ in 0..3 {
+        line.submit(EventKind::Span, &events(1));
+    }
+    // A clock that was ahead has been set back.
+    ages(0);
+    assert_eq!(expired(), 0);
+    ages(1);
+    assert_eq!(expired(), 1, "the first");
+}
