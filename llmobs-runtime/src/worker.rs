@@ -159,9 +159,14 @@ impl Worker {
             // The worker tells when the time is over, unless a processor holds it up.
             let (told, worker_tells) = std::sync::mpsc::sync_channel(1);
             let waits = move || {
-                let done = worker_tells.recv_timeout(timeout + PATIENCE);
+                let done = match worker_tells.recv_timeout(timeout + PATIENCE) {
+                    Ok(done) => done,
+                    Err(RecvTimeoutError::Timeout) => false,
+                    // Nor does the caller get one.
+                    Err(RecvTimeoutError::Disconnected) => return,
+                };
                 // A caller that has gone needs no answer.
-                let _ = sender.send(done.unwrap_or(false));
+                let _ = sender.send(done);
             };
             (Answer::Blocking(told), Some(waits))
         } else {
@@ -179,18 +184,16 @@ impl Worker {
         }
         if let Some(waits) = waits {
             let thread = std::thread::Builder::new().name("llmobs-flush".to_owned());
-            // Without a thread `waits` is dropped, which answers.
-            drop(thread.spawn(waits));
-        }
-        match answer.await {
-            Ok(done) => done,
-            Err(_) if self.processes => false,
-            Err(_) => {
-                // As below: it is dying.
-                self.control.closed().await;
-                false
+            if thread.spawn(waits).is_err() {
+                return false;
             }
         }
+        if let Ok(done) = answer.await {
+            return done;
+        }
+        // As below: it is dying.
+        self.control.closed().await;
+        false
     }
 
     /// The same as a flush, after which the worker is gone.
@@ -282,11 +285,16 @@ impl Drop for Background {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::processor::Verdict;
 
     const SOON: Duration = Duration::from_secs(10);
 
     fn start() -> (Worker, Start) {
-        Worker::new(&Config::new().ml_app("worker").settings().unwrap())
+        start_of(Config::new())
+    }
+
+    fn start_of(config: Config) -> (Worker, Start) {
+        Worker::new(&config.ml_app("worker").settings().unwrap())
     }
 
     #[test]
@@ -305,8 +313,13 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(50));
             }
         }
-        for asks_async in [false, true] {
-            let (worker, start) = start();
+        let processes = || Config::new().processor(|_| Verdict::Keep);
+        for (config, asks_async) in [
+            (Config::new(), false),
+            (Config::new(), true),
+            (processes(), true),
+        ] {
+            let (worker, start) = start_of(config);
             let thread = std::thread::spawn(move || {
                 let Start {
                     mut control,
