@@ -53,13 +53,14 @@ pub enum DropReason {
     MemoryFull,
     /// It came after the shutdown, or was still waiting when the shutdown's time was over.
     Shutdown,
-    /// It is larger than any request may be ([`Config::payload_size_bytes`](crate::Config::payload_size_bytes)),
-    /// even with all cut that may be: another process, whose requests were larger, has left it in the spool.
+    /// It is larger than any request may be
+    /// ([`Config::payload_size_bytes`](crate::Config::payload_size_bytes)), even with all cut that may
+    /// be: another process, whose requests were larger, has left it in the spool.
     TooLarge,
     /// The server refused it for good; a log line has its words.
     Refused,
-    /// It could not be made JSON. No value that is known to get that far does so: what cannot be made JSON is an
-    /// error of the call that takes it.
+    /// It could not be made JSON. No such value is known: what cannot be JSON is an error of the call
+    /// that takes it.
     NotEncodable,
     /// It was sent twice and the server answered neither time; it may have it.
     Unanswered,

@@ -22,11 +22,11 @@ impl Config {
     /// and the end of the process. `LLMOBS_SPOOL`, default false.
     ///
     /// Then every batch is written to `spool/` in the [folder](Config::dir) before it is sent, at
-    /// most half a second after the end of its oldest span. A file goes when the destination has acknowledged
-    /// all of it, and takes no more batches once some of it is acknowledged and half a minute is over. What an earlier process left, because it was killed or had
-    /// no more time, is sent first, by the next one that sends to the same place with the same key.
-    /// It may be sent twice. The files hold the events in full, and never the key. There is a spool
-    /// for an Agent and for the intake; the journal is on disk by itself.
+    /// most half a second after the end of its oldest span. A file takes no more batches half a minute
+    /// after some of it was acknowledged, and goes when all of it is. What an earlier process left,
+    /// because it was killed or had no more time, is sent first, by the next one that sends to the same
+    /// place with the same key. It may be sent twice. The files hold the events in full, and never the
+    /// key. There is a spool for an Agent and for the intake; the journal is on disk by itself.
     ///
     /// An Agent that nobody has named and that takes longer than 0.4 s to say what it offers has its
     /// place there meanwhile. What is made faster than the worker writes it is bounded by
