@@ -59,13 +59,20 @@ pub(super) fn shut_down_on_signals(client: &Arc<ClientInner>, timeout: Duration)
         }),
         Ok(set) => {
             for (set, name) in set {
-                if set == Set::Theirs {
-                    report::warn(|| {
+                match set {
+                    Set::Ours => {}
+                    Set::Theirs => report::warn(|| {
                         format!(
                             "the program handles {name} itself: llmobs leaves it to that, which \
                              has to call `shutdown` or to drop the guard"
                         )
-                    });
+                    }),
+                    Set::Ignored => report::info(|| {
+                        format!(
+                            "{name} is ignored here, as `nohup` and `&` in a script have it, and \
+                             stays so: nothing ends at it"
+                        )
+                    }),
                 }
             }
         }

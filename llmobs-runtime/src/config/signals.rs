@@ -19,8 +19,9 @@ impl Config {
     /// It is for programs that handle neither signal. One that does, before or later, by
     /// `signal-hook`, `ctrlc`, `tokio::signal` or by hand, keeps that signal for itself, and
     /// drops the guard or calls [`shutdown`](crate::shutdown) on its way out; where it does so
-    /// before, a warning says so. A signal that is ignored (`nohup`) stays so. In a forked
-    /// child signals have their default effect until a client there asks again.
+    /// before, a warning says so. A signal that is ignored (`nohup`, or `&` in a script) stays so, which
+    /// a line of the log says. In a forked child signals have their default effect until a client there
+    /// asks again.
     ///
     /// Unix only: elsewhere it is a warning. A time out of range is an error when llmobs is
     /// enabled. Nothing happens at signals while llmobs is disabled.

@@ -2,6 +2,8 @@
 
 mod exit;
 mod fork;
+#[path = "../../scenarios/log.rs"]
+mod log;
 mod signal;
 mod start;
 
@@ -13,6 +15,10 @@ use llmobs::{Config, Guard};
 const NEVER: Duration = Duration::from_secs(3600);
 
 pub fn main() {
+    // What a test is started with may be ignored: by `&` in a script, say.
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        signal::set(signal, libc::SIG_DFL);
+    }
     let mut arguments = std::env::args().skip(1);
     let mut next = || arguments.next().expect("an ending and a URL");
     let (ending, url) = (next(), next());

@@ -3,14 +3,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::{NEVER, config, say, span};
+use super::{NEVER, config, log, say, span};
 
 fn enable_with_hook(url: &str, timeout: Duration) -> llmobs::Guard {
     let config = config(url).shutdown_on_signals(timeout);
     config.enable().unwrap()
 }
 
-fn set(signal: libc::c_int, handler: libc::sighandler_t) {
+pub(super) fn set(signal: libc::c_int, handler: libc::sighandler_t) {
     // SAFETY: the handlers here only store a bool.
     let before = unsafe { libc::signal(signal, handler) };
     assert_ne!(before, libc::SIG_ERR);
@@ -66,10 +66,16 @@ pub(super) fn with_a_spool(url: &str, folder: &str) {
 /// One that was started with `nohup`, say.
 pub(super) fn ignored(url: &str) {
     set(libc::SIGINT, libc::SIG_IGN);
+    log::keep();
     let guard = enable_with_hook(url, NEVER);
     // SAFETY: of this very thread.
     assert_eq!(unsafe { libc::raise(libc::SIGINT) }, 0);
     assert!(llmobs::is_enabled());
+    assert_eq!(
+        log::lines_with("is ignored here").len(),
+        1,
+        "SIGTERM is not"
+    );
     span("goes on");
     drop(guard);
 }
