@@ -189,6 +189,12 @@ impl Stats {
         self.destinations.iter().map(DestinationStats::lost).sum()
     }
 
+    /// What the end of the client has cost at any destination.
+    pub(crate) fn given_up(&self) -> u64 {
+        let of = |one: &DestinationStats| one.dropped_for(DropReason::Shutdown);
+        self.destinations.iter().map(of).sum()
+    }
+
     /// What was dropped at any destination, for whatever reason.
     pub fn dropped(&self) -> u64 {
         self.destinations
@@ -259,12 +265,9 @@ impl DestinationStats {
     }
 
     /// What a shutdown leaves lost here in words: `15 queue full, 2 too large`; empty for
-    /// nothing. What still waits then is so because the worker is held up, by a processor say.
+    /// nothing.
     pub(crate) fn loss_reasons(&self) -> String {
-        let reasons = DropReason::ALL.map(|reason| match reason {
-            DropReason::Shutdown => (self.dropped_for(reason) + self.waiting(), reason),
-            _ => (self.dropped_for(reason), reason),
-        });
+        let reasons = DropReason::ALL.map(|reason| (self.dropped_for(reason), reason));
         let is_loss =
             |(count, reason): &&(u64, DropReason)| *count > 0 && *reason != DropReason::Processor;
         let words = reasons.iter().filter(is_loss);
