@@ -24,9 +24,10 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::config::{Config, ConfigError, Settings};
-use crate::context::{Context, FutureExt, InContext};
+use crate::context::{self, Context, FutureExt, InContext};
 use crate::process::{self, PerProcess, Process};
 use crate::report;
+use crate::span::open;
 use crate::stats::{DropReason, EventKind, Front, Ledger, Stats};
 use crate::sync::atomic::AtomicBool;
 use crate::worker::Worker;
@@ -201,6 +202,9 @@ impl ClientInner {
 
     fn start(settings: Settings, global: bool) -> Result<Arc<Self>, ConfigError> {
         process::watch_forks();
+        if Process::current() != Process::FIRST {
+            context::begin_anew();
+        }
         clock::choose();
         let (worker, start) = Worker::new(&settings);
         let client = Arc::new(Self {
@@ -262,7 +266,12 @@ impl ClientInner {
         }
         let ledgers = lock(&self.ledgers);
         let ledgers: Vec<&Ledger> = ledgers.iter().map(|ledger| &**ledger).collect();
-        self.front.stats(&ledgers, || self.worker.spans_made())
+        // Before what was made is looked at: a span that ends meanwhile is in both, and not in none.
+        let open = open::count(self);
+        Stats {
+            open,
+            ..self.front.stats(&ledgers, || self.worker.spans_made())
+        }
     }
 
     /// Counts a finished span for which there was no room.
@@ -335,9 +344,12 @@ impl ClientInner {
         let first = self.close();
         let done = self.worker.shutdown(timeout);
         // One look at them for the lines and for the answer.
-        let stats = self.stats();
+        let open = open::names(self);
+        let mut stats = self.stats();
+        stats.open = open.len() as u64;
         if first {
             self.tell_dropped(&stats);
+            self.tell_open(&open);
         }
         if done {
             return Ok(FlushReport { stats });
@@ -436,6 +448,9 @@ impl LlmObs {
     /// With the spool ([`Config::spool`](crate::Config::spool)) nothing is dropped for want of time:
     /// what waits is written to disk, after `timeout` as well, for as long as that takes. The shutdown
     /// gives up only where no event was written for 2 s, since a processor or the disk hangs.
+    ///
+    /// Spans that are open are not waited for: a line of the log has their number and names, and
+    /// [`Stats::open`](crate::Stats::open) counts them. The [`Guard`] waits shortly.
     ///
     /// # Errors
     ///

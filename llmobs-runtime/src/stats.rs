@@ -136,6 +136,11 @@ pub struct Stats {
     /// feedback whose remarks were: they go with less than they had, marked where something is
     /// missing. They count in the sums as every other event does.
     pub cut: u64,
+    /// Spans that have started and not ended; they are in no sum. What is open when the client
+    /// has shut down is lost: a span that ends after that counts as made and as dropped
+    /// ([`DropReason::Shutdown`]), one that never ends stays here. A function that is called after
+    /// that starts no span, and is in no count.
+    pub open: u64,
 }
 
 impl Stats {
@@ -368,6 +373,7 @@ impl Front {
             rejected: self.rejected.load(Ordering::Relaxed),
             stripped: self.stripped.load(Ordering::Relaxed),
             cut: self.cut.load(Ordering::Relaxed),
+            open: 0,
         }
     }
 }
