@@ -18,10 +18,8 @@ impl SpanInner {
             name,
             span_id: _,
             trace: _,
-            parent: _,
             root: _,
             state: _,
-            agent: _,
             ml_app,
             start: _,
             decorated: _,
@@ -44,6 +42,7 @@ impl SpanData {
             model_provider,
             session,
             end: _,
+            above: _,
             tracing: _,
             // Of these, below.
             input: _,
@@ -77,6 +76,7 @@ impl SpanData {
             model_provider: _,
             session: _,
             end: _,
+            above: _,
             tracing: _,
         } = self;
         let mut weight = weight::of_map(metadata);
