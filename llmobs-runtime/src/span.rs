@@ -1,10 +1,12 @@
 //! Spans: the handle that users hold and the record that travels to the worker.
 //!
 //! One record holds a span from its start to its encoding. What children inherit is fixed at the
-//! start and stands outside the lock; what annotations add stands inside it.
+//! start and stands outside the lock; what annotations add stands inside it, and so do the
+//! references to the spans above (`lineage`), which end with the encoding.
 
 mod annotate;
 mod extra;
+mod lineage;
 pub(crate) mod open;
 mod slot;
 mod start;
@@ -31,8 +33,10 @@ use crate::number::Number;
 use crate::text::Text;
 
 pub(crate) use annotate::{Checked, metric};
-use extra::Inherited;
 pub(crate) use extra::SpanExtra;
+use extra::{Inherited, PROMPT};
+use lineage::Above;
+pub(crate) use lineage::AgentIds;
 use open::{At, Held};
 pub(crate) use slot::Slot;
 pub(crate) use start::Start;
@@ -69,14 +73,10 @@ pub(crate) struct SpanInner {
     name: Text,
     pub(crate) span_id: u64,
     pub(crate) trace: TraceIds,
-    pub(crate) parent: Option<Arc<SpanInner>>,
     /// The first span of the trace in this process; `None` is this one.
     root: Option<Arc<SpanInner>>,
     /// What the whole trace shares; of the root alone is it looked at.
     state: TraceState,
-    /// The nearest agent above in this process, resolved at the start; an agent is not its
-    /// own.
-    agent: Option<Arc<SpanInner>>,
     /// Explicit or inherited; `None` is the client's.
     ml_app: Option<Arc<str>>,
     pub(crate) start: Moment,
@@ -107,6 +107,7 @@ pub(crate) struct SpanData {
     pub(crate) error: Option<Box<SpanError>>,
     pub(crate) end: Reached,
     pub(crate) extra: Option<Box<SpanExtra>>,
+    above: Above,
     tracing: Option<Box<tracing::Span>>,
 }
 
@@ -344,13 +345,13 @@ impl SpanInner {
             return true;
         }
         let now = Moment::now();
-        let inherited = this.inherited();
         this.decide();
         let (tracing, weight) = {
             let mut data = this.lock();
             if data.end.is_reached() {
                 return false;
             }
+            let inherited = data.inherited(this.kind, &this.name, this.carries(PROMPT));
             data.end(now, error, inherited);
             (
                 // Left where it is, it goes with the record.
@@ -372,14 +373,24 @@ impl SpanInner {
     pub(crate) fn end_own(&mut self) -> usize {
         let now = Moment::now();
         self.decide();
-        if self.parent.is_some() || std::thread::panicking() {
-            let (error, inherited) = (self.passing_panic(), self.inherited());
-            self.data_mut().end(now, error, inherited);
+        if self.data_mut().above.parent.is_some() || std::thread::panicking() {
+            self.end_below(now);
         }
         let of_start = self.weight_of_start();
         let data = self.data_mut();
         data.end = Reached::at(now);
         of_start + data.weight()
+    }
+
+    /// The end of one that may have something from those above it, or a panic that passes.
+    #[inline]
+    fn end_below(&mut self, now: Moment) {
+        let error = self.passing_panic();
+        let has_prompt = self.carries(PROMPT);
+        let data = self.data.get_mut();
+        let data = data.unwrap_or_else(PoisonError::into_inner);
+        let inherited = data.inherited(self.kind, &self.name, has_prompt);
+        data.end(now, error, inherited);
     }
 
     /// A panic that passes where the span ends, and did not where it began.
@@ -421,6 +432,7 @@ impl SpanData {
             session: self.session.clone(),
             end: self.end,
             extra: self.extra.as_deref().and_then(SpanExtra::kept),
+            above: std::mem::take(&mut self.above),
             tracing: self.tracing.take(),
             ..Self::default()
         };
@@ -433,8 +445,13 @@ impl SpanData {
 
     /// The name that the span has now.
     pub(crate) fn name<'a>(&'a self, span: &'a SpanInner) -> &'a Text {
+        self.name_since(&span.name)
+    }
+
+    /// The same of a span that started with the name `first`.
+    fn name_since<'a>(&'a self, first: &'a Text) -> &'a Text {
         let renamed = self.extra.as_ref().and_then(|extra| extra.name.as_ref());
-        renamed.unwrap_or(&span.name)
+        renamed.unwrap_or(first)
     }
 }
 
@@ -446,8 +463,8 @@ impl fmt::Debug for SpanInner {
 
 impl SpanInner {
     fn take_ancestors(&mut self) -> impl Iterator<Item = Arc<Self>> {
-        let ancestors = [self.parent.take(), self.root.take(), self.agent.take()];
-        ancestors.into_iter().flatten()
+        let root = self.root.take();
+        self.data_mut().above.take().chain(root)
     }
 }
 

@@ -107,9 +107,9 @@ impl From<Arc<SpanInner>> for Held {
 }
 
 impl Deref for Held {
-    type Target = SpanInner;
+    type Target = Arc<SpanInner>;
 
-    fn deref(&self) -> &SpanInner {
+    fn deref(&self) -> &Arc<SpanInner> {
         &self.0
     }
 }

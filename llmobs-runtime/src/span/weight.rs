@@ -18,10 +18,8 @@ impl SpanInner {
             name,
             span_id: _,
             trace: _,
-            parent: _,
             root: _,
             state: _,
-            agent: _,
             ml_app,
             start: _,
             decorated: _,
@@ -45,6 +43,7 @@ impl SpanData {
             model_provider,
             session,
             end: _,
+            above: _,
             tracing: _,
             // Of these, below.
             input: _,
@@ -78,6 +77,7 @@ impl SpanData {
             model_provider: _,
             session: _,
             end: _,
+            above: _,
             tracing: _,
         } = self;
         let mut weight = weight::of_map(metadata);

@@ -59,6 +59,11 @@ impl Refused {
         if let Some(client) = self.span.client() {
             client.refused(self.reason);
         }
+        if let Finished::Shared(span) = self.span {
+            let content = span.lock().take();
+            SpanInner::let_go(&span);
+            drop(content);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::buffer::Buffers;
 pub(crate) use super::buffer::{Buffer, Finished, Refused};
 use crate::client::ClientInner;
 use crate::event::{EvaluationEvent, FeedbackEvent};
-use crate::span::Slot;
+use crate::span::{Slot, SpanInner};
 use crate::stats::{DropReason, EventKind};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::mpsc;
@@ -319,9 +319,12 @@ impl Receiver {
 
     /// Takes back what was given out.
     pub(super) fn done(&mut self, span: Finished) {
-        if let Finished::Own(mut slot) = span {
-            slot.clear();
-            self.fetched.slots.push(slot);
+        match span {
+            Finished::Own(mut slot) => {
+                slot.clear();
+                self.fetched.slots.push(slot);
+            }
+            Finished::Shared(span) => SpanInner::let_go(&span),
         }
     }
 
