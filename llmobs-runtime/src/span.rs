@@ -7,6 +7,7 @@
 mod annotate;
 mod extra;
 mod lineage;
+pub(crate) mod open;
 mod slot;
 mod start;
 mod trace;
@@ -36,6 +37,7 @@ pub(crate) use extra::SpanExtra;
 use extra::{Inherited, PROMPT};
 use lineage::Above;
 pub(crate) use lineage::AgentIds;
+use open::{Held, Place};
 pub(crate) use slot::Slot;
 pub(crate) use start::Start;
 use trace::{TraceIds, TraceState};
@@ -80,6 +82,8 @@ pub(crate) struct SpanInner {
     pub(crate) start: Moment,
     pub(crate) decorated: bool,
     has_tracing: bool,
+    /// Where it stands while it is open, if others may refer to it.
+    place: Option<&'static Place>,
     panicking_at_start: bool,
     handles: AtomicUsize,
     /// What children look for: bits of [`extra`], so that they take the lock only where
@@ -112,7 +116,7 @@ impl Span {
     pub(crate) fn begin(start: Start) -> Self {
         start
             .begin()
-            .map_or_else(Self::idle, |span| Self::of(Arc::new(span)))
+            .map_or_else(Self::idle, |span| Self::of(span.shared(context::place())))
     }
 
     pub(crate) fn idle() -> Self {
@@ -281,6 +285,11 @@ impl SpanInner {
         data.end.is_none().then(|| change(&mut data))
     }
 
+    /// Whether it has not ended.
+    pub(crate) fn is_open(&self) -> bool {
+        self.lock().end.is_none()
+    }
+
     /// The kind, where values may be looked at.
     pub(crate) fn captured_kind(&self) -> Option<SpanKind> {
         (self.client.settings.capture == Capture::Full).then_some(self.kind)
@@ -348,7 +357,7 @@ impl SpanInner {
                 this.weight_of_start() + data.weight(),
             )
         };
-        if let Err(refused) = context::push_finished(Arc::clone(this), weight) {
+        if let Err(refused) = context::push_finished(Held::ended(this), weight) {
             refused.count();
         }
         // A subscriber may do anything when its span closes: not under our lock, and after what is

@@ -108,6 +108,7 @@ impl SpanInner {
             start: Moment::ZERO,
             decorated,
             has_tracing: false,
+            place: None,
             panicking_at_start: std::thread::panicking(),
             handles: AtomicUsize::new(1),
             carries: AtomicU8::new(0),

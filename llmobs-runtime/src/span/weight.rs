@@ -27,6 +27,7 @@ impl SpanInner {
             panicking_at_start: _,
             handles: _,
             carries: _,
+            place: _,
             data: _,
         } = self;
         size_of::<Self>() + name.weight() + weight::of_shared(ml_app.as_ref())

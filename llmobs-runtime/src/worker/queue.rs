@@ -324,7 +324,7 @@ impl Receiver {
                 slot.clear();
                 self.fetched.slots.push(slot);
             }
-            Finished::Shared(span) => SpanInner::let_go(&span),
+            Finished::Shared(span) => SpanInner::let_go(span.record()),
         }
     }
 
@@ -344,5 +344,29 @@ impl Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(llmobs_loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_somebody_was_refused_nothing_is_taken_in_advance_until_the_worker_has_fetched() {
+        let budget = Budget::new(10_000, 1 << 30);
+        let taken_ahead = || {
+            let mut ahead = Ahead::default();
+            budget.reserve_by(&mut ahead, 1).unwrap();
+            let taken = ahead.events;
+            budget.give_back(&mut ahead);
+            taken
+        };
+        assert!(taken_ahead() > 0);
+        assert!(budget.tighten());
+        assert_eq!(taken_ahead(), 0);
+        assert!(!budget.tighten(), "it is so already");
+        budget.loosen();
+        assert!(taken_ahead() > 0);
     }
 }
