@@ -88,7 +88,7 @@ impl Tracked {
         }
         if output.error.is_some() {
             self.finish(None);
-        } else if now.is_some() {
+        } else if now.is_some() && running.output.has_token {
             running.time_to_first = now;
         }
     }
