@@ -304,7 +304,10 @@ impl<T: 'static> Future for Upgrading<T> {
 
 struct Connection<T>(T);
 
-#[allow(deprecated, reason = "the attribute warns that it cannot see the future")]
+#[allow(
+    deprecated,
+    reason = "the attribute warns that it cannot see the future"
+)]
 impl<T> Connection<T> {
     #[task]
     fn with_upgrades(self) -> Upgrading<T>
