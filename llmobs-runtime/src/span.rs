@@ -31,6 +31,7 @@ use crate::id::SpanContext;
 use crate::kind::SpanKind;
 use crate::number::Number;
 use crate::text::Text;
+use crate::usage::TokenUsage;
 
 pub(crate) use annotate::{Checked, metric};
 pub(crate) use extra::SpanExtra;
@@ -102,6 +103,8 @@ pub(crate) struct SpanData {
     pub(crate) output: Option<Content>,
     pub(crate) metadata: Map<String, Value>,
     pub(crate) metrics: Vec<(String, Number)>,
+    /// Of which what `metrics` say as well is overruled by those.
+    pub(crate) usage: Option<Box<TokenUsage>>,
     pub(crate) tags: Vec<(Text, Text)>,
     pub(crate) session: Option<Arc<str>>,
     pub(crate) error: Option<Box<SpanError>>,
@@ -420,6 +423,7 @@ impl SpanData {
             || self.output.is_some()
             || !self.tags.is_empty()
             || !self.metrics.is_empty()
+            || self.usage.is_some()
             || !self.metadata.is_empty()
             || self.error.is_some()
             || self.extra.is_some()

@@ -94,6 +94,11 @@ impl Held {
         Self(unsafe { Arc::from_raw(Arc::as_ptr(span)) })
     }
 
+    /// The record that is referred to.
+    pub(crate) fn record(&self) -> &Arc<SpanInner> {
+        &self.0
+    }
+
     /// Its place, for another span.
     pub(crate) fn place(&self) -> Option<&'static Place> {
         self.0.place.get()

@@ -50,6 +50,7 @@ impl SpanData {
             output: _,
             metadata: _,
             metrics: _,
+            usage: _,
             tags: _,
             error: _,
             extra: _,
@@ -69,6 +70,7 @@ impl SpanData {
             output,
             metadata,
             metrics,
+            usage,
             tags,
             error,
             extra,
@@ -83,6 +85,7 @@ impl SpanData {
         let mut weight = weight::of_map(metadata);
         weight += weight::of_list(tags, |(key, value)| key.weight() + value.weight());
         weight += weight::of_list(metrics, |(key, _)| key.capacity());
+        weight += usage.as_ref().map_or(0, |usage| size_of_val(&**usage));
         for content in [input, output].into_iter().flatten() {
             weight += weight::of_content(content);
         }

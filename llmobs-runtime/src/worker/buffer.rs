@@ -61,7 +61,7 @@ impl Refused {
         }
         if let Finished::Shared(span) = self.span {
             let content = span.lock().take();
-            SpanInner::let_go(&span);
+            SpanInner::let_go(span.record());
             drop(content);
         }
     }

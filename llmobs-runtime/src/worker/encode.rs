@@ -166,6 +166,9 @@ fn fill(event: &mut SpanEvent, span: &SpanInner, anchor: &Anchor) {
         None => set(parent_id, NO_PARENT),
     }
     fill_internal(internal, span, span_id);
+    if let Some(usage) = data.usage.take() {
+        usage.complete(&mut data.metrics);
+    }
     event::set_metrics(metrics, std::mem::take(&mut data.metrics));
     collection_errors.clear();
     let extra = data.extra.take();

@@ -324,7 +324,7 @@ impl Receiver {
                 slot.clear();
                 self.fetched.slots.push(slot);
             }
-            Finished::Shared(span) => SpanInner::let_go(&span),
+            Finished::Shared(span) => SpanInner::let_go(span.record()),
         }
     }
 

@@ -70,7 +70,7 @@ pub(super) fn with_a_spool_and_a_slow_processor(url: &str, folder: &str) {
         std::thread::sleep(Duration::from_millis(3));
         llmobs::Verdict::Keep
     });
-    let config = config.shutdown_on_signals(Duration::ZERO);
+    let config = config.shutdown_on_signals(Duration::from_millis(1));
     let guard = config.enable().unwrap();
     for _ in 0..300 {
         span("waits");
