@@ -21,7 +21,7 @@ fn config(intake: &Intake) -> Config {
         .ml_app("golden-app")
         .service("golden-svc")
         .agent_url(intake.url())
-        .timeout(SOON)
+        .timeout(Duration::from_secs(20))
 }
 
 fn client_of(config: Config) -> EvaluationsClient {

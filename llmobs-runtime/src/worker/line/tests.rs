@@ -218,12 +218,14 @@ fn what_earlier_processes_left_goes_out_in_its_order() {
     for writer in [&first, &second] {
         assert!(line.take_over_spans_of(writer.name()));
     }
-    let taken: Vec<u64> = (0..6)
+    // Kept, or what is not settled of their segments would be taken over again.
+    let taken: Vec<Batch> = (0..6)
         .map(|_| {
             let batch = runtime().block_on(line.next());
             line.done();
-            batch.len()
+            batch
         })
         .collect();
+    let taken: Vec<u64> = taken.iter().map(Batch::len).collect();
     assert_eq!(taken, [1, 2, 3, 4, 5, 6]);
 }
