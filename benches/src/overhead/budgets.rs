@@ -17,7 +17,16 @@ pub(super) fn of(rows: &Rows, python: bool) -> Result<Vec<Budget>> {
         of: "fastrace's",
         figures: rows.of("fastrace", "#[trace], three strings")?,
     };
-    let mut budgets = Vec::new();
+    let kernel = Yardstick {
+        of: "the kernel's",
+        figures: rows.of("kernel", "two readings, three strings, a record")?,
+    };
+    let mut budgets = vec![Budget::new(
+        "the yardstick: fastrace's span with three strings",
+        "ns",
+        fastrace.figures,
+        Limit::Beside(kernel),
+    )];
     while_off(rows, &fastrace, &mut budgets)?;
     beside_peers(rows, &fastrace, python, &mut budgets)?;
     enabled(rows, &fastrace, &mut budgets)?;
@@ -124,6 +133,7 @@ fn beside_peers(
 
 fn enabled(rows: &Rows, fastrace: &Yardstick, budgets: &mut Vec<Budget>) -> Result<()> {
     let of = |name: &str| rows.of("llmobs", name);
+    let annotated = |name: &str| rows.of("annotated", name);
     let mut add = |what: &str, figures: Figures, limit: Limit| {
         budgets.push(Budget::new(what, "ns", figures, limit));
     };
@@ -140,18 +150,18 @@ fn enabled(rows: &Rows, fastrace: &Yardstick, budgets: &mut Vec<Budget>) -> Resu
     );
     add(
         "#[llm], 10 kB of messages annotated",
-        of("#[llm], 10 kB of messages")?,
+        rows.of("large", "#[llm], 10 kB of messages")?,
         most(12.4),
     );
     add("export_span(None)", of("export_span(None)")?, most(0.19));
     add(
         "annotate(None, tag), the first of a span",
-        of("#[llm] with annotate(None, tag)")?.over(of("#[llm]")?),
+        annotated("#[llm] with annotate(None, tag)")?.over(annotated("#[llm]")?),
         most(0.62),
     );
     add(
         "annotate(None, tag), a further one",
-        of("annotate(None, tag) again")?,
+        annotated("annotate(None, tag) again")?,
         most(0.62),
     );
     let polls = of("async #[llm], 100 further polls")?.over(of("async #[llm]")?);
