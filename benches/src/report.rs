@@ -352,7 +352,9 @@ pub fn verdict(budgets: &[Budget], options: &Options) -> Result<()> {
 /// A multiple, with as many places as say something.
 pub fn multiple(value: f64) -> String {
     match value.abs() {
-        0.0..0.1 => format!("{value:.3}"),
+        0.0..0.00005 => "0".to_owned(),
+        0.00005..0.01 => format!("{value:.4}"),
+        0.01..0.1 => format!("{value:.3}"),
         0.1..10.0 => format!("{value:.2}"),
         _ => format!("{value:.1}"),
     }

@@ -86,11 +86,12 @@ fn beside_peers(
         of: "tracing-opentelemetry's",
         figures: rows.of("otel", "#[instrument], three arguments")?,
     };
+    let made_first = of("#[llm], three strings made first")?;
     let making = of("bare, three strings made first")?;
     let formatting = rows.of("fastrace", "bare, three strings formatted")?;
     let longer = rows.of("fastrace", "#[trace], three strings, a longer model")?;
-    // Each of ours beside fastrace's with the same strings. Where ours is without the making of the
-    // strings, fastrace's is without its formatting.
+    // Each of ours beside fastrace's with the same strings. OpenTelemetry's and ddtrace's spans make
+    // no strings first: there, ours is without the making.
     let ours = [
         (STRINGS, of(STRINGS)?, theirs.clone()),
         (
@@ -105,7 +106,7 @@ fn beside_peers(
         ),
         (
             "#[llm], three strings made first, over the making",
-            of("#[llm], three strings made first")?.over(making),
+            made_first.over(making),
             fastrace(theirs.figures.over(formatting)),
         ),
     ];
@@ -118,16 +119,25 @@ fn beside_peers(
         None
     };
     for (what, ours, fastrace) in ours {
-        let mut must = |most: f64, yardstick: Yardstick| {
-            let limit = Limit::Times(most, yardstick);
-            budgets.push(Budget::new(what, "ns", ours, limit));
-        };
-        must(1.0, fastrace);
-        must(1.0 / 8.0, otel.clone());
+        let mut add = |limit: Limit| budgets.push(Budget::new(what, "ns", ours, limit));
+        add(if what.ends_with(", over the making") {
+            // What is taken off fastrace's is more than the making: the freeing of its strings is in
+            // it, which another thread does.
+            Limit::Beside(fastrace)
+        } else {
+            Limit::Times(1.0, fastrace)
+        });
+        add(Limit::Times(1.0 / 8.0, otel.clone()));
         if let Some(ddtrace) = &ddtrace {
-            must(1.0 / 1_000.0, ddtrace.clone());
+            add(Limit::Times(1.0 / 1_000.0, ddtrace.clone()));
         }
     }
+    budgets.push(Budget::new(
+        "#[llm], three strings made first",
+        "ns",
+        made_first,
+        Limit::Times(1.0, theirs.clone()),
+    ));
     Ok(())
 }
 
