@@ -28,7 +28,7 @@ use serde_json::{Map, Value};
 
 use crate::annotation::{Io, IoRepr};
 use crate::report;
-use crate::text::Text;
+use crate::text::{Text, TextBuffer};
 
 pub(crate) use annotated::{bound_io, rest_message};
 pub(crate) use growing::{Growing, Room};
@@ -119,7 +119,7 @@ fn read<T: Serialize + ?Sized>(
 /// value's own.
 pub(crate) fn debug<T: Debug + ?Sized>(value: &T) -> String {
     let mut text = Clipped::new(LONGEST_TEXT);
-    let mut print_it = |text: &mut Clipped| write!(text, "{value:?}");
+    let mut print_it = |text: &mut TextBuffer| write!(text, "{value:?}");
     match print(&mut text, type_name::<T>(), "Debug", &mut print_it) {
         Ok(()) => text.finish_with(printed::redact),
         Err(mark) => mark,
@@ -133,7 +133,7 @@ pub(crate) fn display<T: Display + ?Sized>(value: &T) -> String {
 
 fn shown(value: &dyn Display, type_name: &str, most: usize) -> String {
     let mut text = Clipped::new(most);
-    let mut print_it = |text: &mut Clipped| write!(text, "{value}");
+    let mut print_it = |text: &mut TextBuffer| write!(text, "{value}");
     match print(&mut text, type_name, "Display", &mut print_it) {
         Ok(()) => text.finish(),
         Err(mark) => mark,
@@ -156,7 +156,7 @@ pub(crate) fn tell<T: Display + ?Sized>(value: &T, place: &mut Text) {
 /// The same where the type is erased, and its name is known.
 pub(crate) fn tell_as<T: Display + ?Sized>(type_name: &str, value: &T, place: &mut Text) {
     let mut text = Clipped::new(Limits::EVENT.text);
-    let mut print_it = |text: &mut Clipped| write!(text, "{value}");
+    let mut print_it = |text: &mut TextBuffer| write!(text, "{value}");
     match print(&mut text, type_name, "Display", &mut print_it) {
         Ok(()) => text.finish_in(place),
         Err(mark) => *place = mark.into(),
@@ -168,10 +168,10 @@ fn print(
     text: &mut Clipped,
     type_name: &str,
     by: &str,
-    print: &mut dyn FnMut(&mut Clipped) -> fmt::Result,
+    print: &mut dyn FnMut(&mut TextBuffer) -> fmt::Result,
 ) -> Result<(), String> {
     let mut printed = Ok(());
-    let panicked = panics(|| printed = print(text));
+    let panicked = panics(|| printed = print(text.writer()));
     if text.is_cut() {
         // What it did after we refused to take more does not matter.
         Ok(())

@@ -424,7 +424,7 @@ impl ser::Error for Error {
     fn custom<T: fmt::Display>(reason: T) -> Self {
         let mut clipped = Clipped::new(LONGEST_REASON);
         // Where it is cut, and where its Display fails, what it said so far has to do.
-        let _ = fmt::write(&mut clipped, format_args!("{reason}"));
+        let _ = fmt::write(clipped.writer(), format_args!("{reason}"));
         Self::Own(clipped.finish())
     }
 }
