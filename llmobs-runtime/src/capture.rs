@@ -15,6 +15,7 @@ mod annotated;
 mod growing;
 mod limits;
 mod printed;
+mod prose;
 mod redact;
 mod serializer;
 mod tree;
@@ -33,9 +34,10 @@ use crate::text::{Text, TextBuffer};
 pub(crate) use annotated::{bound_io, rest_message};
 pub(crate) use growing::{Growing, Room};
 use limits::{Budget, Clipped, Limits, dismantle};
+pub(crate) use prose::scrub;
 pub(crate) use redact::REDACTED;
 use redact::Sensitivity;
-pub(crate) use redact::redacted_name;
+pub(crate) use redact::{hides_text, redacted_name};
 use tree::Reading;
 
 /// Bytes of a value that only has `Debug` or `Display`.
@@ -48,8 +50,8 @@ const LONGEST_TEXT: usize = 16_000;
 /// `NaN`, `inf`, `-inf`; bytes are `<n bytes>`; an integer beyond 64 bits is a string; and
 /// a key that is no text becomes its JSON text (`[1,2]`). Hidden by name are fields of
 /// structs, keys of maps and variants that hold data, at any depth, by the rule of
-/// [`redact`]. A pair in a list is not known to be a name and a value, and text that holds
-/// JSON is text.
+/// [`redact`], and the second of two in a list whose first is such a name, as headers have it.
+/// Text that holds JSON is text.
 pub(crate) fn serialize<T: Serialize + ?Sized>(name: Option<&str>, value: &T) -> Value {
     let sensitivity = name.map_or(Sensitivity::Open, redact::sensitivity);
     if sensitivity == Sensitivity::Secret {
@@ -126,7 +128,7 @@ pub(crate) fn debug<T: Debug + ?Sized>(value: &T) -> String {
     }
 }
 
-/// What `{value}` prints, at most 16 kB of it. It is prose: nothing in it is hidden.
+/// What `{value}` prints, at most 16 kB of it. It is prose: nothing in it is hidden here.
 pub(crate) fn display<T: Display + ?Sized>(value: &T) -> String {
     shown(&value, type_name::<T>(), LONGEST_TEXT)
 }

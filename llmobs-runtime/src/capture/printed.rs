@@ -283,7 +283,7 @@ impl<'t> Scan<'t> {
         }
         let value = self.skip_blanks(self.at);
         let hidden = match sensitivity {
-            Sensitivity::Text if !is_wrapper => false,
+            Sensitivity::Text | Sensitivity::Likely if !is_wrapper => false,
             Sensitivity::Counted if !is_wrapper => true,
             _ => self.hides(sensitivity, value),
         };
@@ -459,6 +459,15 @@ impl<'t> Scan<'t> {
         match sensitivity {
             Sensitivity::Open => false,
             Sensitivity::Secret => true,
+            Sensitivity::Likely => {
+                let rest = &self.bytes[value..];
+                let is_end = |byte: &u8| matches!(byte, b',' | b')' | b']' | b'}');
+                let end = rest.iter().position(is_end).unwrap_or(rest.len());
+                let text = rest[..end]
+                    .rsplit(|byte| matches!(byte, b'"' | b'('))
+                    .find(|part| !part.is_empty());
+                !self.is_shown(value, true) && redact::looks_secret(text.unwrap_or_default())
+            }
             Sensitivity::Text => !self.is_shown(value, true),
             Sensitivity::Counted => !self.is_shown(value, false),
         }
