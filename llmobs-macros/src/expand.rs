@@ -373,9 +373,9 @@ impl Expansion<'_> {
             .capture_output
             .as_ref()
             .map_or(kind.captures_output(), |capture| capture.value);
-        let is_stream =
-            matches!(&function.sig.output, ReturnType::Type(_, ty) if shape::is_stream(ty));
-        if !wanted || is_stream {
+        let gives_items =
+            matches!(&function.sig.output, ReturnType::Type(_, ty) if shape::gives_items(ty));
+        if !wanted || gives_items {
             return quote_spanned!(*span=> let _ = __llmobs_v;);
         }
         let cap = self.cap(&quote_spanned!(*span=> __llmobs_v), &none);

@@ -345,6 +345,10 @@ fn is_letter(byte: u8) -> bool {
 
 /// Whether camel case begins a word at `at`, in a run of letters: `client|Secret`, `API|Key`.
 #[inline]
+#[allow(
+    clippy::manual_is_ascii_check,
+    reason = "it is a call in a debug build"
+)]
 fn starts_word(run: &[u8], word: usize, at: usize) -> bool {
     let is_upper = matches!(run[at], b'A'..=b'Z');
     let after_lower = at > word && matches!(run[at - 1], b'a'..=b'z');
