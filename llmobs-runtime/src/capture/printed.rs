@@ -581,7 +581,7 @@ fn literal_end(bytes: &[u8], start: usize) -> Option<usize> {
             escapes -= 1;
         }
         at += 1;
-        if (at - 1 - escapes) % 2 == 0 {
+        if (at - 1 - escapes).is_multiple_of(2) {
             return Some(at);
         }
     }

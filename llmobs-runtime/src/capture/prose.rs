@@ -63,7 +63,7 @@ fn password(text: &str, from: usize) -> Option<(usize, usize)> {
 
 /// What stands behind the blank at `at`, if that is behind the name of a scheme.
 fn scheme(text: &str, at: usize) -> Option<(usize, usize)> {
-    let before = text[..at].as_bytes();
+    let before = &text.as_bytes()[..at];
     let is_scheme = ["bearer", "basic"].iter().any(|name| {
         let start = before.len().checked_sub(name.len());
         start.is_some_and(|start| {
