@@ -48,7 +48,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Where nothing of the application can hold it up, it is the machine that has no time for it. And a worker
 /// that writes the rest to the spool is waited for until so much time has passed with no event written: then
 /// a processor or the disk hangs.
-const HELD_UP: Duration = Duration::from_secs(2);
+pub(crate) const HELD_UP: Duration = Duration::from_secs(2);
 /// How long the rest may take when the last handle went without a shutdown.
 const ORPHAN_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -300,6 +300,26 @@ fn what_waits_at_a_signal_while_the_intake_hangs_is_sent_by_the_next_process() {
 }
 
 #[test]
+fn what_a_signal_leaves_no_time_for_is_written_to_the_spool() {
+    let name = format!("llmobs-ends-slow-{}", std::process::id());
+    let folder = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    let intake = Intake::start();
+    intake.script(|_| Reply::status(503));
+    let arguments = ["signal_with_a_slow_processor", folder.to_str().unwrap()];
+    let mut program = Program::start(&arguments, &intake);
+    assert_eq!(program.says(), "ready");
+    program.signal(libc::SIGTERM);
+    program.ends_by(libc::SIGTERM);
+    intake.script(|_| Reply::default());
+    let config = llmobs::Config::new().ml_app("ends").agent_url(intake.url());
+    let client = config.dir(&folder).spool(true).build().unwrap();
+    let stats = client.shutdown(SOON).unwrap().stats;
+    assert_eq!(stats.spans().recovered, 300);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn a_second_signal_ends_the_program_at_once() {
     let intake = Intake::start();
     intake.script(|_| Reply::hang());

@@ -11,7 +11,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::IntoRawFd as _;
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use libc::c_int;
 use super::{ClientInner, lock};
 use crate::process::PerProcess;
 use crate::report;
+use crate::worker::HELD_UP;
 
 const SIGNALS: [(c_int, &str); 2] = [(libc::SIGINT, "SIGINT"), (libc::SIGTERM, "SIGTERM")];
 
@@ -102,10 +103,12 @@ fn shut_down() {
     let clients = std::mem::take(&mut lock(HOOK.get()).clients);
     let longest = clients.iter().map(|(_, timeout)| *timeout).max();
     let (done, all_done) = channel::<()>();
+    let mut writing = Vec::new();
     for (client, timeout) in clients {
         let Some(client) = client.upgrade() else {
             continue;
         };
+        writing.push((Arc::clone(&client), 0));
         let done = done.clone();
         let thread = thread::Builder::new().name("llmobs-shutdown".to_owned());
         // Without a thread the client is left as it is: the program ends.
@@ -117,7 +120,18 @@ fn shut_down() {
     }
     drop(done);
     // Nothing is sent: it ends when the last sender is gone.
-    let _ = all_done.recv_timeout(longest.unwrap_or_default().saturating_add(PATIENCE));
+    let mut wait = longest.unwrap_or_default().saturating_add(PATIENCE);
+    while all_done.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+        // A client that writes to its spool is waited for as long as that comes on.
+        let mut come_on = false;
+        for (client, steps) in &mut writing {
+            come_on |= client.worker().writes_out_since(steps);
+        }
+        if !come_on {
+            return;
+        }
+        wait = HELD_UP;
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

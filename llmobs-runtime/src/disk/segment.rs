@@ -564,7 +564,8 @@ mod tests {
             let beside = format!("{notes}{}\n", "x".repeat(more));
             std::fs::write(segment.ack_path(), beside).unwrap();
             let beside = Beside::read(&dir, path.file_name().unwrap());
-            assert_eq!(beside.acked(&segment.open().file, segment.len()), 0);
+            let open = segment.open();
+            assert_eq!(beside.acked(&open.file, open.len), 0);
         }
     }
 

@@ -41,6 +41,9 @@ pub fn main() {
         "start_that_fails" => start::fails(&url),
         "signal" => signal::no_handler(&url, &next()),
         "signal_with_a_spool" => signal::with_a_spool(&url, &next()),
+        "signal_with_a_slow_processor" => {
+            signal::with_a_spool_and_a_slow_processor(&url, &next());
+        }
         "signal_ignored" => signal::ignored(&url),
         "signal_handled_before" => signal::handled_before(&url),
         "signal_handled_after" => signal::handled_after(&url),

@@ -63,6 +63,23 @@ pub(super) fn with_a_spool(url: &str, folder: &str) {
     drop(guard);
 }
 
+/// A processor takes longer for what waits than a shutdown has, and than a subscriber may block.
+pub(super) fn with_a_spool_and_a_slow_processor(url: &str, folder: &str) {
+    let config = config(url).dir(folder).spool(true);
+    let config = config.processor(|_| {
+        std::thread::sleep(Duration::from_millis(3));
+        llmobs::Verdict::Keep
+    });
+    let config = config.shutdown_on_signals(Duration::from_millis(1));
+    let guard = config.enable().unwrap();
+    for _ in 0..300 {
+        span("waits");
+    }
+    say("ready");
+    std::thread::sleep(NEVER);
+    drop(guard);
+}
+
 /// One that was started with `nohup`, say.
 pub(super) fn ignored(url: &str) {
     set(libc::SIGINT, libc::SIG_IGN);
