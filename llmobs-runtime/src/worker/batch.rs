@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::lane::Account;
 use super::queue::Budget;
 use super::retry::Fate;
-use super::spool::Place;
+use super::spool::{Kept, Place};
 use crate::clock;
 use crate::export::{Encoded, Line};
 use crate::stats::{DropReason, EventKind};
@@ -63,8 +63,8 @@ impl Drop for Event {
 pub(crate) struct Pending {
     pub(crate) event: Arc<Event>,
     account: Arc<Account>,
-    /// It is on disk as well, and counts as spooled until it is settled.
-    spooled: bool,
+    /// It is on disk there as well, and counts as spooled until it is settled.
+    spooled: Option<Arc<Kept>>,
     settled: bool,
     /// Where its line in the spool ends; 0 for one that has none.
     end: u64,
@@ -77,16 +77,26 @@ impl Pending {
             account.ledger.dropped(event.kind, reason);
             return None;
         }
-        Some(Self::reserved(event, account, false, 0))
+        Some(Self::reserved(event, account, None, 0))
     }
 
     /// One that is on disk, and was counted as that; room is taken whether there is some or not.
-    pub(super) fn spooled(event: Arc<Event>, account: &Arc<Account>, end: u64) -> Self {
+    pub(super) fn spooled(
+        event: Arc<Event>,
+        account: &Arc<Account>,
+        segment: &Arc<Kept>,
+        end: u64,
+    ) -> Self {
         account.budget.take(event.cost());
-        Self::reserved(event, account, true, end)
+        Self::reserved(event, account, Some(Arc::clone(segment)), end)
     }
 
-    fn reserved(event: Arc<Event>, account: &Arc<Account>, spooled: bool, end: u64) -> Self {
+    fn reserved(
+        event: Arc<Event>,
+        account: &Arc<Account>,
+        spooled: Option<Arc<Kept>>,
+        end: u64,
+    ) -> Self {
         Self {
             event,
             account: Arc::clone(account),
@@ -98,6 +108,13 @@ impl Pending {
 
     pub(super) fn end(&self) -> u64 {
         self.end
+    }
+
+    /// Its line was written anew, with what stood around it: `from` is where that began and `to` is where it
+    /// begins now.
+    pub(super) fn moved(&mut self, from: u64, to: &Place) {
+        self.spooled = Some(Arc::clone(&to.segment));
+        self.end = (self.end - from) + to.range.start;
     }
 
     pub(super) fn settle(mut self, fate: &Fate) {
@@ -116,7 +133,7 @@ impl Pending {
 
     fn settled(&mut self) {
         self.settled = true;
-        if self.spooled {
+        if self.spooled.is_some() {
             self.account.ledger.unspooled(self.event.kind, 1);
         }
     }
@@ -131,11 +148,17 @@ impl Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         self.account.budget.release(1, self.event.cost());
-        // What is on disk is for a later process.
-        if !self.settled && !self.spooled {
-            let ledger = &self.account.ledger;
-            ledger.dropped(self.event.kind, DropReason::Shutdown);
+        if self.settled {
+            return;
         }
+        let ledger = &self.account.ledger;
+        match &self.spooled {
+            // It is for a later process.
+            Some(segment) if !segment.is_gone() => return,
+            Some(_) => ledger.unspooled(self.event.kind, 1),
+            None => {}
+        }
+        ledger.dropped(self.event.kind, DropReason::Shutdown);
     }
 }
 
@@ -161,7 +184,7 @@ impl Encoded for Pending {
     }
 
     fn is_spooled(&self) -> bool {
-        self.spooled
+        self.spooled.is_some()
     }
 }
 

@@ -257,7 +257,7 @@ impl Task {
             read += 1;
             let json = Bytes::copy_from_slice(record.json.as_bytes());
             let event = Event::new(kind, json, record.made_ms, Arc::clone(&budget), 0);
-            let pending = Pending::spooled(event, &self.account, end);
+            let pending = Pending::spooled(event, &self.account, &place.segment, end);
             if record.json.len() > gathering.largest_event() {
                 // Requests were larger when it was written.
                 pending.give_up(DropReason::TooLarge);
