@@ -38,6 +38,7 @@ use crate::config::Settings;
 use crate::export;
 use crate::report::{self, Silencer};
 use crate::stats::EventKind;
+use crate::thread;
 
 /// No wait is longer: adding `Duration::MAX` to an `Instant` panics.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -182,11 +183,10 @@ impl Worker {
         if report::in_background() {
             return false;
         }
-        if let Some(waits) = waits {
-            let thread = std::thread::Builder::new().name("llmobs-flush".to_owned());
-            if thread.spawn(waits).is_err() {
-                return false;
-            }
+        if let Some(waits) = waits
+            && thread::start("llmobs-flush", waits).is_err()
+        {
+            return false;
         }
         if let Ok(done) = answer.await {
             return done;
@@ -253,10 +253,8 @@ impl Start {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         silencer.rest_with(&mut runtime);
         let runtime = Background(Some(runtime.enable_all().build()?));
-        std::thread::Builder::new()
-            .name("llmobs-worker".to_owned())
-            .spawn(move || self.run(&client, runtime, silencer))
-            .map(drop)
+        let run = move || self.run(&client, runtime, silencer);
+        thread::start("llmobs-worker", run).map(drop)
     }
 
     fn run(self, client: &Weak<ClientInner>, runtime: Background, silencer: Silencer) {
