@@ -39,8 +39,9 @@ pub(crate) fn read(line: &[u8]) -> Option<Record<'_>> {
     let kind = EventKind::ALL
         .into_iter()
         .find(|known| known.as_str() == kind)?;
-    let is_object =
-        json.starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(json).is_ok();
+    let is_object = json.starts_with('{')
+        && json.ends_with('}')
+        && serde_json::from_str::<serde::de::IgnoredAny>(json).is_ok();
     (number(version)? == VERSION && is_object).then_some(Record {
         kind,
         made_ms: number(made_ms)?,
@@ -48,10 +49,10 @@ pub(crate) fn read(line: &[u8]) -> Option<Record<'_>> {
     })
 }
 
-/// Digits alone: `parse` takes a sign as well.
+/// A number as JSON has it: `parse` takes a sign and zeros in front as well.
 fn number(text: &str) -> Option<u64> {
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| is_plain)
+    let number: u64 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
 }
 
 #[cfg(test)]
@@ -84,6 +85,8 @@ mod tests {
             r#"[1,"span",1,{}]"#,
             r#"{"v":1,"kind":"span","made_ms":1,"x":1,"event":{}}"#,
             r#"{"v":1,"kind":"span","made_ms":+1,"event":{}}"#,
+            r#"{"v":1,"kind":"span","made_ms":01,"event":{}}"#,
+            r#"{"v":1,"kind":"span","made_ms":1,"event":{} }"#,
             r#"{"v":+1,"kind":"span","made_ms":1,"event":{}}"#,
             r#"{"v":1,"kind":"span","made_ms":1,"event":{},"x":{}}"#,
             r#"{"v":1,"kind":"span","made_ms":1,"event":{"a":}}"#,
