@@ -34,6 +34,24 @@
 //! # Ok::<(), llmobs::ConfigError>(())
 //! ```
 //!
+//! The guard has to outlive what has spans. The tasks of a tokio runtime end with the runtime, so the guard is made
+//! outside of it, and `#[tokio::main]` stands on another function:
+//!
+//! ```ignore
+//! fn main() -> Result<(), Box<dyn Error>> {
+//!     let _llmobs = llmobs::enable()?;
+//!     run()
+//! }
+//!
+//! #[tokio::main]
+//! async fn run() -> Result<(), Box<dyn Error>> {
+//!     // the program
+//! }
+//! ```
+//!
+//! Spans that are open when the guard is dropped are waited for shortly ([`Guard`]), then told of in the log and counted
+//! ([`Stats::open`]).
+//!
 //! While nothing is enabled, everything is there and does nothing: an annotated function
 //! costs one relaxed atomic load more than a bare one, [`export_span`] gives `None`, and
 //! [`annotate`], [`submit_evaluation`] and [`submit_feedback`] are `Ok`.
@@ -150,13 +168,15 @@
 //! ## What cannot be done
 //!
 //! * A stream behind an alias, or of a type with a name of its own, cannot have `stream`:
-//!   that is an error. So is one below `#[track_caller]` if the body has a `return` or a `?`.
-//! * Below `#[track_caller]` the location is right, and for that the output is captured
-//!   only if the body has no `return` and no `?`. A function that returns `!` or `impl Fn`
-//!   has a span without output.
+//!   that is an error.
+//! * Below `#[track_caller]` the location is right, and so the message of a panic is not seen. An
+//!   error is one of the span, and is told as everywhere but in a method without a visibility, which may
+//!   be a trait's: where such a one leaves early, by a `?` or a `return`, the span says at most
+//!   that it failed. `pub(self)` shows that a method is no trait's.
 //! * A future of a named type, such as `Ready<T>`, and one inside of a `Result` or an
 //!   `Option` cannot be wrapped: the span covers the call, with a warning. One behind an alias of a
-//!   boxed future needs `future`. A boxed future is boxed once more.
+//!   boxed future needs `future`, unless the alias is called `BoxFuture` or `LocalBoxFuture`. A boxed
+//!   future is boxed once more.
 //! * `const fn`, functions with C's variable arguments and closures cannot have attributes.
 //! * An exception of C++ that passes an annotated function (`extern "C-unwind"`) ends the process while
 //!   llmobs is enabled: Rust cannot catch it. Catch it on the other side.

@@ -132,50 +132,184 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) {
     println!();
 }
 
-/// What was measured beside its budget, if it has one: the minimum decides, the median is shown.
+/// What measurements of one thing come to: the least is nearest to a quiet machine and decides,
+/// the middle is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    pub minimum: f64,
+    pub median: f64,
+}
+
+impl Figures {
+    pub fn of(values: &[f64]) -> Self {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let at = |place: usize| sorted.get(place).copied().unwrap_or(f64::NAN);
+        Self {
+            minimum: at(0),
+            median: at(sorted.len() / 2),
+        }
+    }
+
+    /// A single value.
+    pub fn one(value: f64) -> Self {
+        Self {
+            minimum: value,
+            median: value,
+        }
+    }
+
+    /// The difference of the minima, and of the medians.
+    pub fn over(self, less: Self) -> Self {
+        Self {
+            minimum: self.minimum - less.minimum,
+            median: self.median - less.median,
+        }
+    }
+
+    pub fn each(self, count: u32) -> Self {
+        self.times(1.0 / f64::from(count))
+    }
+
+    pub fn times(self, factor: f64) -> Self {
+        Self {
+            minimum: self.minimum * factor,
+            median: self.median * factor,
+        }
+    }
+
+    /// How many of `scale` it is.
+    pub fn multiple_of(self, scale: Self) -> Self {
+        Self {
+            minimum: self.minimum / scale.minimum,
+            median: self.median / scale.median,
+        }
+    }
+}
+
+/// What a time is a multiple of: something that the same run measured in turns with it, so that
+/// a slower machine takes longer for both.
+#[derive(Clone)]
+pub struct Yardstick {
+    pub of: &'static str,
+    pub figures: Figures,
+}
+
+/// The most that a row may be.
+#[derive(Clone)]
+pub enum Limit {
+    /// The row is only shown.
+    Open,
+    /// So much in the row's unit, for what no machine changes: bytes, and losses.
+    Amount(f64),
+    /// So many times the yardstick.
+    Times(f64, Yardstick),
+    /// How many times the yardstick it is, is only shown.
+    Beside(Yardstick),
+}
+
+/// What was measured beside its budget, if it has one.
 #[derive(Clone)]
 pub struct Budget {
     pub what: String,
     pub unit: &'static str,
-    pub minimum: f64,
-    pub median: f64,
-    pub limit: Option<f64>,
+    pub figures: Figures,
+    pub limit: Limit,
 }
 
 impl Budget {
+    pub fn new(what: &str, unit: &'static str, figures: Figures, limit: Limit) -> Self {
+        Self {
+            what: what.to_owned(),
+            unit,
+            figures,
+            limit,
+        }
+    }
+
     pub fn met(&self) -> Option<bool> {
-        self.limit.map(|limit| self.minimum <= limit)
+        match &self.limit {
+            Limit::Open | Limit::Beside(_) => None,
+            Limit::Amount(most) => Some(self.figures.minimum <= *most),
+            Limit::Times(most, yardstick) => {
+                Some(self.figures.minimum <= most * yardstick.figures.minimum)
+            }
+        }
+    }
+
+    fn yardstick(&self) -> Option<&Yardstick> {
+        match &self.limit {
+            Limit::Times(_, yardstick) | Limit::Beside(yardstick) => Some(yardstick),
+            Limit::Open | Limit::Amount(_) => None,
+        }
     }
 
     pub fn json(&self) -> Value {
+        let most = match self.limit {
+            Limit::Amount(most) | Limit::Times(most, _) => Some(most),
+            Limit::Open | Limit::Beside(_) => None,
+        };
+        let yardstick = self.yardstick().map(|yardstick| {
+            let multiple = self.figures.multiple_of(yardstick.figures);
+            json!({
+                "of": yardstick.of, "minimum": yardstick.figures.minimum,
+                "median": yardstick.figures.median,
+                "multiple": { "minimum": multiple.minimum, "median": multiple.median },
+            })
+        });
         json!({
-            "what": self.what, "unit": self.unit, "minimum": self.minimum,
-            "median": self.median, "limit": self.limit, "met": self.met(),
+            "what": self.what, "unit": self.unit, "minimum": self.figures.minimum,
+            "median": self.figures.median, "yardstick": yardstick, "limit": most,
+            "met": self.met(),
         })
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let none = || "–".to_owned();
+        let unit = |number: String| match self.unit {
+            "" => number,
+            unit => format!("{number} {unit}"),
+        };
+        let (multiple, of) = match self.yardstick() {
+            Some(yardstick) => {
+                let times = self.figures.multiple_of(yardstick.figures);
+                (
+                    format!("{} ({})", multiple(times.minimum), multiple(times.median)),
+                    yardstick.of.to_owned(),
+                )
+            }
+            None => (none(), String::new()),
+        };
+        let most = match &self.limit {
+            Limit::Amount(most) => format!("≤ {}", unit(number(*most))),
+            Limit::Times(most, _) => {
+                let most = format!("{most:.3}");
+                format!("≤ {} ×", most.trim_end_matches('0').trim_end_matches('.'))
+            }
+            Limit::Open | Limit::Beside(_) => none(),
+        };
+        let met = match self.met() {
+            Some(true) => "met",
+            Some(false) => "MISSED",
+            None => "",
+        };
+        vec![
+            self.what.clone(),
+            unit(number(self.figures.minimum)),
+            number(self.figures.median),
+            multiple,
+            most,
+            of,
+            met.to_owned(),
+        ]
     }
 }
 
 pub fn budgets(budgets: &[Budget]) {
-    let rows = budgets.iter().map(|budget| {
-        vec![
-            budget.what.clone(),
-            number(budget.minimum),
-            number(budget.median),
-            budget
-                .limit
-                .map_or_else(|| "–".to_owned(), |limit| format!("≤ {}", number(limit))),
-            budget.unit.to_owned(),
-            match budget.met() {
-                Some(true) => "met",
-                Some(false) => "MISSED",
-                None => "",
-            }
-            .to_owned(),
-        ]
-    });
+    let rows: Vec<_> = budgets.iter().map(Budget::cells).collect();
     table(
-        &["budget", "minimum", "median", "must be", "", ""],
-        &rows.collect::<Vec<_>>(),
+        &["budget", "minimum", "median", "×", "must be", "of", ""],
+        &rows,
     );
 }
 
@@ -189,6 +323,15 @@ pub fn verdict(budgets: &[Budget], options: &Options) -> Result<()> {
     Err(format!("missed: {}", missed.join("; ")).into())
 }
 
+/// A multiple, with as many places as say something.
+pub fn multiple(value: f64) -> String {
+    match value.abs() {
+        0.0..0.1 => format!("{value:.3}"),
+        0.1..10.0 => format!("{value:.2}"),
+        _ => format!("{value:.1}"),
+    }
+}
+
 /// With as many places as say something.
 pub fn number(value: f64) -> String {
     if value.abs() < 100.0 {
@@ -196,15 +339,4 @@ pub fn number(value: f64) -> String {
     } else {
         format!("{value:.0}")
     }
-}
-
-/// The middle of some values, and the least.
-pub fn median_and_minimum(values: &[f64]) -> (f64, f64) {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.get(sorted.len() / 2);
-    (
-        middle.copied().unwrap_or(f64::NAN),
-        sorted.first().copied().unwrap_or(f64::NAN),
-    )
 }

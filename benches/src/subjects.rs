@@ -39,6 +39,7 @@ pub use self::llmobs::config;
 pub fn serve(group: &str) -> Result<(), String> {
     match group {
         "disabled" => plain::disabled(),
+        "kernel" => plain::kernel(),
         "registry" => plain::registry(),
         "llmobs" => llmobs::alone(),
         "seen" => llmobs::seen(),

@@ -6,6 +6,7 @@
 //! the former and leave the latter alone.
 
 mod fill;
+mod placed;
 mod streamed;
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
@@ -16,7 +17,8 @@ use syn::{Expr, Path, ReturnType, Type};
 
 use crate::attr::Args;
 use crate::kind::Kind;
-use crate::shape::{self, Shape};
+use crate::place::Place;
+use crate::shape::{self, Form, Shape};
 use crate::signature::{Binding, Function, names};
 use crate::valid::literal;
 
@@ -25,6 +27,8 @@ struct Expansion<'a> {
     kind: Kind,
     args: &'a Args,
     function: &'a Function,
+    shape: Shape,
+    place: Place,
     bindings: Vec<Binding>,
     /// The expressions of the attribute.
     exprs: TokenStream,
@@ -40,6 +44,8 @@ pub(crate) fn expand(kind: Kind, args: &Args, function: &Function) -> TokenStrea
         kind,
         args,
         function,
+        shape: function.shape(args.future.is_some()),
+        place: function.place(),
         bindings: function
             .bindings()
             .into_iter()
@@ -79,28 +85,31 @@ fn expressions(args: &Args) -> TokenStream {
 impl Expansion<'_> {
     fn write(&self) -> TokenStream {
         let Self {
-            function, p, span, ..
+            function,
+            shape,
+            p,
+            span,
+            ..
         } = self;
-        let Function {
-            attrs,
-            vis,
-            sig,
-            body,
-        } = function;
-        let shape = function.shape(self.args.future.is_some());
-        let on = match (self.streamed(&shape), &shape) {
+        let on = match (self.streamed(shape), shape) {
             (Some(returned), shape) => self.stream(shape, &returned),
             (None, Shape::Sync) => self.sync(),
             (None, Shape::Async) => self.asynchronous(),
-            (None, Shape::Future { output, boxed }) => self.future(output.as_deref(), *boxed),
-            (None, Shape::Inline { value }) => self.inline(*value),
+            (None, Shape::Future { output, form }) => self.future(output.as_deref(), *form),
         };
-        let off = self.off(&shape);
-        let inner = &body.inner;
-        let content = quote_spanned!(*span=> #inner #p::switch! { {#on} {#off} });
-        let braces = body.around(content);
+        let off = self.off(shape);
+        let (within, beside, handed_on) = (self.within(), self.beside(), self.handed_on());
+        let inner = &function.body.inner;
+        let content =
+            quote_spanned!(*span=> #inner #p::switch! { {#within #handed_on #on} {#off} });
+        let braces = function.body.around(content);
+        let (attrs, vis, sig) = (self.attributes(), &function.vis, self.signature());
         // A signature is emitted as it came, token by token.
-        quote_spanned!(*span=> #(#attrs)* #vis #sig #braces)
+        let function = quote_spanned!(*span=> #(#attrs)* #vis #sig #braces);
+        if beside.is_empty() {
+            return function;
+        }
+        quote_spanned!(*span=> #function #p::switch! { {#beside} {} })
     }
 
     /// The bare function; the attribute's expressions are checked and count as used.
@@ -130,6 +139,9 @@ impl Expansion<'_> {
         };
         let ty = match shape {
             _ if self.args.stream.is_some() => self.off_item(shape),
+            Shape::Future {
+                form: Form::Named, ..
+            } => None,
             Shape::Future { output, .. } => output.as_deref().cloned(),
             _ => Some((**ty).clone()),
         };
@@ -145,21 +157,25 @@ impl Expansion<'_> {
     }
 
     fn sync(&self) -> TokenStream {
-        let Self { p, span, .. } = self;
+        let Self { span, .. } = self;
         let start = self.start();
-        let closure = self.closure();
+        let called = self.called();
         if !self.has_value() {
             return quote_spanned!(*span=>
                 let __llmobs_in = #start;
-                #p::call(&__llmobs_in, #closure)
+                #called
             );
         }
         let noted = self.noted();
         let check = self.named_future();
+        let annotation = self.annotation();
+        let (leaving, arrived) = self.early();
         let pin = self.pin(&quote_spanned!(*span=> __llmobs_out));
         quote_spanned!(*span=>
             let __llmobs_in = #start;
-            let __llmobs_out = #p::call(&__llmobs_in, #closure);
+            #leaving
+            let __llmobs_out #annotation = #called;
+            #arrived
             #check
             #pin
             #noted
@@ -191,21 +207,31 @@ impl Expansion<'_> {
         quote_spanned!(span=> async move { #hold #start #fake #body })
     }
 
-    fn future(&self, output: Option<&Type>, boxed: bool) -> TokenStream {
+    fn future(&self, output: Option<&Type>, form: Form) -> TokenStream {
         let Self { p, span, .. } = self;
         let start = self.start();
-        let closure = self.closure();
+        let called = self.called();
+        let annotation = self.annotation();
         let record = self.recorder();
-        let output = self.future_output(output);
-        let future = self.boxed(
-            boxed,
-            &quote_spanned!(*span=>
-                #p::Instrumented::started(__llmobs_in, #p::typed::<#output, _>(__llmobs_f), #record)
-            ),
-        );
+        let future = if form == Form::Named {
+            // With a mixed_site span the compiler would keep the warning to itself.
+            let method = Ident::new("__llmobs_boxed", shape::output_span(&self.function.sig));
+            quote_spanned!(*span=>
+                let __llmobs_b = { use #p::ladder::*; (&&&&&&#p::Ret(&__llmobs_f)).#method() };
+                __llmobs_b.wrap(__llmobs_in, __llmobs_f, #record)
+            )
+        } else {
+            let output = self.future_output(output);
+            self.boxed(
+                form,
+                &quote_spanned!(*span=>
+                    #p::Instrumented::started(__llmobs_in, #p::typed::<#output, _>(__llmobs_f), #record)
+                ),
+            )
+        };
         quote_spanned!(*span=>
             let __llmobs_in = #start;
-            let __llmobs_f = #p::call(&__llmobs_in, #closure);
+            let __llmobs_f #annotation = #called;
             #future
         )
     }
@@ -216,32 +242,13 @@ impl Expansion<'_> {
     }
 
     /// The future, in a box if the signature has it in one.
-    fn boxed(&self, boxed: bool, future: &TokenStream) -> TokenStream {
+    fn boxed(&self, form: Form, future: &TokenStream) -> TokenStream {
         let Self { p, span, .. } = self;
-        if boxed {
-            quote_spanned!(*span=> #p::Box::pin(#future))
-        } else {
+        if form == Form::Bare {
             future.clone()
+        } else {
+            quote_spanned!(*span=> #p::Box::pin(#future))
         }
-    }
-
-    fn inline(&self, value: bool) -> TokenStream {
-        let span = &self.span;
-        let start = self.start();
-        let block = self.function.body.behind(self.marker());
-        let output = &self.function.sig.output;
-        if !value || shape::is_unit(output) {
-            return quote_spanned!(*span=> let __llmobs_in = #start; #block);
-        }
-        let returned = shape::returned(output);
-        let noted = self.noted();
-        let pin = self.pin(&quote_spanned!(*span=> __llmobs_out));
-        quote_spanned!(*span=>
-            let __llmobs_in = #start;
-            let __llmobs_out: #returned = #block;
-            #pin
-            #noted
-        )
     }
 
     /// Notes what the function came to, if there is a span, and gives it back.
@@ -294,7 +301,11 @@ impl Expansion<'_> {
 
     /// Whether there is a returned value to look at.
     fn has_value(&self) -> bool {
-        !shape::is_unit(&self.function.sig.output) && !self.is_unknown()
+        let output = &self.function.sig.output;
+        !shape::is_unit(output)
+            && !shape::is_never(output)
+            && !self.is_unknown()
+            && (self.place != Place::Inline || self.function.inline_value())
     }
 
     /// Whether the type of the returned value is not known: it is opaque, and the body is a
@@ -318,8 +329,7 @@ impl Expansion<'_> {
     /// A closure that notes what a future comes to.
     fn recorder(&self) -> TokenStream {
         let span = self.span;
-        let output = &self.function.sig.output;
-        if !self.has_value() || shape::is_never(output) {
+        if !self.has_value() {
             return quote_spanned!(span=> |_, _| {});
         }
         let record = self.record();
@@ -375,7 +385,8 @@ impl Expansion<'_> {
             .map_or(kind.captures_output(), |capture| capture.value);
         let gives_items =
             matches!(&function.sig.output, ReturnType::Type(_, ty) if shape::gives_items(ty));
-        if !wanted || gives_items {
+        // Of a closure there is a name at most, which is ours.
+        if !wanted || gives_items || shape::has_function(&function.sig.output) {
             return quote_spanned!(*span=> let _ = __llmobs_v;);
         }
         let cap = self.cap(&quote_spanned!(*span=> __llmobs_v), &none);
@@ -395,7 +406,16 @@ impl Expansion<'_> {
             ReturnType::Type(_, ty) if shape::may_be_future(ty) => {
                 // With a mixed_site span the compiler would keep the warning to itself.
                 let method = Ident::new("__llmobs_no_future", shape::output_span(&function.sig));
-                quote_spanned!(*span=> { use #p::ladder::*; (&&#p::Ret(&__llmobs_out)).#method(); })
+                // Where it is never reached, the compiler looks for the method only, and not whether
+                // the signature proves the lifetimes that an implementation asks for.
+                quote_spanned!(*span=>
+                    #[allow(unreachable_code)]
+                    if false {
+                        use #p::ladder::*;
+                        loop {}
+                        (&&#p::Ret(&__llmobs_out)).#method();
+                    }
+                )
             }
             ReturnType::Type(_, ty) if shape::holds_future(ty) => {
                 let warning = Ident::new("future_inside", shape::output_span(&function.sig));

@@ -23,10 +23,38 @@ pub(crate) fn guard(
     tokens
 }
 
+/// Where to report it is said only where the manifest knows.
 fn report(name: &str) -> String {
-    format!(
-        "`{name}` of llmobs {} failed on this code; please report it, with the code, at {}/issues",
+    told(
+        name,
         env!("CARGO_PKG_VERSION"),
         env!("CARGO_PKG_REPOSITORY"),
     )
+}
+
+fn told(name: &str, version: &str, repository: &str) -> String {
+    let place = if repository.is_empty() {
+        String::new()
+    } else {
+        format!(", at {}/issues", repository.trim_end_matches('/'))
+    };
+    format!(
+        "`{name}` of llmobs {version} failed on this code; please report it, with the code{place}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::told;
+
+    #[test]
+    fn a_panic_of_ours_names_an_address_only_where_there_is_one() {
+        let failed =
+            "`#[llm]` of llmobs 1.2.3 failed on this code; please report it, with the code";
+        assert_eq!(told("#[llm]", "1.2.3", ""), failed);
+        assert_eq!(
+            told("#[llm]", "1.2.3", "https://example.com/llmobs/"),
+            format!("{failed}, at https://example.com/llmobs/issues")
+        );
+    }
 }

@@ -34,6 +34,7 @@ mod expand;
 mod fallback;
 mod kind;
 mod names;
+mod place;
 mod prompt;
 mod shape;
 mod signature;

@@ -13,48 +13,45 @@ pub(crate) use items::{Boxed, Items, Returned};
 
 /// How the function is wrapped.
 pub(crate) enum Shape {
-    /// The body stands in a closure.
+    /// The body gives what the function returns.
     Sync,
     /// The body stands in a future.
     Async,
-    /// The body stands in a closure and gives a future.
+    /// The body gives a future.
     Future {
         /// What the signature says of the future's output.
         output: Option<Box<Type>>,
-        boxed: bool,
+        form: Form,
     },
-    /// The body stands where it stood. Its value is seen unless it leaves early.
-    Inline { value: bool },
+}
+
+/// How a future comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As it is.
+    Bare,
+    /// In a pinned box: the signature, or the attribute, leaves no doubt.
+    Boxed,
+    /// By the names of a pinned box, which may be names of the user's own. The type decides.
+    Named,
 }
 
 impl Shape {
-    pub(crate) fn of(sig: &Signature, future: bool, tracks_caller: bool, leaves: bool) -> Self {
+    pub(crate) fn of(sig: &Signature, future: bool) -> Self {
         if sig.asyncness.is_some() {
             return Self::Async;
         }
-        if is_never(&sig.output) {
-            return Self::Inline { value: false };
-        }
-        if let ReturnType::Type(_, ty) = &sig.output {
-            if let Some((output, boxed)) = future_of(ty) {
-                let output = output.map(Box::new);
-                return Self::Future { output, boxed };
-            }
-            if future {
-                return Self::Future {
-                    output: None,
-                    boxed: true,
-                };
-            }
-        }
-        if tracks_caller {
-            return Self::Inline { value: !leaves };
-        }
-        // Where the body stands, the compiler knows what the closure is to take.
-        if matches!(&sig.output, ReturnType::Type(_, ty) if is_function(ty)) {
-            return Self::Inline { value: false };
-        }
-        Self::Sync
+        let ReturnType::Type(_, ty) = &sig.output else {
+            return Self::Sync;
+        };
+        let (output, form) = match future_of(ty) {
+            // What the attribute says leaves no doubt, and what an alias comes to is not seen.
+            Some((_, Form::Named)) | None if future => (None, Form::Boxed),
+            Some((output, form)) => (output, form),
+            None => return Self::Sync,
+        };
+        let output = output.map(Box::new);
+        Self::Future { output, form }
     }
 }
 
@@ -62,18 +59,29 @@ pub(crate) fn is_never(output: &ReturnType) -> bool {
     matches!(output, ReturnType::Type(_, ty) if matches!(peel(ty), Type::Never(_)))
 }
 
-/// Whether the type is `impl Fn(…)` or one of its like.
+/// Whether a function comes back whose type the signature hides: `impl Fn(…)`, alone or in a
+/// `Result` and its like. What it takes, the compiler knows only where the signature is.
+pub(crate) fn has_function(output: &ReturnType) -> bool {
+    matches!(output, ReturnType::Type(_, ty) if is_function(ty))
+}
+
 fn is_function(ty: &Type) -> bool {
-    let Type::ImplTrait(ty) = peel(ty) else {
-        return false;
-    };
-    ty.bounds.iter().any(|bound| {
-        matches!(bound, TypeParamBound::Trait(bound) if bound.path.segments.last().is_some_and(
-            |last| ["Fn", "FnMut", "FnOnce", "AsyncFn", "AsyncFnMut", "AsyncFnOnce"]
-                .iter()
-                .any(|name| last.ident == name)
-        ))
-    })
+    const TRAITS: [&str; 6] = [
+        "Fn",
+        "FnMut",
+        "FnOnce",
+        "AsyncFn",
+        "AsyncFnMut",
+        "AsyncFnOnce",
+    ];
+    if let Type::ImplTrait(ty) = peel(ty) {
+        return ty.bounds.iter().any(|bound| {
+            matches!(bound, TypeParamBound::Trait(bound) if bound.path.segments.last().is_some_and(
+                |last| TRAITS.iter().any(|name| last.ident == name)
+            ))
+        });
+    }
+    last_segment(ty).is_some_and(|last| types(last).any(is_function))
 }
 
 /// Whether nothing can come back that would be an output or an error.
@@ -123,33 +131,68 @@ pub(crate) fn gives_items(ty: &Type) -> bool {
         .is_some()
 }
 
-/// The output of a future and whether it is boxed; `None` if the type is no future.
-fn future_of(ty: &Type) -> Option<(Option<Type>, bool)> {
-    if let Some((segment, boxed)) = future_trait_of(ty) {
-        return Some((output_of(segment), boxed));
+/// The output of a future, as far as the text tells, and how it comes back; `None` if the type is
+/// no future.
+fn future_of(ty: &Type) -> Option<(Option<Type>, Form)> {
+    if let Some((segment, form)) = future_trait_of(ty) {
+        return Some((output_of(segment), form));
     }
     let last = last_segment(ty)?;
     let named = ["BoxFuture", "LocalBoxFuture"]
         .iter()
         .any(|name| last.ident == name);
-    named.then(|| (types(last).last().cloned(), true))
+    if let (true, Some(output)) = (named, only_type(last)) {
+        return Some((Some(output.clone()), Form::Named));
+    }
+    // Of several parameters nobody knows which is the output. Where one is a parameter of an `impl`,
+    // nobody knows how long it lives either, which a new box would ask for.
+    let parameters = types(last).any(|ty| may_be_parameter(ty.to_token_stream()));
+    (named && !parameters).then_some((None, Form::Named))
 }
 
-/// The trait in `impl Future` (not boxed), or in `Pin<Box<dyn Future>>`.
-fn future_trait_of(ty: &Type) -> Option<(&PathSegment, bool)> {
-    let bounds = match peel(ty) {
-        Type::ImplTrait(ty) => return Some((future_bound(ty.bounds.iter())?, false)),
+/// Whether a name of one or two capitals stands in the type, as parameters are called.
+fn may_be_parameter(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|tree| match tree {
+        TokenTree::Group(group) => may_be_parameter(group.stream()),
+        TokenTree::Ident(ident) => is_short(&ident.to_string()),
+        _ => false,
+    })
+}
+
+/// Whether the name is one that parameters of an `impl` have, and hardly anything else: `T`, `K2`.
+pub(crate) fn is_short(name: &str) -> bool {
+    name.len() <= 2
+        && name.starts_with(|first: char| first.is_ascii_uppercase())
+        && (name.chars()).all(|char| char.is_ascii_uppercase() || char.is_ascii_digit())
+}
+
+/// The trait in `impl Future`, or in `Pin<Box<dyn Future>>`.
+fn future_trait_of(ty: &Type) -> Option<(&PathSegment, Form)> {
+    let (bounds, form) = match peel(ty) {
+        Type::ImplTrait(ty) => (&ty.bounds, Form::Bare),
         ty => {
-            let pinned = types(last_segment(ty).filter(|last| last.ident == "Pin")?).next()?;
-            let boxed = types(last_segment(pinned).filter(|last| last.ident == "Box")?).next()?;
+            let Type::Path(path) = ty else { return None };
+            // Whoever writes the path from its crate on means the one that everybody means.
+            let form = match path.path.leading_colon {
+                Some(_) => Form::Boxed,
+                None => Form::Named,
+            };
+            let pinned = only_type(last_segment(ty).filter(|last| last.ident == "Pin")?)?;
+            let boxed = only_type(last_segment(pinned).filter(|last| last.ident == "Box")?)?;
             match peel(boxed) {
-                Type::TraitObject(ty) => &ty.bounds,
-                Type::ImplTrait(ty) => &ty.bounds,
+                Type::TraitObject(ty) => (&ty.bounds, form),
+                Type::ImplTrait(ty) => (&ty.bounds, form),
                 _ => return None,
             }
         }
     };
-    Some((future_bound(bounds.iter())?, true))
+    Some((future_bound(bounds.iter())?, form))
+}
+
+/// The type in a segment that has one argument.
+fn only_type(segment: &PathSegment) -> Option<&Type> {
+    let mut types = types(segment);
+    types.next().filter(|_| types.next().is_none())
 }
 
 /// The bound that says what the type is, among `Send` and lifetimes.
@@ -158,7 +201,18 @@ fn future_bound<'a>(bounds: impl Iterator<Item = &'a TypeParamBound>) -> Option<
         TypeParamBound::Trait(bound) => bound.path.segments.last(),
         _ => None,
     });
-    traits.find(|segment| segment.ident == "Future")
+    traits.find(|segment| segment.ident == "Future" && takes_only(segment, "Output"))
+}
+
+/// Whether the trait is told nothing but this type, as another of the same name may be.
+fn takes_only(segment: &PathSegment, name: &str) -> bool {
+    match &segment.arguments {
+        PathArguments::None => true,
+        PathArguments::AngleBracketed(arguments) => arguments.args.iter().all(
+            |argument| matches!(argument, GenericArgument::AssocType(assoc) if assoc.ident == name),
+        ),
+        PathArguments::Parenthesized(_) => false,
+    }
 }
 
 /// `T` in `Future<Output = T>`.

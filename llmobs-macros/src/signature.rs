@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
-use quote::ToTokens;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Attribute, Error, FnArg, Pat, Signature, Token, Visibility};
@@ -92,21 +91,7 @@ impl Function {
 
     /// How the function is to be wrapped.
     pub(crate) fn shape(&self, future: bool) -> Shape {
-        Shape::of(
-            &self.sig,
-            future,
-            self.tracks_caller(),
-            self.body.leaves_early(),
-        )
-    }
-
-    /// Whether the caller's line must be seen by the body, which then cannot stand in a closure.
-    fn tracks_caller(&self) -> bool {
-        self.attrs.iter().any(|attr| {
-            let path = attr.path();
-            path.is_ident("track_caller")
-                || path.is_ident("cfg_attr") && mentions(attr.to_token_stream(), "track_caller")
-        })
+        Shape::of(&self.sig, future)
     }
 
     /// What the parameters bind, in their order; never `self`.
@@ -184,8 +169,19 @@ impl Body {
         ends && !self.leaves_early()
     }
 
-    fn leaves_early(&self) -> bool {
-        self.words.question_mark || self.words.idents.contains("return")
+    /// Whether a `return` or a `?` stands in it.
+    pub(crate) fn leaves_early(&self) -> bool {
+        self.words.question_mark || self.names("return")
+    }
+
+    /// Whether the identifier stands in it.
+    pub(crate) fn names(&self, word: &str) -> bool {
+        self.words.idents.contains(word)
+    }
+
+    /// The identifiers in it.
+    pub(crate) fn idents(&self) -> impl Iterator<Item = &str> {
+        self.words.idents.iter().map(String::as_str)
     }
 
     /// Whether another attribute of llmobs has been here.

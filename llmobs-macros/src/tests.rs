@@ -181,44 +181,53 @@ fn the_return_type_tells_the_shape() {
         match function.shape(args.future.is_some()) {
             Shape::Sync => "sync".to_owned(),
             Shape::Async => "async".to_owned(),
-            Shape::Inline { value } => format!("inline {value}"),
-            Shape::Future { output, boxed } => {
+            Shape::Future { output, form } => {
                 let output = output.map(|ty| shape::erased(&ty).to_string());
-                format!("future {} boxed {boxed}", output.unwrap_or_default())
+                format!("future {} {form:?}", output.unwrap_or_default())
             }
         }
     };
     let none = || quote!();
     for (output, expected) in [
-        (
-            quote!(impl Future<Output = u8> + Send),
-            "future u8 boxed false",
-        ),
+        (quote!(impl Future<Output = u8> + Send), "future u8 Bare"),
         (
             quote!(impl Send + ::core::future::Future<Output = impl X>),
-            "future _ boxed false",
+            "future _ Bare",
         ),
-        (quote!(BoxFuture<'static, u8>), "future u8 boxed true"),
+        (quote!(BoxFuture<'static, u8>), "future u8 Named"),
+        (quote!(BoxFuture<u8, Error>), "future  Named"),
+        (quote!(BoxFuture<u8, E>), "sync"),
+        (quote!(impl Future<Item = u8, Error = E>), "sync"),
+        (quote!(Pin<Box<dyn Future<u8>>>), "sync"),
+        (quote!(Pin<Box<dyn Future<Output = u8>, A>>), "sync"),
+        (
+            quote!(::core::pin::Pin<Box<dyn Future<Output = u8>>>),
+            "future u8 Boxed",
+        ),
         (
             quote!(futures::future::LocalBoxFuture<'_, Result<u8, E>>),
-            "future Result < u8 , E > boxed true",
+            "future Result < u8 , E > Named",
         ),
         (
             quote!(Pin<Box<dyn Future<Output = ()> + Send + 'a>>),
-            "future () boxed true",
+            "future () Named",
         ),
         (
             quote!((Pin<Box<(dyn Future<Output = u8> + 'a)>>)),
-            "future u8 boxed true",
+            "future u8 Named",
         ),
         (quote!(Result<impl Future<Output = u8>, E>), "sync"),
         (quote!(impl Stream<Item = u8>), "sync"),
         (quote!(Ready<u8>), "sync"),
-        (quote!(!), "inline false"),
+        (quote!(!), "sync"),
     ] {
         assert_eq!(shape(output.clone(), none()), expected, "{output}");
     }
-    assert_eq!(shape(quote!(Alias), quote!(future)), "future  boxed true");
+    assert_eq!(shape(quote!(Alias), quote!(future)), "future  Boxed");
+    assert_eq!(
+        shape(quote!(BoxFuture<u8, E>), quote!(future)),
+        "future  Boxed"
+    );
 }
 
 #[test]
@@ -244,11 +253,8 @@ fn a_stream_is_found_wherever_the_signature_shows_one() {
         (quote!(impl Stream<Item = T> + Send + 'a), "stream of T"),
         (quote!(impl Send + futures::Stream), "stream of "),
         (quote!((impl FusedStream<Item = T>)), "stream of T"),
-        (
-            quote!(BoxStream<'_, Result<T, E>>),
-            "stream of Result < T , E > pinned",
-        ),
-        (quote!(a::LocalBoxStream<'a, T>), "stream of T pinned"),
+        (quote!(BoxStream<'_, Result<T, E>>), "stream of  pinned"),
+        (quote!(a::LocalBoxStream<'a, T>), "stream of  pinned"),
         (
             quote!(Pin<Box<dyn Stream<Item = T> + Send>>),
             "stream of T pinned",
@@ -259,7 +265,7 @@ fn a_stream_is_found_wherever_the_signature_shows_one() {
         ),
         (
             quote!(io::Result<Option<BoxStream<'a, T>>>),
-            "stream of T pinned",
+            "stream of  pinned",
         ),
         (quote!(AppResult<impl Stream<Item = T>>), "stream of T"),
         (
@@ -268,7 +274,7 @@ fn a_stream_is_found_wherever_the_signature_shows_one() {
         ),
         (
             quote!(BoxFuture<'a, Option<BoxStream<'a, T>>>),
-            "stream of T pinned",
+            "stream of  pinned",
         ),
         (
             quote!(impl ExactSizeIterator<Item = &'a T> + use<'a>),

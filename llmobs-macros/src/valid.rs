@@ -7,7 +7,8 @@ use syn::{Expr, ExprLit, Lit, ReturnType};
 use crate::attr::{Args, Errors};
 use crate::kind::Kind;
 use crate::names::suggestion;
-use crate::shape::{self, Shape};
+use crate::place::Place;
+use crate::shape;
 use crate::signature::Function;
 
 /// Checks the attribute against the function below it.
@@ -122,9 +123,10 @@ fn stream(args: &Args, function: &Function, errors: &mut Errors) {
         );
         return errors.on(ty, message);
     }
-    if let Shape::Inline { value: false } = shape {
-        let message = "below `#[track_caller]` the returned stream is seen only if the body has no \
-                       `return` and no `?`: leave one of the three out";
+    if function.place() == Place::Inline && function.body.leaves_early() {
+        let message = "below `#[track_caller]` the returned stream of a method without a visibility \
+                       is seen only if the body has no `return` and no `?`: leave one of them out, or \
+                       write `pub(self)`, if the method is no trait's";
         errors.at(span, message);
     }
 }

@@ -1,8 +1,10 @@
 //! What expanded macros call. Not API: it changes without notice, and its path carries
 //! the version so that macros and runtime of different versions do not compile together.
 
+mod boxed;
 mod future;
 mod ladder;
+mod leaving;
 mod prompt;
 mod record;
 mod special;
@@ -22,6 +24,7 @@ pub mod v0_1_0 {
     #[allow(deprecated, reason = "it is a warning to the user")]
     pub use super::ladder::future_inside;
     pub use super::ladder::{Cap, Fail, Ret, apply};
+    pub use super::leaving::{Leaving, Returned, arrived};
     pub use super::prompt::TemplateFile;
     pub use super::record::{attempt, failed, noted, output, wants_output};
     pub use super::start::{Entered, Kind, Starting, call, enabled, fake, literal, start, text};
@@ -35,11 +38,16 @@ pub mod v0_1_0 {
 
     /// The traits of the ladders; a block that climbs one imports them all.
     pub mod ladder {
+        pub use crate::__private::boxed::{
+            BoxedLocal as _, BoxedSend as _, BoxedSync as _, BoxedUnpin as _, NoBox as _,
+            NoBoxedFuture as _,
+        };
         pub use crate::__private::ladder::{
             CapDebug as _, CapName as _, CapOption as _, CapOptionDebug as _, CapSerialize as _,
             CapSpecial as _, FailDebug as _, FailDeref as _, FailDisplay as _, FailError as _,
             FailName as _, NamedFuture as _, NoFuture as _, SplitAny as _, SplitResult as _,
         };
+        pub use crate::__private::leaving::{LeavesAny as _, LeavesResult as _};
         pub use crate::__private::stream::{CapChunk as _, CapNoChunk as _};
     }
 

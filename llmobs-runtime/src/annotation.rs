@@ -57,6 +57,7 @@ pub struct Annotation {
     /// Later values win; a list, since dropping an empty map is not for nothing.
     pub(crate) metadata: Vec<(String, Value)>,
     pub(crate) metrics: Vec<(String, Number)>,
+    pub(crate) usage: Option<Box<TokenUsage>>,
     pub(crate) tags: Vec<(Text, Text)>,
     pub(crate) extra: Option<Box<Extra>>,
 }
@@ -137,9 +138,11 @@ impl Annotation {
         self
     }
 
-    /// How many tokens the call took: the metrics that are known of it.
+    /// How many tokens the call took: the metrics that are known of it. Told more than once, what the
+    /// later one knows wins ([`TokenUsage::merge`]); totals follow from what stands in the end.
     pub fn usage(mut self, usage: TokenUsage) -> Self {
-        self.metrics.extend(usage.metrics());
+        usage.replace(&mut self.metrics);
+        TokenUsage::add(&mut self.usage, Box::new(usage));
         self
     }
 

@@ -443,4 +443,17 @@ mod tests {
         let wall = i64::try_from(unix_now().as_secs()).unwrap();
         assert!((seconds - wall).abs() <= 1, "{seconds}, {wall}");
     }
+
+    #[test]
+    fn a_segment_that_is_off_by_less_than_a_second_does_not_go_on() {
+        let moved = || {
+            let mut anchor = off_by(Duration::from_millis(50));
+            anchor.learned = true;
+            let segments = anchor.segments.len();
+            anchor.follow();
+            anchor.segments.len() > segments
+        };
+        // A thread that is put aside between two readings knows less.
+        assert!((0..1_000).any(|_| moved()));
+    }
 }

@@ -101,4 +101,4 @@ pub use stats::{Counts, DestinationStats, DropReason, EventKind, Stats};
 pub use stream::{Chunk, Chunks, SpanIterator, SpanStream, StreamOutput, ToolCallDelta};
 pub use text::IntoText;
 pub use tool::ToolDefinition;
-pub use usage::TokenUsage;
+pub use usage::{IntoTokens, TokenUsage};

@@ -166,6 +166,23 @@ impl Message {
         flaw
     }
 
+    /// Whether it holds more than a role.
+    pub(crate) fn says_something(&self) -> bool {
+        let Self {
+            content,
+            role: _,
+            tool_calls,
+            tool_results,
+            audio_parts,
+            image_parts,
+        } = self;
+        !(content.is_empty()
+            && tool_calls.is_empty()
+            && tool_results.is_empty()
+            && audio_parts.is_empty()
+            && image_parts.is_empty())
+    }
+
     /// The first thing in the message that the wire does not allow.
     pub(crate) fn flaw(&self) -> Option<String> {
         let call = self.tool_calls.iter().find_map(ToolCall::flaw);

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -25,6 +26,14 @@ impl Text {
     #[inline]
     pub(crate) const fn literal(text: &'static str) -> Self {
         Self(Repr::Literal(text))
+    }
+
+    /// The literal that it is, if it is one.
+    pub(crate) fn as_literal(&self) -> Option<&'static str> {
+        match self.0 {
+            Repr::Literal(text) => Some(text),
+            Repr::Short { .. } | Repr::Long(_) => None,
+        }
     }
 
     /// What it is made of, which is had for less than the text itself.
@@ -318,6 +327,15 @@ impl From<Text> for Arc<str> {
 impl PartialEq for Text {
     fn eq(&self, other: &Self) -> bool {
         self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Text {}
+
+/// As the text, and not by where it stands.
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bytes().hash(state);
     }
 }
 

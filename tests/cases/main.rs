@@ -14,6 +14,7 @@
     reason = "odd shapes are what is tested; `lints` allows none of these"
 )]
 
+mod aliases;
 mod arguments;
 mod builds;
 mod capture;
@@ -23,6 +24,7 @@ mod items;
 mod lints;
 mod opaque;
 mod parameters;
+mod placed;
 mod prompts;
 mod returns;
 mod sizes;

@@ -479,8 +479,7 @@ fn case_37_the_callers_line_stays_the_callers() {
         assert!(result.is_err());
     });
     assert_eq!(output(&spans[0])[1], json!(true));
-    // What `return` gives cannot be seen without a closure.
-    assert_eq!(output(&spans[1]), Value::Null);
+    assert_eq!(output(&spans[1]), json!(line!() - 5));
     assert_eq!(error(&spans[2]), ("panic", ""));
 }
 

@@ -334,3 +334,30 @@ fn a_signal_that_the_program_handles_is_left_to_it() {
         assert_eq!(names(&intake), ["of the program's end"], "{ending}");
     }
 }
+
+#[test]
+fn tasks_that_a_runtime_ends_arrive_where_the_guard_lies_outside_of_it() {
+    let intake = Intake::start();
+    Program::start(&["guard_outside_of_the_runtime"], &intake).ends_well();
+    let spans = intake.accepted_spans();
+    assert_eq!(names(&intake), ["slow"; 3]);
+    for span in spans {
+        let tags = span["tags"].as_array().unwrap();
+        assert!(tags.iter().any(|tag| tag == "cancelled:true"), "{tags:?}");
+    }
+}
+
+#[test]
+fn tasks_that_are_aborted_just_before_the_guard_goes_arrive_or_are_told_of() {
+    let intake = Intake::start();
+    Program::start(&["guard_within_the_runtime"], &intake).ends_well();
+    assert!(names(&intake).iter().all(|name| name == "slow"));
+}
+
+#[test]
+fn spans_that_are_open_when_the_guard_goes_are_told_by_number_and_name_and_counted() {
+    let intake = Intake::start();
+    Program::start(&["left_open"], &intake).ends_well();
+    assert_eq!(names(&intake), ["delivered"]);
+    Program::start(&["left_current"], &intake).ends_well();
+}

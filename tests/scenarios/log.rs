@@ -47,3 +47,36 @@ pub fn lines_with(part: &str) -> Vec<(Level, String)> {
     let with = lines.iter().filter(|(_, line)| line.contains(part));
     with.cloned().collect()
 }
+
+/// Trouble is told by `report` alone: it knows when a thread is torn down, and speaks on threads
+/// that are silent otherwise.
+#[test]
+fn no_line_goes_past_report() {
+    fn visit(folder: &std::path::Path, found: &mut Vec<String>, files: &mut usize) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() && name != "tests" {
+                visit(&path, found, files);
+            } else if name.ends_with(".rs") && name != "tests.rs" && name != "report.rs" {
+                *files += 1;
+                let text = std::fs::read_to_string(&path).unwrap();
+                // Tests stand at the end of a file.
+                let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
+                for level in ["trace", "debug", "info", "warn", "error", "event"] {
+                    if code.contains(&format!("tracing::{level}!")) {
+                        found.push(format!("{}: tracing::{level}!", path.display()));
+                    }
+                }
+            }
+        }
+    }
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap();
+    let (mut found, mut files) = (Vec::new(), 0);
+    visit(&root.join("llmobs-runtime/src"), &mut found, &mut files);
+    visit(&root.join("src"), &mut found, &mut files);
+    assert!(files > 50, "{files} files were looked at");
+    assert!(found.is_empty(), "{found:#?}");
+}

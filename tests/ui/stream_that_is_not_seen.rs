@@ -30,13 +30,17 @@ fn future_alone() -> impl Future<Output = String> {
     async { String::new() }
 }
 
-#[llmobs::tool(stream)]
-#[track_caller]
-fn located(empty: bool) -> impl Iterator<Item = u8> {
-    if empty {
-        return 0..0;
+struct Counter;
+
+impl Counter {
+    #[llmobs::tool(stream)]
+    #[track_caller]
+    fn located(&self, empty: bool) -> impl Iterator<Item = u8> + use<> {
+        if empty {
+            return 0..0;
+        }
+        0..1
     }
-    0..1
 }
 
 fn main() {}

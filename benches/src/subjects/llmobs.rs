@@ -119,6 +119,12 @@ pub(super) fn alone() {
     let mut variants = Vec::from(common());
     variants.extend([
         Variant::new("#[llm]", 1_000, |bench| bench.time(plain)),
+        Variant::new("#[llm], in a workflow", 1_000, |bench| {
+            let parent = Span::workflow("parent").start();
+            let _in_parent = parent.enter();
+            bench.time(plain);
+        })
+        .and_one(),
         Variant::new("#[llm], three strings made first", 1_000, |bench| {
             let (name, model, provider) = texts();
             bench.time(|| three_strings_made(name, model, provider));

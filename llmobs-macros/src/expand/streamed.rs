@@ -37,13 +37,14 @@ impl Expansion<'_> {
                     #p::Instrumented::lazy_stream(__llmobs_f, #handover).await
                 )
             }
-            Shape::Future { output, boxed } => {
+            Shape::Future { output, form } => {
                 let start = self.start();
-                let closure = self.closure();
+                let called = self.called();
+                let annotation = self.annotation();
                 let output = self.future_output(output.as_deref());
                 let handover = handover(&output);
                 let future = self.boxed(
-                    *boxed,
+                    *form,
                     &quote_spanned!(*span=>
                         #p::Instrumented::started_stream(
                             __llmobs_in, #p::typed::<#output, _>(__llmobs_f), #handover
@@ -52,28 +53,18 @@ impl Expansion<'_> {
                 );
                 quote_spanned!(*span=>
                     let __llmobs_in = #start;
-                    let __llmobs_f = #p::call(&__llmobs_in, #closure);
+                    let __llmobs_f #annotation = #called;
                     #future
-                )
-            }
-            Shape::Inline { .. } => {
-                let start = self.start();
-                let block = self.function.body.behind(self.marker());
-                let wrapped = self.wrapped(returned);
-                quote_spanned!(*span=>
-                    let __llmobs_in = #start;
-                    let __llmobs_out: #declared = #block;
-                    let __llmobs_in = #p::leave(__llmobs_in);
-                    #wrapped
                 )
             }
             Shape::Sync => {
                 let start = self.start();
-                let closure = self.closure();
+                let called = self.called();
+                let annotation = self.annotation();
                 let wrapped = self.wrapped(returned);
                 quote_spanned!(*span=>
                     let __llmobs_in = #start;
-                    let __llmobs_out = #p::call(&__llmobs_in, #closure);
+                    let __llmobs_out #annotation = #called;
                     let __llmobs_in = #p::leave(__llmobs_in);
                     #wrapped
                 )

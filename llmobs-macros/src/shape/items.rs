@@ -42,7 +42,7 @@ impl Returned {
             return Some(Self::Items(Box::new(items)));
         }
         let last = last_segment(ty)?;
-        let inner = || Some(Box::new(Self::of(types(last).next()?)?));
+        let inner = || Some(Box::new(types(last).find_map(Self::of)?));
         let name = last.ident.to_string();
         if name.ends_with("Result") {
             Some(Self::InResult(inner()?))
@@ -74,8 +74,9 @@ impl Items {
         let last = last_segment(ty)?;
         let first = types(last).next();
         match last.ident.to_string().as_str() {
+            // An alias of the user's own may come to other items than the one that it names.
             "BoxStream" | "LocalBoxStream" => Some(Self {
-                item: types(last).last().cloned(),
+                item: None,
                 is_iterator: false,
                 boxed: Some(Boxed::Pinned),
             }),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::stack::{Entry, Token, with_stack};
 use crate::id;
 use crate::kind::SpanKind;
+use crate::span::open::{self, Held};
 use crate::span::{Slot, Span, SpanData, SpanInner};
 use crate::stats::DropReason;
 use crate::worker::{Finished, Refused};
@@ -38,6 +39,9 @@ pub(crate) fn enter(slot: Slot) -> Option<Token> {
     }
     with_stack(|stack| {
         stack.share_own();
+        if let Some(span) = slot.span() {
+            stack.here.owns(span);
+        }
         stack.own = Some(slot);
         stack.push(Entry::Own)
     })
@@ -58,10 +62,13 @@ fn enter_shared(span: &Arc<SpanInner>) -> Option<Token> {
 
 /// A span that others may refer to. Its place is kept for another one.
 pub(crate) fn share(mut slot: Slot) -> Option<Arc<SpanInner>> {
-    let span = slot.take().map(Arc::new);
+    let span = slot.take()?;
     let mut slot = Some(slot);
-    with_stack(|stack| stack.spare.extend(slot.take()));
-    span
+    let place = with_stack(|stack| {
+        stack.spare.extend(slot.take());
+        stack.here.place()
+    });
+    Some(span.shared(place))
 }
 
 /// The kind of the span that was entered, where values may be looked at.
@@ -88,7 +95,10 @@ pub(crate) fn with_data<R>(token: Token, change: impl FnOnce(&mut SpanData) -> R
 pub(crate) fn leave(token: Token) -> Option<Span> {
     let left = with_stack(|stack| {
         let span = match stack.pop(token)? {
-            Entry::Own => stack.take_own().map(Arc::new),
+            Entry::Own => {
+                let span = stack.take_own();
+                span.map(|span| span.shared(Some(stack.here.place())))
+            }
             Entry::Span(span) => Some(span),
             _ => None,
         };
@@ -124,6 +134,7 @@ pub(crate) fn finish(token: Token) {
         let Some(mut slot) = stack.own.take() else {
             return;
         };
+        stack.here.owns_none();
         let Some(span) = slot.span_mut() else { return };
         if span.client.is_of_parent() {
             left = Some(Left::OfParent(slot));
@@ -143,12 +154,15 @@ pub(crate) fn finish(token: Token) {
 }
 
 /// Puts a finished span where its client's worker fetches it, or gives it back.
-pub(crate) fn push_finished(span: Arc<SpanInner>, weight: usize) -> Result<(), Refused> {
+pub(crate) fn push_finished(span: Held, weight: usize) -> Result<(), Refused> {
     // Models run all their threads on one of the system's.
     if !cfg!(all(test, llmobs_loom)) {
         let mut waits = Some(span);
         let pushed = with_stack(|stack| {
             let span = waits.take()?;
+            if let Some(place) = span.place() {
+                stack.here.give_back(place);
+            }
             Some(stack.push_finished(Finished::Shared(span), weight))
         });
         return match (pushed.flatten(), waits) {
@@ -161,7 +175,10 @@ pub(crate) fn push_finished(span: Arc<SpanInner>, weight: usize) -> Result<(), R
 }
 
 /// The same in a thread that is being torn down.
-fn push_last(span: Arc<SpanInner>, weight: usize) -> Result<(), Refused> {
+fn push_last(span: Held, weight: usize) -> Result<(), Refused> {
+    if let Some(place) = span.place() {
+        open::give_back(place);
+    }
     let client = Arc::clone(&span.client);
     let span = Finished::Shared(span);
     if client.is_open() {

@@ -1,7 +1,8 @@
 //! A segment: a file that one writer appends to, and holds the lock of.
 //!
 //! `<segment>.ack` beside it says how far its events have been settled: the last complete
-//! line of it that is not empty, in bytes of the segment.
+//! line of it that is a number, in bytes of the segment. A line `sent <first> <last>` says of the events
+//! whose lines end there and between that they were sent as a whole, and not answered.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
@@ -46,6 +47,8 @@ struct Open {
     torn: bool,
     ack: Option<File>,
     acked: u64,
+    /// What earlier processes have sent without an answer, by the ends of the first and the last line.
+    risked: Vec<(u64, u64)>,
 }
 
 /// What a reader of a segment finds, line by line.
@@ -134,8 +137,11 @@ impl Segment {
         // Names are never used twice: one that is gone was delivered in the meantime.
         fs::symlink_metadata(path)?;
         let len = file.metadata()?.len();
-        let acked = acked(dir, name, &file, len);
-        Ok(Some(Self::new(dir, path.to_owned(), file, len, acked)))
+        let beside = Beside::read(dir, name);
+        let acked = beside.acked(&file, len);
+        let segment = Self::new(dir, path.to_owned(), file, len, acked);
+        segment.open().risked = beside.risked();
+        Ok(Some(segment))
     }
 
     fn new(dir: &PrivateDir, path: PathBuf, file: File, len: u64, acked: u64) -> Self {
@@ -146,6 +152,7 @@ impl Segment {
             torn: false,
             ack: None,
             acked,
+            risked: Vec::new(),
         };
         Self {
             dir: dir.clone(),
@@ -239,6 +246,25 @@ impl Segment {
             return;
         }
         open.acked = to;
+        self.write_beside(&mut open, &to.to_string());
+    }
+
+    /// Remembers that the events whose lines end there and between were sent as a whole, and not
+    /// answered. This process has no need of it.
+    pub(crate) fn note_risk(&self, first: u64, last: u64) {
+        self.write_beside(&mut self.open(), &format!("{SENT} {first} {last}"));
+    }
+
+    /// How often earlier processes have noted that of the event whose line ends there.
+    pub(crate) fn risked(&self, end: u64) -> usize {
+        let open = self.open();
+        let noted = open.risked.iter();
+        noted
+            .filter(|(first, last)| (*first..=*last).contains(&end))
+            .count()
+    }
+
+    fn write_beside(&self, open: &mut Open, line: &str) {
         if open.ack.is_none() {
             let name = ack_name(self.path.file_name().unwrap_or_default());
             let ack = match self.dir.create(&name) {
@@ -250,8 +276,8 @@ impl Segment {
             open.ack = ack.ok();
         }
         if let Some(ack) = &mut open.ack {
-            // Behind a line that was torn it would be read as one number with it.
-            drop(ack.write_all(format!("\n{to}\n").as_bytes()));
+            // Behind a line that was torn it would be read as one with it.
+            drop(ack.write_all(format!("\n{line}\n").as_bytes()));
         }
     }
 
@@ -284,26 +310,52 @@ fn ack_name(segment: &OsStr) -> OsString {
     name
 }
 
-/// The last complete line of the file beside a segment that can be true: one that was changed by
-/// somebody else must not settle events that are not.
-fn acked(dir: &PrivateDir, segment: &OsStr, file: &File, len: u64) -> u64 {
-    let Ok(mut ack) = dir.open(ack_name(segment), OpenOptions::new().read(true)) else {
-        return 0;
-    };
-    // Many lines: where power was lost, the segment may be shorter than the last ones say.
-    let from = ack.metadata().map_or(0, |metadata| metadata.len());
-    let mut end = Vec::new();
-    let read = ack
-        .seek(SeekFrom::Start(from.saturating_sub(ACKS)))
-        .and_then(|_| ack.take(ACKS).read_to_end(&mut end));
-    let Ok(_) = read else { return 0 };
-    let text = String::from_utf8_lossy(&end);
-    let complete = text.rfind('\n').map_or("", |end| &text[..end]);
-    complete
-        .rsplit('\n')
-        .filter_map(|line| line.parse().ok())
-        .find(|to| *to == len || *to < len && begins_a_line(file, *to))
-        .unwrap_or(0)
+/// What a line of the file beside a segment begins with that tells of events that were sent.
+const SENT: &str = "sent";
+
+/// The complete lines at the end of the file beside a segment.
+struct Beside(String);
+
+impl Beside {
+    fn read(dir: &PrivateDir, segment: &OsStr) -> Self {
+        let Ok(mut ack) = dir.open(ack_name(segment), OpenOptions::new().read(true)) else {
+            return Self(String::new());
+        };
+        // Many lines: where power was lost, the segment may be shorter than the last ones say.
+        let from = ack.metadata().map_or(0, |metadata| metadata.len());
+        let mut end = Vec::new();
+        let read = ack
+            .seek(SeekFrom::Start(from.saturating_sub(ACKS)))
+            .and_then(|_| ack.take(ACKS).read_to_end(&mut end));
+        let mut text = read.map_or_else(
+            |_| String::new(),
+            |_| String::from_utf8_lossy(&end).into_owned(),
+        );
+        text.truncate(text.rfind('\n').unwrap_or(0));
+        if from > ACKS {
+            // What is left of a line says something else.
+            text.drain(..text.find('\n').unwrap_or(0));
+        }
+        Self(text)
+    }
+
+    /// The last line that can be true: one that was changed by somebody else must not settle events
+    /// that are not.
+    fn acked(&self, file: &File, len: u64) -> u64 {
+        self.0
+            .rsplit('\n')
+            .filter_map(|line| line.parse().ok())
+            .find(|to| *to == len || *to < len && begins_a_line(file, *to))
+            .unwrap_or(0)
+    }
+
+    fn risked(&self) -> Vec<(u64, u64)> {
+        let note = |line: &str| {
+            let (first, last) = line.strip_prefix(SENT)?.trim_start().split_once(' ')?;
+            Some((first.parse().ok()?, last.parse().ok()?))
+        };
+        self.0.split('\n').filter_map(note).collect()
+    }
 }
 
 /// Whether a line begins at `at`.
@@ -481,5 +533,80 @@ mod tests {
             assert_eq!(adopted.acked(), 0, "{nonsense:?}");
         }
         fs::remove_dir_all(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn what_was_sent_without_an_answer_is_known_to_who_takes_a_segment_over() {
+        let dir = folder();
+        let segment = Segment::create(&dir, &Writer::new(), Some("evaluations")).unwrap();
+        let ends = ["a", "b", "c", "d"].map(|name| segment.append(&line(name)).unwrap().end);
+        segment.note_risk(ends[1], ends[2]);
+        segment.ack(ends[0]);
+        segment.note_risk(ends[2], ends[2]);
+        assert_eq!(segment.risked(ends[1]), 0, "this process has no need of it");
+        let path = segment.path().to_owned();
+        drop(segment);
+        let adopted = Segment::adopt(&dir, &path).unwrap().unwrap();
+        assert_eq!(adopted.acked(), ends[0]);
+        assert_eq!(ends.map(|end| adopted.risked(end)), [0, 1, 2, 0]);
+    }
+
+    #[test]
+    fn half_a_line_at_the_beginning_of_what_is_looked_at_settles_nothing() {
+        let dir = folder();
+        let segment = Segment::create(&dir, &Writer::new(), Some("evaluations")).unwrap();
+        let end = segment.append(&line("a")).unwrap().end;
+        let path = segment.path().to_owned();
+        let note = format!("{SENT} {end} {end}\n");
+        // Wherever what is looked at begins, no end of a note is a number that settles.
+        for more in 0..note.len() {
+            let notes = note.repeat(usize::try_from(ACKS).unwrap());
+            let beside = format!("{notes}{}\n", "x".repeat(more));
+            std::fs::write(segment.ack_path(), beside).unwrap();
+            let beside = Beside::read(&dir, path.file_name().unwrap());
+            assert_eq!(beside.acked(&segment.open().file, segment.len()), 0);
+        }
+    }
+
+    /// The kernel writes up to the limit, and then no more.
+    #[cfg(all(unix, feature = "enabled"))]
+    #[test]
+    #[cfg_attr(miri, ignore = "there is no fork")]
+    #[allow(unsafe_code, reason = "calls of the system")]
+    fn a_line_that_was_written_in_part_is_taken_back() {
+        let is_so = || {
+            let dir = folder();
+            let segment = Segment::create(&dir, &Writer::new(), Some("spans")).unwrap();
+            let first = segment.append(&line("first")).unwrap();
+            let set = |bytes: libc::rlim_t| {
+                let limit = libc::rlimit {
+                    rlim_cur: bytes,
+                    rlim_max: libc::RLIM_INFINITY,
+                };
+                // SAFETY: it reads a limit of ours; the signal is one that is never waited for.
+                unsafe {
+                    libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+                    libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit)
+                }
+            };
+            set(first.end + 5);
+            let fails = segment.append(&line("second")).is_err();
+            set(libc::RLIM_INFINITY);
+            let third = segment.append(&line("third"));
+            fails
+                && third.is_ok_and(|third| third.start == first.end)
+                && found(&segment) == [r#"{"name":"first"}"#, r#"{"name":"third"}"#]
+        };
+        // SAFETY: the child runs code of ours alone, which is made for it, and ends.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let is_so = std::panic::catch_unwind(is_so).unwrap_or(false);
+            // SAFETY: it only ends the child.
+            unsafe { libc::_exit(i32::from(!is_so)) };
+        }
+        let mut status = 0;
+        // SAFETY: a child of ours, and a number of ours.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(status, 0);
     }
 }

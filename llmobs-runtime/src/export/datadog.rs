@@ -287,17 +287,14 @@ impl Datadog {
         match request.send().await {
             Ok(response) => self.judge(response).await,
             Err(error) => {
-                let times_out = error.is_timeout();
                 let reason = describe(&error.without_url());
                 let reason = self.secrets.hidden_in_text(&reason);
-                match (sent.whole(), times_out) {
+                if sent.whole() {
+                    Outcome::Unanswered { reason }
+                } else {
                     // Nobody was reached, or nobody has read all of it.
-                    (false, _) => Outcome::Retry {
-                        after: None,
-                        reason,
-                    },
-                    (true, true) => Outcome::Unanswered { reason },
-                    (true, false) => Outcome::Broken { reason },
+                    let after = None;
+                    Outcome::Retry { after, reason }
                 }
             }
         }

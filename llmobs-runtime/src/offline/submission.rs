@@ -10,6 +10,7 @@ use super::result::{Rejection, RejectionCode, RowResult};
 #[cfg(feature = "enabled")]
 use super::send;
 use crate::config::Settings;
+use crate::report;
 use crate::stats::EventKind;
 
 pub(super) fn is_enabled(settings: &Settings) -> bool {
@@ -20,7 +21,7 @@ pub(super) fn is_enabled(settings: &Settings) -> bool {
 pub(super) fn warn_of(settings: &Settings) {
     if is_enabled(settings) {
         for warning in &settings.warnings {
-            tracing::warn!(target: "llmobs", "{warning}");
+            report::warn(|| warning.to_string());
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::report;
 use crate::tags;
 use crate::text::Text;
 use crate::tool::ToolDefinition;
+use crate::usage::TokenUsage;
 
 /// The most links of one span: more than anybody reads, and about 1.5 MB of the event.
 const MOST_LINKS: usize = 10_000;
@@ -175,6 +176,10 @@ impl SpanData {
     fn annotate(&mut self, annotation: &mut Annotation, io: &mut Option<Contents>) {
         if !annotation.metadata.is_empty() {
             self.metadata.extend(take(&mut annotation.metadata));
+        }
+        if let Some(usage) = annotation.usage.take() {
+            usage.replace(&mut self.metrics);
+            TokenUsage::add(&mut self.usage, usage);
         }
         if !annotation.metrics.is_empty() {
             tags::set_all(&mut self.metrics, take(&mut annotation.metrics));

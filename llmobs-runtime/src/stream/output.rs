@@ -6,7 +6,7 @@ use std::error::Error;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::Chunk;
+use super::{Chunk, first};
 use crate::annotation::{Content, Io, IoRepr, Side};
 use crate::capture::{self, Growing, Room};
 use crate::failure::SpanError;
@@ -45,6 +45,8 @@ pub struct StreamOutput {
     usage: Option<TokenUsage>,
     metadata: Map<String, Value>,
     metadata_room: Room,
+    /// Something was said: text, a message, a call of a tool, or an element.
+    pub(super) has_token: bool,
     pub(super) error: Option<SpanError>,
 }
 
@@ -82,15 +84,18 @@ impl StreamOutput {
             usage: None,
             metadata: Map::new(),
             metadata_room: Room::new(),
+            has_token: false,
             error: None,
         }
     }
 
     /// Adds to the text of the message.
     pub fn text(&mut self, text: &str) -> &mut Self {
-        if !text.is_empty()
-            && let (Some(message), room) = self.open()
-        {
+        if text.is_empty() {
+            return self;
+        }
+        self.has_token = true;
+        if let (Some(message), room) = self.open() {
             room.grow(&mut message.content, text);
         }
         self
@@ -115,6 +120,7 @@ impl StreamOutput {
     /// The call of a tool that the following parts are of, by its index among the calls of
     /// the message.
     pub fn tool_call(&mut self, index: usize) -> ToolCallDelta<'_> {
+        self.has_token = true;
         let (message, room) = self.open();
         let call = message.and_then(|message| {
             let is_there = message.tool_calls.contains_key(&index);
@@ -125,6 +131,7 @@ impl StreamOutput {
 
     /// A message that is whole.
     pub fn message(&mut self, message: Message) -> &mut Self {
+        self.has_token = self.has_token || message.says_something();
         if self.captures {
             let message = self.room.take_message(message);
             self.push(message.map(|message| Part::Whole(Box::new(message))));
@@ -136,10 +143,18 @@ impl StreamOutput {
     /// `null` is nothing. Values that are named like a secret are hidden, as in automatic
     /// capture.
     pub fn json<T: Serialize + ?Sized>(&mut self, element: &T) -> &mut Self {
-        if self.takes_elements() {
+        if self.takes_items() {
             self.element(capture::serialize(None, element));
         }
         self
+    }
+
+    /// Adds JSON that can be looked at where it may not be kept.
+    pub(super) fn value(&mut self, element: &Value) {
+        self.has_token = self.has_token || first::brings_token(element);
+        if self.takes_elements() {
+            self.element(capture::serialize(None, element));
+        }
     }
 
     /// How many tokens the call took so far: what is told later wins over what was told
@@ -191,13 +206,22 @@ impl StreamOutput {
         chunk.add_to(self);
     }
 
-    /// Whether an element is worth a look.
-    pub(crate) fn takes_elements(&self) -> bool {
+    /// Whether an element is kept.
+    fn takes_elements(&self) -> bool {
         self.captures && !self.rest_cut
+    }
+
+    /// Whether an item is worth a look that does not say itself what it adds. Without one, nobody
+    /// knows that it says nothing.
+    pub(crate) fn takes_items(&mut self) -> bool {
+        let takes = self.takes_elements();
+        self.has_token = self.has_token || !takes;
+        takes
     }
 
     /// Adds an element of the list that has been read.
     pub(crate) fn element(&mut self, element: Value) {
+        self.has_token = self.has_token || first::brings_token(&element);
         match element {
             Value::Null => {}
             Value::String(text) => {
@@ -214,6 +238,7 @@ impl StreamOutput {
     /// all else is an element.
     pub(crate) fn captured(&mut self, item: Value) {
         if item.is_string() && !self.is_model {
+            self.has_token = self.has_token || first::brings_token(&item);
             let item = self.room.take(item);
             self.push(item.map(Part::Element));
         } else {

@@ -105,8 +105,9 @@ impl Line {
                 let held = if self.account.budget.is_quarter_full() {
                     Held::Disk(events.len())
                 } else {
+                    let segment = &written.place.segment;
                     let pending = |(event, end): (&Arc<Event>, u64)| {
-                        Pending::spooled(Arc::clone(event), &self.account, end)
+                        Pending::spooled(Arc::clone(event), &self.account, segment, end)
                     };
                     let events = events.iter().zip(written.ends);
                     Held::Memory(events.map(pending).collect())
@@ -137,6 +138,12 @@ impl Line {
         }
         drop(inner);
         self.news.notify_one();
+    }
+
+    /// Whether what is submitted is written to disk.
+    pub(super) fn is_kept_on_disk(&self) -> bool {
+        let inner = self.lock();
+        inner.spools && inner.spool.is_some()
     }
 
     pub(super) fn submitted(&self) -> u64 {

@@ -67,6 +67,16 @@ impl Kept {
     pub(super) fn path(&self) -> &Path {
         self.segment.path()
     }
+
+    /// How often earlier processes have sent the event whose line ends there without an answer.
+    pub(super) fn risked(&self, end: u64) -> usize {
+        self.segment.risked(end)
+    }
+
+    /// Notes that the events whose lines end there and between were sent without an answer.
+    pub(super) fn note_risk(&self, first: u64, last: u64) {
+        self.segment.note_risk(first, last);
+    }
 }
 
 impl Drop for Kept {

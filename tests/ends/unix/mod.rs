@@ -4,6 +4,7 @@ mod exit;
 mod fork;
 #[path = "../../scenarios/log.rs"]
 mod log;
+mod open;
 mod signal;
 mod start;
 
@@ -33,6 +34,10 @@ pub fn main() {
         "exit_thread_local" => exit::thread_local(&url),
         "exit_in_a_function" => exit::in_a_function(&url, &next()),
         "exit_handler" => exit::handler(&url),
+        "guard_outside_of_the_runtime" => open::guard_outside(&url),
+        "guard_within_the_runtime" => open::guard_within(&url),
+        "left_open" => open::left_open(&url),
+        "left_current" => open::left_current(&url),
         "start_that_fails" => start::fails(&url),
         "signal" => signal::no_handler(&url, &next()),
         "signal_with_a_spool" => signal::with_a_spool(&url, &next()),

@@ -56,7 +56,10 @@ pub(in crate::offline) fn event(
     let io = annotation.io.unwrap_or_default();
     let input = content(io.input, Side::Input)?;
     let output = content(io.output, Side::Output)?;
-    let metrics = metrics(annotation.metrics)?;
+    let mut metrics = metrics(annotation.metrics)?;
+    if let Some(usage) = annotation.usage {
+        usage.complete(&mut metrics);
+    }
     if let Some((_, value)) = annotation.tags.iter().find(|(key, _)| key.is_empty()) {
         let reason = format!("it has a tag with an empty key (value {value:?})");
         return Err(Rejection::new(Code::InvalidTags, reason));

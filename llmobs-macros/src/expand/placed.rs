@@ -1,0 +1,247 @@
+//! The body where its [`Place`] is, and how it is called there.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens as _, format_ident, quote_spanned};
+use syn::ext::IdentExt as _;
+use syn::punctuated::Punctuated;
+use syn::{Attribute, FnArg, GenericParam, Meta, Pat, PatIdent, ReturnType, Signature, Type};
+
+use super::Expansion;
+use crate::place::{Place, tracks_caller};
+use crate::shape::{self, Shape};
+
+impl Expansion<'_> {
+    /// An expression that runs the body under the span `__llmobs_in`.
+    pub(super) fn called(&self) -> TokenStream {
+        let Self { p, span, .. } = self;
+        let call = match self.place {
+            Place::Inline => return self.function.body.behind(self.marker()).into(),
+            Place::Closure => self.closure(),
+            Place::Within | Place::Beside => {
+                let call = self.call_of_function();
+                // The panic of what asks for its caller's line goes by: no closure knows that line.
+                if self.function.tracks_caller() {
+                    return call;
+                }
+                quote_spanned!(*span=> move || #call)
+            }
+        };
+        quote_spanned!(*span=> #p::call(&__llmobs_in, #call))
+    }
+
+    /// The type of what [`called`](Self::called) gives, where it does not say so itself.
+    pub(super) fn annotation(&self) -> TokenStream {
+        if self.place != Place::Inline {
+            return TokenStream::new();
+        }
+        let returned = shape::returned(&self.function.sig.output);
+        quote_spanned!(self.span=> : #returned)
+    }
+
+    /// Items that stand in front of everything else in the function.
+    pub(super) fn within(&self) -> TokenStream {
+        match self.place {
+            Place::Within => self.body_function(),
+            _ => TokenStream::new(),
+        }
+    }
+
+    /// Items that stand beside the function.
+    pub(super) fn beside(&self) -> TokenStream {
+        match self.place {
+            Place::Beside => self.body_function(),
+            _ => TokenStream::new(),
+        }
+    }
+
+    /// The attributes of the annotated function. What a body expects of the lints is where the
+    /// body is.
+    pub(super) fn attributes(&self) -> Vec<Attribute> {
+        let attrs = self.function.attrs.iter().cloned();
+        if self.place == Place::Beside {
+            attrs.map(allowing).collect()
+        } else {
+            attrs.collect()
+        }
+    }
+
+    /// The signature of the annotated function, with a name for each argument that is handed on.
+    pub(super) fn signature(&self) -> Signature {
+        let mut sig = self.function.sig.clone();
+        if self.place.is_function() {
+            for (at, input) in sig.inputs.iter_mut().enumerate() {
+                if let FnArg::Typed(parameter) = input
+                    && matches!(*parameter.pat, Pat::Wild(_))
+                {
+                    *parameter.pat = Pat::Ident(PatIdent {
+                        attrs: Vec::new(),
+                        by_ref: None,
+                        mutability: None,
+                        ident: format_ident!("__llmobs_{at}", span = self.span),
+                        subpat: None,
+                    });
+                }
+            }
+        }
+        sig
+    }
+
+    /// The body as a function by itself. Lints about its signature are those of the annotated one.
+    fn body_function(&self) -> TokenStream {
+        let span = &self.span;
+        let function = self.function;
+        let beside = self.place == Place::Beside;
+        let kept = |attr: &&Attribute| {
+            const EVERYWHERE: [&str; 3] = ["inline", "cold", "target_feature"];
+            const BESIDE: [&str; 5] = ["cfg", "allow", "warn", "deny", "forbid"];
+            let is = |names: &[&str]| names.iter().any(|name| attr.path().is_ident(name));
+            tracks_caller(attr)
+                || is(&EVERYWHERE)
+                || beside && (is(&BESIDE) || attr.path().is_ident("expect"))
+        };
+        let attrs = function.attrs.iter().filter(kept).cloned().map(allowing);
+        let mut sig = function.sig.clone();
+        sig.ident = self.body_name();
+        sig.abi = None;
+        sig.fn_token = syn::Token![fn](self.span);
+        for input in &mut sig.inputs {
+            if let FnArg::Typed(parameter) = input {
+                *parameter.ty = quiet(&parameter.ty);
+            }
+        }
+        if let ReturnType::Type(_, ty) = &mut sig.output {
+            **ty = quiet(ty);
+        }
+        let inner = &function.body.inner;
+        let tokens = &function.body.tokens;
+        let body = function.body.around(quote_spanned!(*span=> #inner #tokens));
+        quote_spanned!(*span=> #(#attrs)* #sig #body)
+    }
+
+    fn body_name(&self) -> Ident {
+        let name = self.function.sig.ident.unraw();
+        format_ident!("__llmobs_{name}", span = self.span)
+    }
+
+    fn call_of_function(&self) -> TokenStream {
+        let span = &self.span;
+        let sig = self.signature();
+        let name = self.body_name();
+        let path = match self.place {
+            Place::Beside => quote_spanned!(*span=> Self::#name),
+            _ => name.into_token_stream(),
+        };
+        let generics: Vec<&Ident> = (sig.generics.params.iter())
+            .filter_map(|parameter| match parameter {
+                GenericParam::Lifetime(_) => None,
+                GenericParam::Type(parameter) => Some(&parameter.ident),
+                GenericParam::Const(parameter) => Some(&parameter.ident),
+            })
+            .collect();
+        let generics = if generics.is_empty() {
+            TokenStream::new()
+        } else {
+            quote_spanned!(*span=> ::<#(#generics),*>)
+        };
+        let arguments: Punctuated<TokenStream, syn::Token![,]> = (sig.inputs.iter())
+            .filter_map(|input| match input {
+                FnArg::Receiver(receiver) => Some(receiver.self_token.to_token_stream()),
+                FnArg::Typed(parameter) => match &*parameter.pat {
+                    Pat::Ident(pat) => Some(pat.ident.to_token_stream()),
+                    _ => None,
+                },
+            })
+            .collect();
+        let call = quote_spanned!(*span=> #path #generics (#arguments));
+        if matches!(sig.safety, syn::Safety::Unsafe(_)) {
+            quote_spanned!(*span=> unsafe { #call })
+        } else {
+            call
+        }
+    }
+
+    /// Uses of the `mut`s of arguments that are handed on, and of names that say that they have
+    /// none.
+    pub(super) fn handed_on(&self) -> TokenStream {
+        let span = &self.span;
+        let mut uses = TokenStream::new();
+        if !self.place.is_function() {
+            return uses;
+        }
+        for input in &self.function.sig.inputs {
+            let ident = match input {
+                FnArg::Receiver(receiver) if receiver.mutability.is_some() => {
+                    receiver.self_token.to_token_stream()
+                }
+                FnArg::Typed(parameter) => match &*parameter.pat {
+                    Pat::Ident(pat) if pat.mutability.is_some() => pat.ident.to_token_stream(),
+                    _ => continue,
+                },
+                FnArg::Receiver(_) => continue,
+            };
+            uses.extend(quote_spanned!(*span=>
+                #[allow(clippy::used_underscore_binding)] let _ = &mut #ident;
+            ));
+        }
+        uses
+    }
+
+    /// A guard that knows whether a body that stands inline leaves early, where that is an error
+    /// for sure.
+    pub(super) fn early(&self) -> (TokenStream, TokenStream) {
+        let Self { p, span, .. } = self;
+        let none = (TokenStream::new(), TokenStream::new());
+        let ReturnType::Type(_, ty) = &self.function.sig.output else {
+            return none;
+        };
+        let leaves = self.place == Place::Inline
+            && matches!(self.shape, Shape::Sync)
+            && shape::may_fail(ty)
+            && self.function.leaves_early_by_errors();
+        if !leaves {
+            return none;
+        }
+        let returned = shape::erased(ty);
+        (
+            quote_spanned!(*span=>
+                let __llmobs_l = #p::Leaving::new(
+                    &__llmobs_in,
+                    { use #p::ladder::*; (&&#p::Returned::<#returned>::NEW).__llmobs_leaving() },
+                );
+            ),
+            quote_spanned!(*span=> #p::arrived(__llmobs_l);),
+        )
+    }
+}
+
+/// What expects a lint allows it: the lint comes where the body is, or where the signature is,
+/// and at one of the two the expectation would be in vain.
+fn allowing(mut attr: Attribute) -> Attribute {
+    if attr.path().is_ident("expect")
+        && let Meta::List(list) = &mut attr.meta
+    {
+        list.path = Ident::new("allow", Span::mixed_site()).into();
+    }
+    attr
+}
+
+/// The type where lints look the other way.
+fn quiet(ty: &Type) -> Type {
+    fn quieted(tokens: TokenStream) -> TokenStream {
+        tokens
+            .into_iter()
+            .map(|mut tree| {
+                if let proc_macro2::TokenTree::Group(group) = &mut tree {
+                    let mut inner =
+                        proc_macro2::Group::new(group.delimiter(), quieted(group.stream()));
+                    inner.set_span(group.span());
+                    *group = inner;
+                }
+                let span = tree.span().resolved_at(Span::mixed_site());
+                tree.set_span(span);
+                tree
+            })
+            .collect()
+    }
+    Type::Verbatim(quieted(ty.to_token_stream()))
+}

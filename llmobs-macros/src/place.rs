@@ -1,0 +1,288 @@
+//! Where the body of a function that is not async stands.
+//!
+//! Mostly in a closure, whose value and whose panic are seen. A closure has no
+//! `#[track_caller]`, and the compiler does not tell it what an `impl Fn` is to take. There the
+//! body becomes a function by itself, with the signature of the annotated one, which calls it:
+//! inside of that where nothing in it needs the surrounding `impl`, else beside it. Beside it is
+//! possible only in an inherent `impl`, which an attribute cannot tell from that of a trait but
+//! by the visibility of its function. Everything else stands where it stood.
+
+use std::collections::BTreeSet;
+
+use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens as _;
+use syn::{Attribute, FnArg, GenericParam, Pat, Visibility};
+
+use crate::shape;
+use crate::signature::{Function, mentions};
+
+/// Where the body stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In a closure.
+    Closure,
+    /// In a function inside of the annotated one.
+    Within,
+    /// In an associated function beside the annotated one.
+    Beside,
+    /// Where it stood.
+    Inline,
+}
+
+impl Place {
+    /// Whether the body is a function by itself.
+    pub(crate) fn is_function(self) -> bool {
+        matches!(self, Self::Within | Self::Beside)
+    }
+}
+
+impl Function {
+    pub(crate) fn place(&self) -> Place {
+        let tracks = self.tracks_caller();
+        if self.sig.asyncness.is_some() || !tracks && !shape::has_function(&self.sig.output) {
+            return Place::Closure;
+        }
+        if tracks && !self.returns_function() && !self.may_leave_early() {
+            return Place::Inline;
+        }
+        let place = self.place_of_function();
+        // A future that is not seen would have no span; its function's line is less.
+        if place == Place::Inline && self.returns_future() && self.body.leaves_early() {
+            return Place::Closure;
+        }
+        place
+    }
+
+    /// Whether the caller's line must be seen by the body.
+    pub(crate) fn tracks_caller(&self) -> bool {
+        self.attrs.iter().any(tracks_caller)
+    }
+
+    /// Whether what it returns is seen where the body stands inline.
+    pub(crate) fn inline_value(&self) -> bool {
+        !self.returns_function()
+    }
+
+    fn returns_function(&self) -> bool {
+        shape::has_function(&self.sig.output)
+    }
+
+    fn returns_future(&self) -> bool {
+        matches!(self.shape(false), shape::Shape::Future { .. })
+    }
+
+    /// Whether the body may end by something else than its last expression. A macro may hide a
+    /// `return`; which matters where that may be an error.
+    fn may_leave_early(&self) -> bool {
+        let fails = matches!(&self.sig.output, syn::ReturnType::Type(_, ty) if shape::may_fail(ty));
+        self.body.leaves_early() || fails && calls_macro(self.body.tokens.clone())
+    }
+
+    /// Whether each way out of the body but its end is one of an error: a `?`, or `return Err(…)`.
+    pub(crate) fn leaves_early_by_errors(&self) -> bool {
+        fn returns_errors(tokens: TokenStream) -> bool {
+            let mut trees = tokens.into_iter().peekable();
+            while let Some(tree) = trees.next() {
+                let fine = match tree {
+                    TokenTree::Group(group) => returns_errors(group.stream()),
+                    TokenTree::Ident(ident) if ident == "return" => {
+                        matches!(trees.peek(), Some(TokenTree::Ident(next)) if next == "Err")
+                    }
+                    _ => true,
+                };
+                if !fine {
+                    return false;
+                }
+            }
+            true
+        }
+        self.body.leaves_early()
+            && returns_errors(self.body.tokens.clone())
+            && !calls_macro(self.body.tokens.clone())
+    }
+
+    fn place_of_function(&self) -> Place {
+        if !self.can_be_repeated() {
+            return Place::Inline;
+        }
+        let said = self.sig.to_token_stream();
+        let has_self = self.sig.receiver().is_some() || mentions(said, "Self");
+        let is_public = !matches!(self.vis, Visibility::Inherited);
+        if has_self || self.body.names("Self") {
+            // In a function that is free, `Self` is that of an item inside of its body.
+            const ITEMS: [&str; 5] = ["impl", "trait", "struct", "enum", "union"];
+            let has_items = ITEMS.iter().any(|item| self.body.names(item));
+            return if is_public && (has_self || !has_items) {
+                Place::Beside
+            } else {
+                Place::Inline
+            };
+        }
+        if self.may_name_parameters_of_an_impl() {
+            Place::Inline
+        } else {
+            Place::Within
+        }
+    }
+
+    /// Whether the arguments can be handed on, each by a name.
+    fn can_be_repeated(&self) -> bool {
+        let parameters = self.sig.inputs.iter().all(|input| match input {
+            FnArg::Receiver(receiver) => receiver.attrs.is_empty(),
+            FnArg::Typed(parameter) => {
+                let conditional = |attr: &Attribute| {
+                    attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr")
+                };
+                !parameter.attrs.iter().any(conditional)
+                    && match &*parameter.pat {
+                        Pat::Ident(pat) => pat.by_ref.is_none() && pat.subpat.is_none(),
+                        Pat::Wild(_) => true,
+                        _ => false,
+                    }
+            }
+        });
+        let generics = self.sig.generics.params.iter().all(|parameter| {
+            let attrs = match parameter {
+                GenericParam::Lifetime(parameter) => &parameter.attrs,
+                GenericParam::Type(parameter) => &parameter.attrs,
+                GenericParam::Const(parameter) => &parameter.attrs,
+            };
+            attrs.is_empty()
+        });
+        parameters && generics && self.sig.variadic.is_none()
+    }
+
+    /// Whether a name in it looks like a parameter of a surrounding `impl`, which a function
+    /// inside of this one could not name: a lifetime that nobody declares, or a type of one or
+    /// two capitals.
+    fn may_name_parameters_of_an_impl(&self) -> bool {
+        let mut own = BTreeSet::new();
+        let mut names = Names::default();
+        names.read(self.sig.to_token_stream());
+        for parameter in &self.sig.generics.params {
+            own.insert(match parameter {
+                GenericParam::Lifetime(parameter) => format!("'{}", parameter.lifetime.ident),
+                GenericParam::Type(parameter) => parameter.ident.to_string(),
+                GenericParam::Const(parameter) => parameter.ident.to_string(),
+            });
+        }
+        own.extend(names.bound);
+        let lifetimes = names.lifetimes.iter().map(String::as_str);
+        let idents = names.idents.iter().map(String::as_str);
+        let idents = idents
+            .chain(self.body.idents())
+            .filter(|name| shape::is_short(name));
+        lifetimes.chain(idents).any(|name| !own.contains(name))
+    }
+}
+
+/// Names in a signature.
+#[derive(Default)]
+struct Names {
+    idents: BTreeSet<String>,
+    /// Those that are used; `'static` and `'_` need nobody to declare them.
+    lifetimes: BTreeSet<String>,
+    /// Those that a `for<…>` declares.
+    bound: BTreeSet<String>,
+}
+
+impl Names {
+    fn read(&mut self, tokens: TokenStream) {
+        let mut binder = false;
+        let mut lifetime = false;
+        for tree in tokens {
+            match tree {
+                TokenTree::Group(group) => self.read(group.stream()),
+                TokenTree::Punct(punct) => {
+                    binder &= punct.as_char() != '>';
+                    lifetime = punct.as_char() == '\'';
+                    continue;
+                }
+                TokenTree::Ident(ident) if lifetime => {
+                    let name = format!("'{ident}");
+                    if binder {
+                        self.bound.insert(name.clone());
+                    }
+                    if ident != "static" && ident != "_" {
+                        self.lifetimes.insert(name);
+                    }
+                }
+                TokenTree::Ident(ident) => {
+                    binder = ident == "for";
+                    self.idents.insert(ident.to_string());
+                }
+                TokenTree::Literal(_) => {}
+            }
+            lifetime = false;
+        }
+    }
+}
+
+/// Whether the attribute is `#[track_caller]`, or may come to it.
+pub(crate) fn tracks_caller(attr: &Attribute) -> bool {
+    let path = attr.path();
+    path.is_ident("track_caller")
+        || path.is_ident("cfg_attr") && mentions(attr.to_token_stream(), "track_caller")
+}
+
+/// Whether a macro is called of which it is not known that it never returns from the function
+/// that it stands in.
+fn calls_macro(tokens: TokenStream) -> bool {
+    const KNOWN: [&str; 30] = [
+        "assert",
+        "assert_eq",
+        "assert_ne",
+        "cfg",
+        "column",
+        "concat",
+        "dbg",
+        "debug_assert",
+        "debug_assert_eq",
+        "debug_assert_ne",
+        "env",
+        "eprint",
+        "eprintln",
+        "file",
+        "format",
+        "format_args",
+        "include_bytes",
+        "include_str",
+        "line",
+        "matches",
+        "module_path",
+        "option_env",
+        "panic",
+        "print",
+        "println",
+        "stringify",
+        "todo",
+        "unimplemented",
+        "unreachable",
+        "vec",
+    ];
+    let mut before: Option<String> = None;
+    let mut bang = false;
+    for tree in tokens {
+        match tree {
+            TokenTree::Group(group) => {
+                let known = before
+                    .take()
+                    .is_none_or(|name| KNOWN.iter().any(|known| name == *known));
+                if bang && !known || calls_macro(group.stream()) {
+                    return true;
+                }
+                bang = false;
+            }
+            TokenTree::Ident(ident) => {
+                before = Some(ident.to_string());
+                bang = false;
+            }
+            TokenTree::Punct(punct) if punct.as_char() == '!' && before.is_some() => bang = true,
+            _ => {
+                before = None;
+                bang = false;
+            }
+        }
+    }
+    false
+}
