@@ -20,6 +20,28 @@ const GUESS: Duration = Duration::from_micros(50);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);
 
+/// A moment, once there is one. One word: records hold it, and their size is time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reached(u64);
+
+impl Reached {
+    /// The counter never stands at zero, which says that there is none.
+    #[inline]
+    pub(crate) fn at(moment: Moment) -> Self {
+        Self(moment.0)
+    }
+
+    #[inline]
+    pub(crate) fn moment(self) -> Option<Moment> {
+        self.is_reached().then_some(Moment(self.0))
+    }
+
+    #[inline]
+    pub(crate) fn is_reached(self) -> bool {
+        self.0 != 0
+    }
+}
+
 impl Moment {
     /// Before all others.
     pub(crate) const ZERO: Self = Self(0);

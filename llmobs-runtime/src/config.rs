@@ -10,6 +10,7 @@ mod disk;
 mod env;
 mod error;
 mod limits;
+mod paths;
 mod rules;
 mod settings;
 mod signals;
@@ -27,6 +28,8 @@ use crate::sampling::SamplingRule;
 pub(crate) use certificate::Certificate;
 use env::Vars;
 pub use error::{ConfigError, ConfigWarning};
+#[cfg_attr(not(feature = "enabled"), allow(unused_imports))]
+pub(crate) use paths::Trust;
 pub(crate) use settings::{AgentAddress, Origin, Settings};
 use settings::{ApiKey, Header};
 

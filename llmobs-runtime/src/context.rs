@@ -18,7 +18,7 @@ pub(crate) use guards::{Attached, Lent};
 use stack::with_stack;
 pub(crate) use stack::{
     Entry, Origin, Token, annotate_current, begin_anew, current_client, current_context,
-    current_kind, open_here, origin, place, torn_down,
+    current_kind, keep, open_here, origin, torn_down,
 };
 
 use crate::annotation::Annotations;

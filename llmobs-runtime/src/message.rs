@@ -150,22 +150,6 @@ impl Message {
         &mut self.image_parts
     }
 
-    /// Makes what the wire does not allow in the message into what it does, and keeps what it
-    /// says; tells the first of that.
-    pub(crate) fn mend(&mut self) -> Option<String> {
-        let mut flaw = None;
-        for call in &mut self.tool_calls {
-            let wrong = call.mend();
-            flaw = flaw.or(wrong);
-        }
-        let media = self.audio_parts.iter_mut().chain(&mut self.image_parts);
-        for part in media.filter(|part| part.flaw().is_some()) {
-            flaw = flaw.or(part.flaw());
-            ANY_TYPE.clone_into(&mut part.mime_type);
-        }
-        flaw
-    }
-
     /// Whether it holds more than a role.
     pub(crate) fn says_something(&self) -> bool {
         let Self {
@@ -181,6 +165,22 @@ impl Message {
             && tool_results.is_empty()
             && audio_parts.is_empty()
             && image_parts.is_empty())
+    }
+
+    /// Makes what the wire does not allow in the message into what it does, and keeps what it
+    /// says; tells the first of that.
+    pub(crate) fn mend(&mut self) -> Option<String> {
+        let mut flaw = None;
+        for call in &mut self.tool_calls {
+            let wrong = call.mend();
+            flaw = flaw.or(wrong);
+        }
+        let media = self.audio_parts.iter_mut().chain(&mut self.image_parts);
+        for part in media.filter(|part| part.flaw().is_some()) {
+            flaw = flaw.or(part.flaw());
+            ANY_TYPE.clone_into(&mut part.mime_type);
+        }
+        flaw
     }
 
     /// The first thing in the message that the wire does not allow.

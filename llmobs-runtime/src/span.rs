@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 use crate::annotation::{AnnotateError, Annotation, Content};
 use crate::capture;
 use crate::client::ClientInner;
-use crate::clock::Moment;
+use crate::clock::{Moment, Reached};
 use crate::config::Capture;
 use crate::context::{self, SpanGuard};
 use crate::failure::SpanError;
@@ -38,7 +38,7 @@ pub(crate) use extra::SpanExtra;
 use extra::{Inherited, PROMPT};
 use lineage::Above;
 pub(crate) use lineage::AgentIds;
-use open::{Held, Place};
+use open::{At, Held};
 pub(crate) use slot::Slot;
 pub(crate) use start::Start;
 use trace::{TraceIds, TraceState};
@@ -84,7 +84,7 @@ pub(crate) struct SpanInner {
     pub(crate) decorated: bool,
     has_tracing: bool,
     /// Where it stands while it is open, if others may refer to it.
-    place: Option<&'static Place>,
+    place: At,
     panicking_at_start: bool,
     handles: AtomicUsize,
     /// What children look for: bits of [`extra`], so that they take the lock only where
@@ -108,7 +108,7 @@ pub(crate) struct SpanData {
     pub(crate) tags: Vec<(Text, Text)>,
     pub(crate) session: Option<Arc<str>>,
     pub(crate) error: Option<Box<SpanError>>,
-    pub(crate) end: Option<Moment>,
+    pub(crate) end: Reached,
     pub(crate) extra: Option<Box<SpanExtra>>,
     above: Above,
     tracing: Option<Box<tracing::Span>>,
@@ -117,9 +117,11 @@ pub(crate) struct SpanData {
 impl Span {
     /// Starts a span below the current one.
     pub(crate) fn begin(start: Start) -> Self {
-        start
-            .begin()
-            .map_or_else(Self::idle, |span| Self::of(span.shared(context::place())))
+        start.begin().map_or_else(Self::idle, |span| {
+            let span = Arc::new(span);
+            context::keep(&span);
+            Self::of(span)
+        })
     }
 
     pub(crate) fn idle() -> Self {
@@ -285,12 +287,12 @@ impl SpanInner {
             return None;
         }
         let mut data = self.lock();
-        data.end.is_none().then(|| change(&mut data))
+        (!data.end.is_reached()).then(|| change(&mut data))
     }
 
     /// Whether it has not ended.
     pub(crate) fn is_open(&self) -> bool {
-        self.lock().end.is_none()
+        !self.lock().end.is_reached()
     }
 
     /// The kind, where values may be looked at.
@@ -349,7 +351,7 @@ impl SpanInner {
         this.decide();
         let (tracing, weight) = {
             let mut data = this.lock();
-            if data.end.is_some() {
+            if data.end.is_reached() {
                 return false;
             }
             let inherited = data.inherited(this.kind, &this.name, this.carries(PROMPT));
@@ -379,7 +381,7 @@ impl SpanInner {
         }
         let of_start = self.weight_of_start();
         let data = self.data_mut();
-        data.end = Some(now);
+        data.end = Reached::at(now);
         of_start + data.weight()
     }
 
@@ -405,7 +407,7 @@ impl SpanInner {
 impl SpanData {
     #[inline]
     fn end(&mut self, now: Moment, error: Option<SpanError>, inherited: Option<Inherited>) {
-        self.end = Some(now);
+        self.end = Reached::at(now);
         if let Some(error) = error {
             self.error.get_or_insert_with(|| Box::new(error));
         }

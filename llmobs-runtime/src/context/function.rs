@@ -62,13 +62,15 @@ fn enter_shared(span: &Arc<SpanInner>) -> Option<Token> {
 
 /// A span that others may refer to. Its place is kept for another one.
 pub(crate) fn share(mut slot: Slot) -> Option<Arc<SpanInner>> {
-    let span = slot.take()?;
+    let span = slot.take().map(Arc::new);
     let mut slot = Some(slot);
-    let place = with_stack(|stack| {
+    with_stack(|stack| {
         stack.spare.extend(slot.take());
-        stack.here.place()
+        if let Some(span) = &span {
+            stack.here.keep(span);
+        }
     });
-    Some(span.shared(place))
+    span
 }
 
 /// The kind of the span that was entered, where values may be looked at.
@@ -96,8 +98,11 @@ pub(crate) fn leave(token: Token) -> Option<Span> {
     let left = with_stack(|stack| {
         let span = match stack.pop(token)? {
             Entry::Own => {
-                let span = stack.take_own();
-                span.map(|span| span.shared(Some(stack.here.place())))
+                let span = stack.take_own().map(Arc::new);
+                if let Some(span) = &span {
+                    stack.here.keep(span);
+                }
+                span
             }
             Entry::Span(span) => Some(span),
             _ => None,

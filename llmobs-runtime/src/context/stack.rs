@@ -14,7 +14,7 @@ use crate::id::SpanContext;
 use crate::kind::SpanKind;
 use crate::process::Process;
 use crate::remote::Remote;
-use crate::span::open::{Here, Place};
+use crate::span::open::Here;
 use crate::span::{Checked, Slot, SpanInner};
 use crate::stats::DropReason;
 use crate::worker::{Buffer, Finished, Refused};
@@ -163,9 +163,9 @@ pub(crate) fn current_context() -> Option<SpanContext> {
     with_stack(|stack| Some(stack.span(stack.current()?)?.context())).flatten()
 }
 
-/// Where a span that starts here stands while it is open.
-pub(crate) fn place() -> Option<&'static Place> {
-    with_stack(|stack| stack.here.place())
+/// Knows a span that has just started as an open one.
+pub(crate) fn keep(span: &Arc<SpanInner>) {
+    with_stack(|stack| stack.here.keep(span));
 }
 
 /// How many open spans of `client` are current on this thread, here or further below.
@@ -259,7 +259,9 @@ impl Stack {
             let mut entries = self.entries.iter_mut().rev();
             let entry = entries.find(|(_, entry)| matches!(entry, Entry::Own));
             if let Some((_, entry)) = entry {
-                *entry = Entry::Span(span.shared(Some(self.here.place())));
+                let span = Arc::new(span);
+                self.here.keep(&span);
+                *entry = Entry::Span(span);
             }
         }
     }

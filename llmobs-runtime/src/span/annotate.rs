@@ -231,7 +231,7 @@ impl SpanInner {
             flaw,
         } = checked;
         let mut data = self.lock();
-        if data.end.is_some() {
+        if data.end.is_reached() {
             let name = self.name.to_string();
             flaw.0 = Some(AnnotateError::Ended { name });
             return;

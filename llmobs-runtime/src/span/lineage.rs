@@ -234,12 +234,12 @@ impl SpanInner {
     }
 
     fn has_ended(&self) -> bool {
-        self.lock().end.is_some()
+        !self.is_open()
     }
 
     fn ended_agent(&self) -> Option<EndedAgent> {
         let data = self.lock();
-        data.end.map(|_| EndedAgent {
+        data.end.moment().map(|_| EndedAgent {
             span_id: self.span_id,
             name: data.name(self).clone(),
         })

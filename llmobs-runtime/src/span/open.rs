@@ -46,6 +46,7 @@ fn open() -> MutexGuard<'static, Open> {
 pub(crate) struct Place(AtomicPtr<SpanInner>);
 
 impl Place {
+    #[inline]
     fn keep(&self, span: &Arc<SpanInner>) {
         let kept = Arc::into_raw(Arc::clone(span)).cast_mut();
         self.0.store(kept, Ordering::Release);
@@ -60,13 +61,31 @@ impl Place {
     }
 }
 
+/// The place of a span, once it has one.
+#[derive(Default)]
+pub(super) struct At(AtomicPtr<Place>);
+
+impl At {
+    #[inline]
+    fn set(&self, place: &'static Place) {
+        let place = ptr::from_ref(place).cast_mut();
+        self.0.store(place, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn get(&self) -> Option<&'static Place> {
+        // SAFETY: null, or from a place that lives as long as the process and is only shared.
+        unsafe { self.0.load(Ordering::Relaxed).as_ref() }
+    }
+}
+
 /// A reference that stood in a place.
 pub(crate) struct Held(Arc<SpanInner>);
 
 impl Held {
     /// The reference to a span that has just ended, for which this is called once.
     pub(super) fn ended(span: &Arc<SpanInner>) -> Self {
-        let Some(place) = span.place else {
+        let Some(place) = span.place.get() else {
             return Self(Arc::clone(span));
         };
         place.0.store(ptr::null_mut(), Ordering::Release);
@@ -82,7 +101,7 @@ impl Held {
 
     /// Its place, for another span.
     pub(crate) fn place(&self) -> Option<&'static Place> {
-        self.0.place
+        self.0.place.get()
     }
 }
 
@@ -93,9 +112,9 @@ impl From<Arc<SpanInner>> for Held {
 }
 
 impl Deref for Held {
-    type Target = SpanInner;
+    type Target = Arc<SpanInner>;
 
-    fn deref(&self) -> &SpanInner {
+    fn deref(&self) -> &Arc<SpanInner> {
         &self.0
     }
 }
@@ -104,19 +123,6 @@ impl Drop for Held {
     fn drop(&mut self) {
         // Whoever has seen it in its place has looked away.
         drop(open());
-    }
-}
-
-impl SpanInner {
-    /// The span as one that others may refer to, which stands in `place`.
-    #[inline]
-    pub(crate) fn shared(mut self, place: Option<&'static Place>) -> Arc<Self> {
-        self.place = place;
-        let span = Arc::new(self);
-        if let Some(place) = place {
-            place.keep(&span);
-        }
-        span
     }
 }
 
@@ -211,10 +217,13 @@ impl Here {
         mark
     }
 
-    /// A place for a span.
+    /// Others may refer to this span from now on, which has just begun or was the thread's own: it
+    /// stands in a place until its end.
     #[inline]
-    pub(crate) fn place(&mut self) -> &'static Place {
-        self.free.pop().unwrap_or_else(|| self.new_place())
+    pub(crate) fn keep(&mut self, span: &Arc<SpanInner>) {
+        let place = self.free.pop().unwrap_or_else(|| self.new_place());
+        span.place.set(place);
+        place.keep(span);
     }
 
     #[cold]

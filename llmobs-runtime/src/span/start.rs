@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::extra;
 use super::trace::{TraceIds, TraceState};
-use super::{SpanData, SpanInner};
+use super::{At, SpanData, SpanInner};
 use crate::annotation::{Annotations, apply};
 use crate::capture;
 use crate::client::ClientInner;
@@ -108,7 +108,7 @@ impl SpanInner {
             start: Moment::ZERO,
             decorated,
             has_tracing: false,
-            place: None,
+            place: At::default(),
             panicking_at_start: std::thread::panicking(),
             handles: AtomicUsize::new(1),
             carries: AtomicU8::new(0),

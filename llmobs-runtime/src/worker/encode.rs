@@ -152,7 +152,7 @@ fn fill(event: &mut SpanEvent, span: &SpanInner, anchor: &Anchor) {
     tags::fill(tags, tags::of(span, &data), data.error.as_deref());
     let session = data.session.take().filter(|session| !session.is_empty());
     set_option(session_id, session.as_deref());
-    let end = data.end.unwrap_or(span.start);
+    let end = data.end.moment().unwrap_or(span.start);
     *start_ns = anchor.unix_ns(span.start);
     *duration = anchor.ns_between(span.start, end);
     *status = match &data.error {
