@@ -184,7 +184,10 @@ mod tests {
             }
         }
         assert!(widened(f32::NAN).is_nan());
-        assert_eq!(widened(f32::NEG_INFINITY), f64::NEG_INFINITY);
+        assert_eq!(
+            widened(f32::NEG_INFINITY).to_bits(),
+            f64::NEG_INFINITY.to_bits()
+        );
     }
 
     #[test]

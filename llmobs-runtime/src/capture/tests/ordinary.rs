@@ -249,7 +249,7 @@ fn bytes_below_the_top_level_are_counted_and_few_of_them_are_numbers() {
         Raw(Vec<u8>),
         Named { data: Vec<u8> },
     }
-    let bytes = |count: usize| (0..count).map(|at| (at % 256) as u8).collect::<Vec<_>>();
+    let bytes = |count: usize| (0..=u8::MAX).cycle().take(count).collect::<Vec<_>>();
     let file = File {
         name: "a",
         data: bytes(100_000),
