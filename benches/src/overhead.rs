@@ -14,8 +14,17 @@ use crate::report::{self, Budget, Figures, number};
 use crate::sink::{Manner, Sink};
 use crate::{Options, Result};
 
-const GROUPS: [&str; 8] = [
-    "kernel", "disabled", "llmobs", "seen", "registry", "otel", "fastrace", "logfire",
+const GROUPS: [&str; 10] = [
+    "kernel",
+    "disabled",
+    "llmobs",
+    "annotated",
+    "large",
+    "seen",
+    "registry",
+    "otel",
+    "fastrace",
+    "logfire",
 ];
 /// What several threads do at once, in processes of their own: their queues have more room.
 const CONTENDING: [&str; 4] = [

@@ -208,6 +208,28 @@ pub enum Limit {
     Beside(Yardstick),
 }
 
+/// Two runs of one build differ by so much in a multiple (docs/benchmarks.md): who is over a limit by
+/// less is at the limit, and would be below it in the next run.
+const NOISE: f64 = 0.05;
+
+/// What became of a budget.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Verdict {
+    Met,
+    AtTheLimit,
+    Missed,
+}
+
+impl Verdict {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Met => "met",
+            Self::AtTheLimit => "at the limit",
+            Self::Missed => "MISSED",
+        }
+    }
+}
+
 /// What was measured beside its budget, if it has one.
 #[derive(Clone)]
 pub struct Budget {
@@ -227,14 +249,20 @@ impl Budget {
         }
     }
 
-    pub fn met(&self) -> Option<bool> {
-        match &self.limit {
-            Limit::Open | Limit::Beside(_) => None,
-            Limit::Amount(most) => Some(self.figures.minimum <= *most),
-            Limit::Times(most, yardstick) => {
-                Some(self.figures.minimum <= most * yardstick.figures.minimum)
-            }
-        }
+    pub fn verdict(&self) -> Option<Verdict> {
+        let (most, noise) = match &self.limit {
+            Limit::Open | Limit::Beside(_) => return None,
+            Limit::Amount(most) => (*most, 0.0),
+            Limit::Times(most, yardstick) => (most * yardstick.figures.minimum, NOISE),
+        };
+        Some(if self.figures.minimum <= most {
+            Verdict::Met
+        } else if self.figures.minimum <= most * (1.0 + noise) {
+            Verdict::AtTheLimit
+        } else {
+            // Also where nothing was measured.
+            Verdict::Missed
+        })
     }
 
     fn yardstick(&self) -> Option<&Yardstick> {
@@ -260,7 +288,7 @@ impl Budget {
         json!({
             "what": self.what, "unit": self.unit, "minimum": self.figures.minimum,
             "median": self.figures.median, "yardstick": yardstick, "limit": most,
-            "met": self.met(),
+            "verdict": self.verdict().map(Verdict::name),
         })
     }
 
@@ -288,11 +316,7 @@ impl Budget {
             }
             Limit::Open | Limit::Beside(_) => none(),
         };
-        let met = match self.met() {
-            Some(true) => "met",
-            Some(false) => "MISSED",
-            None => "",
-        };
+        let verdict = self.verdict().map_or("", Verdict::name);
         vec![
             self.what.clone(),
             unit(number(self.figures.minimum)),
@@ -300,7 +324,7 @@ impl Budget {
             multiple,
             most,
             of,
-            met.to_owned(),
+            verdict.to_owned(),
         ]
     }
 }
@@ -315,7 +339,9 @@ pub fn budgets(budgets: &[Budget]) {
 
 /// An error that names the budgets that were missed; `--quick` measures too little to miss one.
 pub fn verdict(budgets: &[Budget], options: &Options) -> Result<()> {
-    let missed = budgets.iter().filter(|one| one.met() == Some(false));
+    let missed = budgets
+        .iter()
+        .filter(|one| one.verdict() == Some(Verdict::Missed));
     let missed: Vec<&str> = missed.map(|one| one.what.as_str()).collect();
     if options.quick || missed.is_empty() {
         return Ok(());
@@ -326,7 +352,9 @@ pub fn verdict(budgets: &[Budget], options: &Options) -> Result<()> {
 /// A multiple, with as many places as say something.
 pub fn multiple(value: f64) -> String {
     match value.abs() {
-        0.0..0.1 => format!("{value:.3}"),
+        0.0..0.00005 => "0".to_owned(),
+        0.00005..0.01 => format!("{value:.4}"),
+        0.01..0.1 => format!("{value:.3}"),
         0.1..10.0 => format!("{value:.2}"),
         _ => format!("{value:.1}"),
     }
@@ -338,5 +366,54 @@ pub fn number(value: f64) -> String {
         format!("{value:.1}")
     } else {
         format!("{value:.0}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(minimum: f64, limit: Limit) -> Option<Verdict> {
+        Budget::new("", "ns", Figures::one(minimum), limit).verdict()
+    }
+
+    fn yardstick(nanos: f64) -> Yardstick {
+        Yardstick {
+            of: "a peer's",
+            figures: Figures::one(nanos),
+        }
+    }
+
+    #[test]
+    fn a_machine_that_is_slower_by_any_factor_gives_the_same_verdict() {
+        for factor in [0.5, 1.0, 2.4, 10.0] {
+            let of = |nanos: f64| {
+                let limit = Limit::Times(3.1, yardstick(161.0 * factor));
+                verdict(nanos * factor, limit)
+            };
+            assert!(of(311.0) == Some(Verdict::Met), "{factor}");
+            assert!(of(510.0) == Some(Verdict::AtTheLimit), "{factor}");
+            assert!(of(530.0) == Some(Verdict::Missed), "{factor}");
+        }
+    }
+
+    #[test]
+    fn bytes_and_losses_have_no_noise() {
+        assert!(verdict(0.0, Limit::Amount(0.0)) == Some(Verdict::Met));
+        assert!(verdict(1.0, Limit::Amount(0.0)) == Some(Verdict::Missed));
+        assert!(verdict(70.5, Limit::Amount(70.4)) == Some(Verdict::Missed));
+    }
+
+    #[test]
+    fn what_was_not_measured_is_missed() {
+        let nothing = Figures::of(&[]);
+        let budget = Budget::new("", "ns", nothing, Limit::Times(1.0, yardstick(1.0)));
+        assert!(budget.verdict() == Some(Verdict::Missed));
+    }
+
+    #[test]
+    fn the_minimum_decides() {
+        let figures = Figures::of(&[3.0, 1.0, 9.0]);
+        assert_eq!((figures.minimum, figures.median), (1.0, 3.0));
     }
 }

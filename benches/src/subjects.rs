@@ -42,6 +42,8 @@ pub fn serve(group: &str) -> Result<(), String> {
         "kernel" => plain::kernel(),
         "registry" => plain::registry(),
         "llmobs" => llmobs::alone(),
+        "annotated" => llmobs::annotated(),
+        "large" => llmobs::large(),
         "seen" => llmobs::seen(),
         "otel" => otel::alone(),
         "fastrace" => fastrace::alone(),

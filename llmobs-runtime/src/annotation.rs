@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::agent::AgentManifest;
 use crate::capture;
 use crate::link::SpanLink;
-use crate::number::Number;
+use crate::number::{self, Number};
 use crate::prompt::Prompt;
 use crate::text::{IntoText, Text};
 use crate::tool::ToolDefinition;
@@ -117,7 +117,7 @@ impl Annotation {
     /// A property of the call, such as `temperature`. `value` is anything that becomes
     /// JSON: text, a number, a bool, a [`Value`].
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.metadata.push((key.into(), value.into()));
+        self.metadata.push((key.into(), number::json(value)));
         self
     }
 

@@ -22,7 +22,7 @@ pub(crate) struct SpanError {
 
 impl SpanError {
     pub(crate) fn new(kind: impl Into<String>, message: impl Into<String>) -> Self {
-        let (kind, message) = (kind.into(), message.into());
+        let (kind, message) = (kind.into(), capture::scrub(message.into()));
         Self {
             stack: format!("{kind}: {message}"),
             kind,
@@ -61,7 +61,7 @@ impl SpanError {
 
     fn add_source(&mut self, told: &str) {
         self.stack.push_str("\nCaused by: ");
-        self.stack.push_str(told);
+        self.stack.push_str(&capture::scrub(told.to_owned()));
     }
 
     /// A panic that went through the span.
@@ -107,6 +107,33 @@ mod tests {
         assert_eq!(
             error.stack.lines().nth(1),
             Some("Caused by: invalid digit found in string")
+        );
+    }
+
+    #[test]
+    fn a_key_in_the_url_of_an_error_stays_here() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("request to https://a.b/v1?key=HUNTER failed")]
+        struct Request(#[source] Inner);
+        #[derive(Debug, thiserror::Error)]
+        #[error("postgres://ada:HUNTER@db is gone")]
+        struct Inner;
+
+        let error = SpanError::from_error(&Request(Inner));
+        assert_eq!(
+            error.message,
+            "request to https://a.b/v1?key=[redacted] failed"
+        );
+        assert!(!error.stack.contains("HUNTER"), "{}", error.stack);
+        assert!(
+            error
+                .stack
+                .ends_with("postgres://ada:[redacted]@db is gone")
+        );
+        assert!(
+            !SpanError::panic(&"?api_key=HUNTER")
+                .message
+                .contains("HUNTER")
         );
     }
 

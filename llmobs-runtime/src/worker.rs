@@ -40,6 +40,7 @@ use crate::config::Settings;
 use crate::export;
 use crate::report::{self, Silencer};
 use crate::stats::EventKind;
+use crate::thread;
 
 /// No wait is longer: adding `Duration::MAX` to an `Instant` panics.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -305,10 +306,8 @@ impl Start {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         silencer.rest_with(&mut runtime);
         let runtime = Background(Some(runtime.enable_all().build()?));
-        std::thread::Builder::new()
-            .name("llmobs-worker".to_owned())
-            .spawn(move || self.run(&client, runtime, silencer))
-            .map(drop)
+        let run = move || self.run(&client, runtime, silencer);
+        thread::start("llmobs-worker", run).map(drop)
     }
 
     fn run(self, client: &Weak<ClientInner>, runtime: Background, silencer: Silencer) {

@@ -86,6 +86,30 @@ fn case_03_opaque_types_in_the_return_type() {
     assert_eq!(error(&spans[2]), ("alloc::string::String", "no"));
 }
 
+#[task]
+fn boxed_items(n: u8) -> Option<Box<dyn Iterator<Item = u8>>> {
+    (n > 0).then(|| Box::new(0..n) as Box<dyn Iterator<Item = u8>>)
+}
+
+#[task]
+async fn items_later(n: u8) -> impl Iterator<Item = u8> {
+    0..n
+}
+
+#[test]
+fn how_an_iterator_is_made_is_no_output() {
+    let ((), spans) = record(|| {
+        assert_eq!(opaque(3).count(), 3);
+        assert_eq!(opaque_result(true).unwrap().count(), 2);
+        assert_eq!(boxed_items(3).unwrap().count(), 3);
+        assert_eq!(futures::executor::block_on(items_later(3)).count(), 3);
+    });
+    assert_eq!(spans.len(), 4);
+    for span in &spans {
+        assert_eq!(span["meta"].get("output"), None, "{span}");
+    }
+}
+
 #[workflow]
 fn never(message: &str) -> ! {
     panic!("{message}")

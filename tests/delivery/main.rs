@@ -5,6 +5,7 @@ mod destinations;
 mod ends;
 mod faults;
 mod feedback;
+mod journal;
 #[path = "../scenarios/log.rs"]
 mod log;
 mod memory;

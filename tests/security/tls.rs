@@ -322,6 +322,37 @@ fn ssl_cert_file_takes_the_place_of_the_systems_certificates() {
     assert_eq!(server.spans().len(), 1);
 }
 
+/// A program may change its working directory before anything is sent.
+#[cfg(all(unix, not(target_vendor = "apple")))]
+#[test]
+fn ssl_cert_file_may_be_relative_to_the_directory_in_which_llmobs_was_set_up() {
+    if is_child() {
+        std::env::set_current_dir(std::env::var("LLMOBS_TEST_FOLDER").unwrap()).unwrap();
+        let config = intake(&std::env::var("LLMOBS_TEST_URL").unwrap());
+        let past = EvaluationsClient::new(config.ml_app("security")).unwrap();
+        std::env::set_current_dir("/").unwrap();
+        let row = (
+            EvaluationTarget::span("1", "2"),
+            Evaluation::new("good", true),
+        );
+        assert_eq!(past.submit([row]), [RowResult::Sent]);
+        return;
+    }
+    let authority = Authority::new();
+    let server = authority.server(|_| {});
+    let folder = Folder::new();
+    std::fs::write(folder.0.join("bundle.pem"), authority.pem()).unwrap();
+    again(
+        "tls::ssl_cert_file_may_be_relative_to_the_directory_in_which_llmobs_was_set_up",
+        &[
+            ("SSL_CERT_FILE", "bundle.pem"),
+            ("LLMOBS_TEST_FOLDER", folder.0.to_str().unwrap()),
+            ("LLMOBS_TEST_URL", server.url()),
+        ],
+    );
+    assert_eq!(server.evaluations().len(), 1);
+}
+
 /// The same where the system has no certificates at all, as in an image built from nothing.
 #[test]
 fn an_authority_that_is_added_counts_where_the_system_has_none() {

@@ -6,6 +6,7 @@ mod foreign;
 mod log;
 mod order;
 mod process;
+mod removed;
 mod survival;
 
 use std::path::PathBuf;

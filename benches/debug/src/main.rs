@@ -125,7 +125,7 @@ fn of<T: Debug + Sync + Send + 'static>(names: [&'static str; 3], value: T) -> [
     let [printed, skips, captures] = names;
     [
         Variant::new(printed, 20, move |bench| {
-            bench.time(|| format!("{value:?}"))
+            bench.time(|| format!("{value:?}"));
         })
         .each(0),
         Variant::new(skips, 20, move |bench| bench.time(|| skipped(value))),
@@ -161,7 +161,7 @@ fn main() {
         of(names!("4,000 bytes"), frame(4_000)),
     ];
     serve(variants.as_flattened(), |made| {
-        let flushed = llmobs::flush(Duration::from_secs(60));
+        let flushed = llmobs::flush(Duration::from_secs(30));
         flushed.map_err(|error| error.to_string())?;
         let spans = memory.spans();
         memory.clear();

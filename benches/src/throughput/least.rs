@@ -1,4 +1,4 @@
-//! The least that an event can cost who sends it: serde_json writes it, and a socket takes it. A
+//! The least that an event can cost who sends it: `serde_json` writes it, and a socket takes it. A
 //! yardstick for the worker, of the same work on the same machine.
 
 use std::io::{Read as _, Write as _};

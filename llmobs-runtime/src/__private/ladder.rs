@@ -45,7 +45,15 @@ fn type_text<T: ?Sized>() -> Value {
 fn debug_text<T: Debug + ?Sized>(name: Name, value: &T) -> Value {
     match name {
         Some(name) if capture::redacted_name(name, true) => Value::from(capture::REDACTED),
-        _ => Value::from(capture::debug(value)),
+        Some(name) => {
+            let text = capture::debug(value);
+            if capture::hides_text(name, &text) {
+                Value::from(capture::REDACTED)
+            } else {
+                Value::from(text)
+            }
+        }
+        None => Value::from(capture::debug(value)),
     }
 }
 

@@ -3,6 +3,10 @@
 //! `<segment>.ack` beside it says how far its events have been settled: the last complete
 //! line of it that is a number, in bytes of the segment. A line `sent <first> <last>` says of the events
 //! whose lines end there and between that they were sent as a whole, and not answered.
+//!
+//! Its folder may be removed at any time, by `git clean` or a job that tidies up. Then the file is
+//! still open and takes what is written, and nobody will find that: so a segment looks whether its
+//! path leads to it before it takes anything, and after.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
@@ -45,6 +49,8 @@ struct Open {
     len: u64,
     /// A part of a line stands at its end and could not be taken back.
     torn: bool,
+    /// It was removed, or moved: it takes no more.
+    gone: bool,
     ack: Option<File>,
     acked: u64,
     /// What earlier processes have sent without an answer, by the ends of the first and the last line.
@@ -88,11 +94,49 @@ impl Writer {
     }
 }
 
+/// The parts of a segment's name, `<process>-<start in ms>-<number>` and for the spool `-<label>`. Any
+/// other name is not one of ours, whatever the file holds.
+pub(crate) struct Name<'a> {
+    /// Process and start.
+    pub(crate) writer: &'a str,
+    pub(crate) start_ms: u64,
+    pub(crate) label: Option<&'a str>,
+}
+
+impl<'a> Name<'a> {
+    pub(crate) fn of(path: &'a Path) -> Option<Self> {
+        if path.extension()? != EXTENSION {
+            return None;
+        }
+        let stem = path.file_stem()?.to_str()?;
+        let mut parts = stem.splitn(4, '-');
+        let (process, start, number) = (parts.next()?, parts.next()?, parts.next()?);
+        let [_, start_ms, _] = [plain(process)?, plain(start)?, plain(number)?];
+        let label = parts.next();
+        // A name like `2024-01-01-notes` has parts of the same kind.
+        let is_label =
+            |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_lowercase());
+        if !label.is_none_or(is_label) {
+            return None;
+        }
+        Some(Self {
+            writer: &stem[..process.len() + 1 + start.len()],
+            start_ms,
+            label,
+        })
+    }
+}
+
+/// A number as it is written by us: without sign and zeros in front.
+fn plain(text: &str) -> Option<u64> {
+    let number: u64 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
+}
+
 /// The writer and the label in the name of a segment that has one.
 pub(crate) fn labelled(path: &Path) -> Option<(&str, &str)> {
-    let (name, label) = path.file_stem()?.to_str()?.rsplit_once('-')?;
-    let (writer, _) = name.rsplit_once('-')?;
-    Some((writer, label))
+    let name = Name::of(path)?;
+    Some((name.writer, name.label?))
 }
 
 impl Segment {
@@ -150,6 +194,7 @@ impl Segment {
             file,
             len,
             torn: false,
+            gone: false,
             ack: None,
             acked,
             risked: Vec::new(),
@@ -179,19 +224,37 @@ impl Segment {
     /// # Errors
     ///
     /// As the file system says: a full disk, say. Where a part of a line could not be taken
-    /// back, the segment [is torn](Self::is_torn) and takes no more.
+    /// back, the segment [is torn](Self::is_torn) and takes no more; and where it was removed, it
+    /// [is gone](Self::is_gone).
     pub(crate) fn append(&self, lines: &[u8]) -> io::Result<Range<u64>> {
         let mut open = self.open();
         let from = open.len;
         if open.torn {
             return Err(io::Error::other("a line of it is torn"));
         }
+        self.look_for_it(&mut open)?;
         if let Err(error) = open.file.write_all(lines) {
             open.torn = open.file.set_len(from).is_err();
             return Err(error);
         }
         open.len += lines.len() as u64;
-        Ok(from..open.len)
+        let len = open.len;
+        self.look_for_it(&mut open)?;
+        Ok(from..len)
+    }
+
+    /// Whether it was removed or moved, so that nobody would find what is in it.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.look_for_it(&mut self.open()).is_err()
+    }
+
+    fn look_for_it(&self, open: &mut Open) -> io::Result<()> {
+        open.gone = open.gone || !leads_to(&self.path, &open.file);
+        if open.gone {
+            let told = format!("{} was removed while it was open", self.path.display());
+            return Err(io::Error::new(io::ErrorKind::NotFound, told));
+        }
+        Ok(())
     }
 
     pub(crate) fn is_torn(&self) -> bool {
@@ -265,6 +328,11 @@ impl Segment {
     }
 
     fn write_beside(&self, open: &mut Open, line: &str) {
+        if self.look_for_it(open).is_err() {
+            return;
+        }
+        let ack_path = self.ack_path();
+        open.ack.take_if(|ack| !leads_to(&ack_path, ack));
         if open.ack.is_none() {
             let name = ack_name(self.path.file_name().unwrap_or_default());
             let ack = match self.dir.create(&name) {
@@ -283,12 +351,18 @@ impl Segment {
 
     /// Removes it from the disk.
     pub(crate) fn remove(&self) {
+        if self.is_gone() {
+            return;
+        }
         drop(fs::remove_file(&self.path));
         drop(fs::remove_file(self.ack_path()));
     }
 
     /// Puts it out of the way of readers, under a name that says why.
     pub(crate) fn set_aside(&self) {
+        if self.is_gone() {
+            return;
+        }
         drop(fs::rename(&self.path, self.path.with_extension("corrupt")));
         drop(fs::remove_file(self.ack_path()));
     }
@@ -301,6 +375,28 @@ impl Segment {
 
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the file at `path` is this one. An error that says nothing of that counts as a yes.
+fn leads_to(path: &Path, file: &File) -> bool {
+    match fs::symlink_metadata(path) {
+        #[cfg(unix)]
+        Ok(there) => {
+            use std::os::unix::fs::MetadataExt as _;
+            let is_here =
+                |here: fs::Metadata| (here.dev(), here.ino()) == (there.dev(), there.ino());
+            file.metadata().map_or(true, is_here)
+        }
+        #[cfg(not(unix))]
+        Ok(_) => {
+            let _ = file;
+            true
+        }
+        Err(error) => !matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+        ),
     }
 }
 

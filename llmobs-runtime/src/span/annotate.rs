@@ -92,13 +92,12 @@ impl<'a> Checked<'a> {
         } = self;
         if let Some(given) = annotation.io.take() {
             let mut content = |io: Option<Io>, side| match io?.into_content(kind, side) {
-                Ok(content) => content,
+                Ok((content, wrong)) => {
+                    flaw.invalid(wrong);
+                    content
+                }
                 Err(IoError::WrongKind { field, kind }) => {
                     flaw.note(AnnotateError::WrongKind { field, kind });
-                    None
-                }
-                Err(IoError::Invalid(reason)) => {
-                    flaw.invalid(Some(reason));
                     None
                 }
             };

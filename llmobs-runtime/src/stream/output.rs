@@ -12,6 +12,7 @@ use crate::capture::{self, Growing, Room};
 use crate::failure::SpanError;
 use crate::kind::SpanKind;
 use crate::message::{Message, ToolCall};
+use crate::number;
 use crate::usage::TokenUsage;
 
 /// The name of a tool call whose name never came: the wire wants one.
@@ -166,7 +167,7 @@ impl StreamOutput {
     /// A property of the call, such as `finish_reason`; the later value wins. `null` says
     /// nothing.
     pub fn metadata(&mut self, key: &str, value: impl Into<Value>) -> &mut Self {
-        let value = value.into();
+        let value = number::json(value);
         if value.is_null() || self.metadata.get(key) == Some(&value) {
             return self;
         }
@@ -323,24 +324,18 @@ fn content(kind: SpanKind, mut parts: Vec<Part>, rest_cut: bool) -> Option<Conte
         }
         last => {
             let parts = parts.into_iter().chain(last);
-            let messages: Vec<Message> = parts.filter_map(Part::into_message).collect();
-            if kind == SpanKind::Llm && messages.iter().all(|message| message.flaw().is_none()) {
+            let mut messages: Vec<Message> = parts.filter_map(Part::into_message).collect();
+            if kind == SpanKind::Llm {
+                for message in &mut messages {
+                    message.mend();
+                }
                 return Some(Content::Messages(messages));
             }
             json(&messages)
         }
     };
     let read = |value| Io(IoRepr::Read(value)).into_content(kind, Side::Output);
-    // What looks like a message or a document and is none is its text at least.
-    let may_be_none = matches!(kind, SpanKind::Llm | SpanKind::Retrieval) && !value.is_string();
-    let spare = may_be_none.then(|| value.clone());
-    read(value)
-        .or_else(|error| {
-            let text = spare.ok_or(error)?.to_string();
-            read(Value::String(capture::bound_text(text)))
-        })
-        .ok()
-        .flatten()
+    read(value).ok()?.0
 }
 
 fn json<T: Serialize>(value: &T) -> Value {

@@ -3,10 +3,11 @@
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
+
+use crate::thread;
 
 /// The flushes of a client that are awaited.
 #[derive(Default)]
@@ -98,8 +99,7 @@ impl Awaited {
             self.changed.notify_all();
         } else {
             let awaited = Arc::clone(self);
-            let thread = thread::Builder::new().name("llmobs-flush".to_owned());
-            match thread.spawn(move || awaited.keep_time()) {
+            match thread::start("llmobs-flush", move || awaited.keep_time()) {
                 Ok(_) => state.has_thread = true,
                 Err(error) => {
                     // Letting go of it takes the lock.

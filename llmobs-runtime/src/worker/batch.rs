@@ -111,6 +111,15 @@ impl Pending {
         self.spooled.as_ref().map_or(0, |spooled| spooled.end)
     }
 
+    /// Its line was written anew, with what stood around it: `from` is where that began and `to` is where it
+    /// begins now.
+    pub(super) fn moved(&mut self, from: u64, to: &Place) {
+        self.spooled = Some(Spooled {
+            segment: Arc::clone(&to.segment),
+            end: (self.end() - from) + to.range.start,
+        });
+    }
+
     pub(super) fn settle(mut self, fate: &Fate) {
         match fate {
             Fate::Delivered => {
@@ -142,11 +151,17 @@ impl Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         self.account.budget.release(1, self.event.cost());
-        // What is on disk is for a later process.
-        if !self.settled && self.spooled.is_none() {
-            let ledger = &self.account.ledger;
-            ledger.dropped(self.event.kind, DropReason::Shutdown);
+        if self.settled {
+            return;
         }
+        let ledger = &self.account.ledger;
+        match &self.spooled {
+            // It is for a later process.
+            Some(spooled) if !spooled.segment.is_gone() => return,
+            Some(_) => ledger.unspooled(self.event.kind, 1),
+            None => {}
+        }
+        ledger.dropped(self.event.kind, DropReason::Shutdown);
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the program does on Unix.
 
+mod directory;
 mod exit;
 mod fork;
 #[path = "../../scenarios/log.rs"]
@@ -38,6 +39,7 @@ pub fn main() {
         "guard_within_the_runtime" => open::guard_within(&url),
         "left_open" => open::left_open(&url),
         "left_current" => open::left_current(&url),
+        "directory" => directory::changes(&url, &next()),
         "start_that_fails" => start::fails(&url),
         "signal" => signal::no_handler(&url, &next()),
         "signal_with_a_spool" => signal::with_a_spool(&url, &next()),
@@ -48,6 +50,10 @@ pub fn main() {
         "signal_handled_before" => signal::handled_before(&url),
         "signal_handled_after" => signal::handled_after(&url),
         "signal_tokio" => signal::tokio(&url),
+        "signal_waited_for" => signal::waited_for(&url),
+        #[cfg(target_os = "linux")]
+        "signal_masks" => signal::masks(&url),
+        "signal_pipe" => signal::pipe(),
         other => panic!("no such ending: {other}"),
     }
 }

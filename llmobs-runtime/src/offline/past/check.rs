@@ -43,13 +43,14 @@ pub(in crate::offline) fn event(
     }
     let annotation = span.annotation;
     let content = |io: Option<Io>, side| match io {
-        Some(io) => io.into_content(kind, side).map_err(|error| match error {
-            IoError::WrongKind { field, kind } => {
+        Some(io) => match io.into_content(kind, side) {
+            Ok((content, None)) => Ok(content),
+            Ok((_, Some(reason))) => Err(Rejection::new(Code::InvalidValue, reason)),
+            Err(IoError::WrongKind { field, kind }) => {
                 let reason = format!("a span of kind {kind} carries no {field}");
-                Rejection::new(Code::WrongKind, reason)
+                Err(Rejection::new(Code::WrongKind, reason))
             }
-            IoError::Invalid(reason) => Rejection::new(Code::InvalidValue, reason),
-        }),
+        },
         None => Ok(None),
     };
     let io = annotation.io.unwrap_or_default();

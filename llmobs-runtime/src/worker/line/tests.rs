@@ -218,7 +218,7 @@ fn what_earlier_processes_left_goes_out_in_its_order() {
     for writer in [&first, &second] {
         assert!(line.take_over_spans_of(writer.name()));
     }
-    // Kept, or what is not settled of their segments would be taken over again.
+    // A segment of which nobody has anything any more would be found again.
     let taken: Vec<Batch> = (0..6)
         .map(|_| {
             let batch = runtime().block_on(line.next());
@@ -226,6 +226,6 @@ fn what_earlier_processes_left_goes_out_in_its_order() {
             batch
         })
         .collect();
-    let taken: Vec<u64> = taken.iter().map(Batch::len).collect();
-    assert_eq!(taken, [1, 2, 3, 4, 5, 6]);
+    let lengths: Vec<u64> = taken.iter().map(Batch::len).collect();
+    assert_eq!(lengths, [1, 2, 3, 4, 5, 6]);
 }
