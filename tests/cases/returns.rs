@@ -53,7 +53,7 @@ fn case_02_a_question_mark_is_seen_and_converts() {
     assert_eq!(
         error(&spans[1]),
         (
-            "alloc::boxed::Box<dyn core::error::Error>",
+            "core::num::error::ParseIntError",
             "invalid digit found in string"
         )
     );
