@@ -206,7 +206,10 @@ impl Config {
     ///
     /// Any other value that is not allowed: a boolean, a capture mode, a site, a URL, a host, a
     /// port, a header or an API key, and any variable that is not UTF-8, because a default in its
-    /// place could send data where it must not go. `DD_LLMOBS_ENABLED=0` does not change that.
+    /// place could send data where it must not go. While `DD_LLMOBS_ENABLED=0` stands none is: the error
+    /// comes where the code [enables](Config::enabled) llmobs all the same.
+    ///
+    /// White space around a value is not part of it, and a value of nothing else counts as unset.
     pub fn from_env() -> Result<Config, ConfigError> {
         Config::from_vars(|name| std::env::var_os(name))
     }

@@ -188,6 +188,17 @@ impl Span {
 
     /// Ends the span now, with an error: its type, its message and the chain of its sources.
     ///
+    /// Rust does not tell which type is behind a `dyn Error`. The type is then the first that is had
+    /// of the error and its sources, here as in the functions that an attribute stands on:
+    ///
+    /// | the error | its type in the span |
+    /// |---|---|
+    /// | `MyError`, whatever is known by its own type | `my_crate::MyError` |
+    /// | a type of the standard library or of `serde_json`, behind `anyhow::Error` or `Box<dyn Error>` | `std::io::error::Error`, `core::num::error::ParseIntError`, … |
+    /// | any other one whose `Debug` is derived, or begins like that | the name of the struct or the variant: `Timeout` for `Timeout { seconds: 3 }`, `reqwest::Error` |
+    /// | `anyhow::Error` with a context; a text with a source | that of the first source that has one |
+    /// | `anyhow!("a text")`, `Box::from("a text")` | `anyhow::Error`, the type of the box |
+    ///
     /// # Errors
     ///
     /// [`Ended`] where it has ended before.

@@ -218,6 +218,10 @@ impl Config {
     /// but needs neither an API key nor a site that it could send to.
     pub(crate) fn settings(&self) -> Result<Settings, ConfigError> {
         let vars = &self.vars;
+        let enabled = self.enabled.or(vars.enabled).unwrap_or(true);
+        if let Some(error) = vars.error.as_ref().filter(|_| enabled) {
+            return Err(error.clone());
+        }
         let mut tags = self.resolved_tags()?;
         let mut unified = |code: Option<&String>, variable: Option<&String>, key: &str| {
             let tag = take(&mut tags, key);
@@ -243,7 +247,6 @@ impl Config {
             .or(vars.sample_rate)
             .unwrap_or(check::SAMPLE_RATE.default);
 
-        let enabled = self.enabled.or(vars.enabled).unwrap_or(true);
         let (site, site_name) = self.resolved_site()?;
         let api_key = match &self.api_key {
             Some(key) => Some(key.clone().checked("api_key")?),

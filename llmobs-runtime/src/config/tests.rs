@@ -338,7 +338,7 @@ fn the_application_is_named_by_agent_service_then_ml_app_then_its_variable_then_
 }
 
 #[test]
-fn a_disabled_configuration_is_validated_all_the_same() {
+fn the_code_of_a_disabled_configuration_is_validated_all_the_same() {
     let disabled = read(&[("DD_LLMOBS_ENABLED", "0")]).unwrap();
     assert!(!disabled.settings().unwrap().enabled);
     assert_eq!(
@@ -346,5 +346,4 @@ fn a_disabled_configuration_is_validated_all_the_same() {
         "sample_rate"
     );
     assert!(disabled.enabled(true).settings().unwrap().enabled);
-    assert!(read(&[("DD_LLMOBS_ENABLED", "0"), ("DD_SITE", "no/host")]).is_err());
 }
