@@ -68,7 +68,6 @@ fn downcast(error: &(dyn Error + 'static)) -> Option<&'static str> {
     }
     #[cfg(feature = "enabled")]
     known! { error:
-        reqwest::Error,
         tokio::time::error::Elapsed,
         tokio::task::JoinError,
         tokio::sync::oneshot::error::RecvError,
