@@ -32,6 +32,10 @@ const UNPARSED: &str = "unparsed";
 /// [`Capture`](crate::Capture) forbids outputs, nothing but usage, metadata and errors is
 /// kept.
 #[derive(Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "they are independent of each other"
+)]
 pub struct StreamOutput {
     captures: bool,
     /// Of a model that talks.
