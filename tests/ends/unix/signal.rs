@@ -199,6 +199,14 @@ pub(super) fn masks(url: &str) {
     while !seen("tokio") {
         std::thread::sleep(Duration::from_millis(1));
     }
+    // The system's library lets a thread begin with everything blocked, for a moment.
+    let begins = |blocked: u64| blocked >> (libc::SIGILL - 1) & 1 == 1;
+    for _ in 0..10_000 {
+        if !threads().iter().any(|(_, _, blocked)| begins(*blocked)) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
     for (id, name, blocked) in threads() {
         if !before.contains(&id) {
             say(&format!("{name} {blocked:x}"));
