@@ -467,6 +467,9 @@ fn begins_a_line(mut file: &File, at: u64) -> bool {
 }
 
 #[cfg(test)]
+mod removed;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::stats::EventKind;
