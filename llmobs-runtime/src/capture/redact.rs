@@ -10,9 +10,10 @@
 //! * one word is `apikey`, `authorization`, `bearer`, `cookie`, `credential`, `jwt`,
 //!   `passcode`, `passphrase`, `passwd`, `password`, `privatekey`, `pwd`, `secret` or
 //!   `sessionkey`, or one of these with an `s`;
+//! * one word ends with `password` or `passwords` (`PGPASSWORD`);
 //! * two words in a row are `key` behind `access`, `account`, `admin`, `api`, `app`,
-//!   `application`, `encryption`, `master`, `private`, `service`, `session`, `shared`,
-//!   `signing`, `ssh` or `subscription`, or `token` behind `access` or `auth`, or one of
+//!   `application`, `auth`, `consumer`, `encryption`, `hmac`, `license`, `master`, `private`,
+//!   `service`, `session`, `shared`, `signing`, `ssh` or `subscription`, or `token` behind `access` or `auth`, or one of
 //!   these with an `s`.
 //!
 //! It holds one if its value is text and its last word is
@@ -272,7 +273,11 @@ fn judge(previous: &[u8], word: &[u8]) -> Sensitivity {
         "api",
         "app",
         "application",
+        "auth",
+        "consumer",
         "encryption",
+        "hmac",
+        "license",
         "master",
         "private",
         "service",
@@ -299,7 +304,8 @@ fn judge(previous: &[u8], word: &[u8]) -> Sensitivity {
         13 => is_any(one, &["authorization"]),
         _ => false,
     };
-    if secret {
+    // `PGPASSWORD`: no other word ends so.
+    if secret || one.len() > 8 && is_any(&one[one.len() - 8..], &["password"]) {
         Sensitivity::Secret
     } else {
         Sensitivity::Open
