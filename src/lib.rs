@@ -153,7 +153,8 @@
 //! * ends with the stream, at the first item that is an `Err`, or by a panic. If the stream
 //!   is dropped before that, the span has the tag `cancelled:true` and keeps what came. If
 //!   the function has no stream to give, it ends with the error;
-//! * gets the metric `time_to_first_token`, in seconds.
+//! * gets the metric `time_to_first_token`, in seconds: when the first item came that brings text, a
+//!   thought or a tool call. An event of a known API that is empty, or names a role alone, does not count.
 //!
 //! Items with [`Chunk`] say what they add to the output: text, parts of messages and of tool
 //! calls, usage. Others are captured like any value, as a list in which neighbouring texts
@@ -282,6 +283,8 @@
 //!   `default-features = false`: no HTTP client, no runtime, bare functions. Where no crate
 //!   of a program turns it on, [`enable`] succeeds and does nothing.
 //! * `testing`: the module of that name, for tests of annotated code; it turns on `enabled`.
+//! * `log`: the lines that llmobs writes as `tracing` events (target `llmobs`) reach the logger of the crate `log`, with
+//!   the same target and level, wherever no `tracing` subscriber takes them. No line comes twice.
 //! * `http`: `http::HeaderMap` holds the headers that [`propagation`] reads and writes.
 //! * `tower`: `propagation::ExtractLayer` for servers (axum, hyper, tonic) and
 //!   `propagation::InjectLayer` for clients, so that a trace goes on across processes.

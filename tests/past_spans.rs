@@ -450,3 +450,19 @@ fn what_a_processor_does_on_the_callers_thread_makes_no_spans_there() {
     running.shutdown(Duration::from_secs(60)).unwrap();
     assert_eq!(names(&memory.spans()), ["import"]);
 }
+
+#[test]
+fn usage_that_is_told_in_parts_has_the_total_of_what_stands() {
+    let intake = Intake::start();
+    let start = TokenUsage::new().uncached_input(8).cache_read(2).output(1);
+    let span = task("in parts")
+        .usage(start)
+        .usage(TokenUsage::new().output(30));
+    assert_all_sent(&by_agent(&intake).submit([span.clone()]));
+    assert_all_sent(&agentless(&intake).submit([span]));
+    let whole = json!({
+        "input_tokens": 10, "output_tokens": 30, "total_tokens": 40, "cache_read_input_tokens": 2,
+    });
+    assert_eq!(intake.spans()[0]["metrics"], whole);
+    assert_eq!(intake.public_spans()[0]["metrics"], whole);
+}

@@ -209,7 +209,12 @@ impl Config {
     /// place could send data where it must not go. While `DD_LLMOBS_ENABLED=0` stands none is: the error
     /// comes where the code [enables](Config::enabled) llmobs all the same.
     ///
-    /// White space around a value is not part of it, and a value of nothing else counts as unset.
+    /// # As platforms write them
+    ///
+    /// White space around a value is not part of it, and a value of nothing else counts as unset. An entry of
+    /// `DD_TAGS` without a colon is a tag without a value. A host, and the host of a URL, may end in a dot.
+    /// `DD_TRACE_AGENT_PORT` may be the link to a service that Kubernetes writes
+    /// (`tcp://10.0.0.1:8126`): the port is taken from it, the host is not, and a warning tells.
     pub fn from_env() -> Result<Config, ConfigError> {
         Config::from_vars(|name| std::env::var_os(name))
     }

@@ -1,6 +1,10 @@
 //! What goes wrong in the background: `tracing` events with the target `llmobs`, never
 //! a print and never a panic.
 //!
+//! With the feature `log` a line that no subscriber takes is a record of the crate `log`. `tracing`
+//! asks for the message of an event only where a subscriber, or its own feature `log`, takes it. A
+//! message that was asked for has its reader, so no line comes twice.
+//!
 //! The worker's own thread is silent otherwise: what its HTTP client traces would come
 //! back to a subscriber that sends it out with the same HTTP client.
 
@@ -17,6 +21,31 @@ use tracing::{Dispatch, Event, Metadata, Subscriber};
 use crate::evaluation::shortened;
 use crate::stats::EventKind;
 use crate::{capture, context};
+
+/// The event, and the record where nobody has asked for the event's message: no subscriber wants it, and
+/// `tracing` itself does not write it to `log`.
+macro_rules! say {
+    ($level:ident, $message:expr) => {{
+        let message = $message;
+        aloud(|| {
+            #[cfg(not(feature = "log"))]
+            tracing::$level!(target: "llmobs", "{}", message());
+            #[cfg(feature = "log")]
+            {
+                let mut message = Some(message);
+                let mut text = || message.take().map(|message| message()).unwrap_or_default();
+                let mut is_taken = false;
+                tracing::$level!(target: "llmobs", "{}", {
+                    is_taken = true;
+                    text()
+                });
+                if !is_taken {
+                    log::$level!(target: "llmobs", "{}", text());
+                }
+            }
+        });
+    }};
+}
 
 /// A kind of trouble that is told once in a process; the totals are in `stats()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,15 +97,15 @@ pub(crate) fn too_large(event: EventKind, name: &str, bytes: usize, limit: usize
 }
 
 pub(crate) fn info(message: impl FnOnce() -> String) {
-    aloud(|| tracing::info!(target: "llmobs", "{}", message()));
+    say!(info, message);
 }
 
 pub(crate) fn warn(message: impl FnOnce() -> String) {
-    aloud(|| tracing::warn!(target: "llmobs", "{}", message()));
+    say!(warn, message);
 }
 
 pub(crate) fn error(message: impl FnOnce() -> String) {
-    aloud(|| tracing::error!(target: "llmobs", "{}", message()));
+    say!(error, message);
 }
 
 thread_local! {

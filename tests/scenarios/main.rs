@@ -20,6 +20,7 @@ mod scopes;
 mod stream_output;
 mod streams;
 mod text;
+mod tokens;
 mod volume;
 mod ways;
 mod wrong_input;

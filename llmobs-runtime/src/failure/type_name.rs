@@ -15,9 +15,30 @@ use crate::capture;
 const LONGEST: usize = 120;
 
 /// Names that say no more than that something is an error, or that it stands in something.
-const EMPTY: [&str; 10] = [
-    "Error", "Err", "Ok", "Some", "None", "Box", "Arc", "Report", "Custom", "Other",
+const EMPTY: [&str; 16] = [
+    "Error",
+    "ErrorImpl",
+    "ErrorMessage",
+    "Err",
+    "Ok",
+    "Some",
+    "None",
+    "Box",
+    "Boxed",
+    "Arc",
+    "Report",
+    "Custom",
+    "Other",
+    "Inner",
+    "Context",
+    "ContextError",
 ];
+
+/// A name with more digits than this is rather a key or an id.
+const MOST_DIGITS: usize = 4;
+
+/// A name without a letter in lower case is an abbreviation (`EOF`, `TLS`) up to this length.
+const LONGEST_ABBREVIATION: usize = 8;
 
 /// The beginning of the `Debug` of a `std::io::Error`.
 const IO: [&str; 3] = ["Os { code: ", "Custom { kind: ", "Kind("];
@@ -101,56 +122,106 @@ pub(super) fn of_erased<'a, E: Error>(
 }
 
 /// The name with which the `Debug` of an error begins that was derived, or written as if: a path whose last part
-/// is in upper case, and after it nothing, a bracket or a brace.
+/// is in upper case, and after it nothing, `(`, or a brace and a field. A message that a `Debug` prints in place of
+/// a structure is no name, and neither is a key or an id.
 fn of_debug<E: Error>(error: &E) -> Option<String> {
-    let debug = beginning(format_args!("{error:?}"))?;
-    if IO.iter().any(|io| debug.starts_with(io)) {
+    let debug = Beginning::of(format_args!("{error:?}"))?;
+    if IO.iter().any(|io| debug.text.starts_with(io)) {
         return Some(std::any::type_name::<std::io::Error>().to_owned());
     }
-    let in_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
-    let (name, rest) = debug.split_at(debug.find(|c| !in_name(c)).unwrap_or(debug.len()));
-    let last = name.rsplit("::").next()?;
+    let (name, rest) = debug.split_name();
+    // A name that takes all there is room for may go on.
+    if EMPTY.contains(&name) || !is_type(name) || (rest.is_empty() && debug.is_cut) {
+        return None;
+    }
+    let is_named = match rest.strip_prefix(" {") {
+        Some(fields) => begins_with_field(fields, debug.is_cut),
+        // One word, or what stands in parentheses, may be the message itself.
+        None if rest.is_empty() => !debug.is_message_of(error)?,
+        None if rest.starts_with('(') => {
+            (!debug.is_cut && rest.ends_with(')')) || !debug.is_message_of(error)?
+        }
+        None => false,
+    };
+    is_named.then(|| name.to_owned())
+}
+
+/// Whether `name` is a path to something that may be a type or a variant.
+fn is_type(name: &str) -> bool {
     let is_path = name
         .split("::")
         .all(|part| part.starts_with(|c: char| c.is_ascii_alphabetic()) && !part.contains(':'));
-    let is_type = last.starts_with(|c: char| c.is_ascii_uppercase());
-    let ends = rest.is_empty() || rest.starts_with('(') || rest.starts_with(" {");
-    // One that takes all there is room for may go on.
-    let is_whole = name.len() < LONGEST;
-    if !(is_path && is_type && ends && is_whole) || EMPTY.contains(&name) {
-        return None;
-    }
-    // A word that is the message is no name of a type.
-    let says_the_same = rest.is_empty() && beginning(format_args!("{error}"))? == debug;
-    (!says_the_same).then(|| name.to_owned())
+    let last = name.rsplit("::").next().unwrap_or_default();
+    let is_word =
+        last.contains(|c: char| c.is_ascii_lowercase()) || last.len() <= LONGEST_ABBREVIATION;
+    is_path
+        && is_word
+        && last.starts_with(|c: char| c.is_ascii_uppercase())
+        && name.bytes().filter(u8::is_ascii_digit).count() <= MOST_DIGITS
 }
 
-/// What is printed first, as much of it as a name could be; `None` where it panics.
-fn beginning(printed: fmt::Arguments<'_>) -> Option<String> {
-    struct Beginning(String);
+/// Whether `fields`, after the brace, are those of a derived `Debug`: ` seconds: 3 }` or ` .. }`.
+fn begins_with_field(fields: &str, is_cut: bool) -> bool {
+    let Some(fields) = fields.strip_prefix(' ') else {
+        return fields.is_empty() && is_cut;
+    };
+    let in_name = |c: char| c.is_alphanumeric() || c == '_' || c == '#';
+    let end = fields.find(|c| !in_name(c)).unwrap_or(fields.len());
+    let (field, after) = fields.split_at(end);
+    if field.is_empty() {
+        return after.starts_with("..") || (after.is_empty() && is_cut);
+    }
+    after.starts_with(": ") || (is_cut && (after.is_empty() || after == ":"))
+}
 
-    impl fmt::Write for Beginning {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            let room = LONGEST - self.0.len();
-            let mut end = room.min(text.len());
-            while !text.is_char_boundary(end) {
-                end -= 1;
-            }
-            self.0.push_str(&text[..end]);
-            if end < text.len() {
-                Err(fmt::Error)
-            } else {
-                Ok(())
-            }
-        }
+/// As much of a printed text as a name could be.
+struct Beginning {
+    text: String,
+    is_cut: bool,
+}
+
+impl Beginning {
+    /// What is printed first; `None` where it panics.
+    fn of(printed: fmt::Arguments<'_>) -> Option<Self> {
+        let mut beginning = Self {
+            text: String::new(),
+            is_cut: false,
+        };
+        // An error of it is our own, or as good as the end.
+        let panicked = capture::panics(|| {
+            let _ = beginning.write_fmt(printed);
+        });
+        (!panicked).then_some(beginning)
     }
 
-    let mut text = Beginning(String::new());
-    // An error of it is our own, or as good as the end.
-    let panicked = capture::panics(|| {
-        let _ = text.write_fmt(printed);
-    });
-    (!panicked).then_some(text.0)
+    fn split_name(&self) -> (&str, &str) {
+        let in_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+        let end = self.text.find(|c| !in_name(c));
+        self.text.split_at(end.unwrap_or(self.text.len()))
+    }
+
+    /// Whether the `Display` of the error prints this too; `None` where it panics.
+    fn is_message_of<E: Error>(&self, error: &E) -> Option<bool> {
+        let message = Self::of(format_args!("{error}"))?;
+        Some(message.text == self.text)
+    }
+}
+
+impl fmt::Write for Beginning {
+    /// Refuses all that follows the end of the room, so that a `Debug` which stops at an error costs
+    /// no more; one that goes on is not listened to.
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.is_cut {
+            return Err(fmt::Error);
+        }
+        let mut end = (LONGEST - self.text.len()).min(text.len());
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.text.push_str(&text[..end]);
+        self.is_cut = end < text.len();
+        if self.is_cut { Err(fmt::Error) } else { Ok(()) }
+    }
 }
 
 #[cfg(test)]

@@ -252,7 +252,8 @@ pub(super) fn pipe() {
     for _ in 0..5 {
         for _ in 0..10 {
             let span = llmobs::Span::task("large").start();
-            span.annotate(llmobs::Annotation::new().input("x".repeat(400_000)));
+            let large = llmobs::Annotation::new().input("x".repeat(400_000));
+            span.annotate(large).unwrap();
         }
         llmobs::flush(Duration::from_millis(500)).unwrap_err();
     }

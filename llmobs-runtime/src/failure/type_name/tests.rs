@@ -135,6 +135,19 @@ fn what_is_no_name_of_a_type_is_not_taken_for_one() {
         "Custom",
         "[Timeout]",
         "Timeout\nmore",
+        // A text with a brace in it.
+        "Body {\"error\": 1}",
+        "Json {error: 1}",
+        "Use { and } here",
+        "Timeout { ",
+        // Names that stand around something.
+        "ErrorImpl { vtable: 0x1 }",
+        "Context(\"reading\", Closed)",
+        // A key or an id, alone or in something.
+        "AKIAIOSFODNN7EXAMPLE",
+        "SK_LIVE_HUNTER",
+        "Xb9Kq2v7Lm4Tz81",
+        "Req8f14e45fceea167a(3)",
     ] {
         assert_eq!(name_of(Told(debug, "another text", None)), None, "{debug}");
     }
@@ -144,6 +157,13 @@ fn what_is_no_name_of_a_type_is_not_taken_for_one() {
         name_of(Told("Closed", "it is over", None)).as_deref(),
         Some("Closed")
     );
+    for text in ["Model(gpt-4) is gone", "EOF", "Timeout"] {
+        assert_eq!(name_of(Told(text, text, None)), None, "{text}");
+    }
+    // The last letter that has no room left belongs to the word.
+    let cut: &str = Box::leak(format!("{}ä", "T".repeat(119).to_lowercase()).into_boxed_str());
+    let cut: &str = Box::leak(format!("T{}", &cut[1..]).into_boxed_str());
+    assert_eq!(name_of(Told(cut, "", None)), None);
     let long: &str = Box::leak("T".repeat(200).into_boxed_str());
     assert_eq!(name_of(Told(long, "", None)), None);
 }
@@ -173,6 +193,55 @@ fn a_debug_that_panics_or_has_no_end_costs_the_name_only() {
 
     assert_eq!(name_of(Broken), None);
     assert_eq!(name_of(Endless).as_deref(), Some("Endless"));
+}
+
+#[test]
+fn a_structure_has_its_name_where_it_is_the_message_too() {
+    let long: &str = Box::leak(format!("Timeout {{ {}: 1 }}", "s".repeat(200)).into_boxed_str());
+    for debug in [
+        "Timeout { seconds: 3 }",
+        "Timeout { r#type: 3, .. }",
+        "Timeout { .. }",
+        "Timeout { größe: 3 }",
+        "Timeout(30)",
+        long,
+    ] {
+        let error = Told(debug, debug, None);
+        assert_eq!(name_of(error).as_deref(), Some("Timeout"), "{debug}");
+    }
+    for (debug, name) in [
+        ("Utf8Error(3)", "Utf8Error"),
+        ("EOF", "EOF"),
+        ("a::b::Timeout", "a::b::Timeout"),
+    ] {
+        let error = Told(debug, "another text", None);
+        assert_eq!(name_of(error).as_deref(), Some(name));
+    }
+}
+
+#[test]
+fn of_a_debug_that_does_not_stop_no_more_than_a_name_is_kept() {
+    #[derive(thiserror::Error)]
+    #[error("large")]
+    struct Large(std::cell::Cell<usize>);
+    impl fmt::Debug for Large {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let megabyte = "ä".repeat(500_000);
+            let _ = f.write_str("Large { text: \"");
+            for _ in 0..10 {
+                let refused = f.write_str(&megabyte).is_err();
+                self.0.set(self.0.get() + usize::from(refused));
+            }
+            f.write_str("Other")
+        }
+    }
+
+    let large = Large(std::cell::Cell::new(0));
+    let printed = Beginning::of(format_args!("{large:?}")).unwrap();
+    assert!(printed.text.len() <= LONGEST, "{}", printed.text.len());
+    assert!(printed.text.ends_with('ä'), "{}", printed.text);
+    assert_eq!(large.0.get(), 10, "every write after the room is refused");
+    assert_eq!(of_debug(&large).as_deref(), Some("Large"));
 }
 
 #[test]
