@@ -302,10 +302,11 @@ mod tests {
 
     #[test]
     fn every_integer_is_a_number_of_tokens_and_none_changes_nothing() {
+        let lent = &2_usize;
         let usage = TokenUsage::new()
             .input(7_u32)
             .output(Some(3_i32))
-            .cache_read(&2_usize)
+            .cache_read(lent)
             .cache_write(Some(&1_u8))
             .reasoning(1_i64);
         let same = usage.output(None::<u64>).input(-1).cache_read(None::<&u32>);

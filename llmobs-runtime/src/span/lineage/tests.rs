@@ -168,6 +168,10 @@ impl Tree {
     }
 
     fn start(&mut self, parent: Option<usize>, kind: SpanKind, session: Option<String>) {
+        fn begin<K: Kind>(span: SpanBuilder<K>, session: Option<&String>) -> Span {
+            span.session_id(session.cloned()).start()
+        }
+
         let at = self.0.len();
         let name = match kind {
             SpanKind::Tool => "tool".to_owned(),
@@ -184,9 +188,6 @@ impl Tree {
             },
             None => Context::current(),
         };
-        fn begin<K: Kind>(span: SpanBuilder<K>, session: Option<&String>) -> Span {
-            span.session_id(session.cloned()).start()
-        }
         let of = session.as_ref();
         let span = context.in_scope(|| match kind {
             SpanKind::Tool => begin(Span::tool(&name), of),
