@@ -123,7 +123,10 @@ pub(crate) fn debug<T: Debug + ?Sized>(value: &T) -> String {
     let mut text = Clipped::new(LONGEST_TEXT);
     let mut print_it = |text: &mut TextBuffer| write!(text, "{value:?}");
     match print(&mut text, type_name::<T>(), "Debug", &mut print_it) {
-        Ok(()) => text.finish_with(printed::redact),
+        Ok(()) => text.finish_with(|text, is_cut| {
+            let text = printed::redact(text, is_cut);
+            prose::scrub_urls(&text, is_cut).unwrap_or(text)
+        }),
         Err(mark) => mark,
     }
 }

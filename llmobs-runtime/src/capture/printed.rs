@@ -25,7 +25,6 @@
 //! the first name of a secret is hidden, be that name in a literal or a bare word. Where it
 //! was cut at the limit, a value that was cut is hidden up to the end, and a literal that
 //! was cut is hidden behind the first `name: ` of a secret in it.
-
 //!
 //! A text is read once, and a name only where one ends; what is in a literal is passed over
 //! in blocks. Debug builds, in which every program is written, compile this without
@@ -33,7 +32,11 @@
 //! loop, and a `Debug` with its `format!`, which is the standard library's, 1 to 8 ns a
 //! byte. So what runs for each byte or each field goes by indices.
 
+mod bounds;
+mod header;
+
 use super::redact::{self, REDACTED, Sensitivity};
+use bounds::{literal_end, name_length};
 
 /// The longest key that is looked at as a whole if there are brackets in it; what has a
 /// longer one is hidden, if the name of a secret is anywhere in the text.
@@ -41,6 +44,9 @@ const LONGEST_KEY: usize = 256;
 
 /// Wrappers around one another that are looked into for a number or text.
 const WRAPPERS: usize = 8;
+
+/// Names that are kept with what they say, each in a place that its bytes say.
+const JUDGED: usize = 32;
 
 /// What parts names from all else.
 const SIGNS: &[u8] = b":=,()[]{}";
@@ -121,6 +127,8 @@ struct Scan<'t> {
     rare: usize,
     /// Whether the name of a secret may be anywhere in the text, once that was asked.
     has_stem: Option<bool>,
+    /// Names that were judged: those of a struct come again with each of its kind.
+    judged: [(&'t [u8], Sensitivity); JUDGED],
 }
 
 impl<'t> Scan<'t> {
@@ -138,7 +146,25 @@ impl<'t> Scan<'t> {
             first: None,
             rare: 0,
             has_stem: None,
+            judged: [(b"", Sensitivity::Open); JUDGED],
         }
+    }
+
+    /// What the name from `start` to `end` says.
+    fn judge(&mut self, start: usize, end: usize) -> Sensitivity {
+        let name = &self.bytes[start..end];
+        if name.is_empty() {
+            return Sensitivity::Open;
+        }
+        let place = name.len() * 7 + name[name.len() - 1] as usize + name[name.len() / 2] as usize;
+        let place = place % JUDGED;
+        let (known, sensitivity) = self.judged[place];
+        if known.len() == name.len() && known == name {
+            return sensitivity;
+        }
+        let sensitivity = judge(self.text, start, end);
+        self.judged[place] = (name, sensitivity);
+        sensitivity
     }
 
     #[allow(clippy::question_mark, reason = "`?` is a call in a debug build")]
@@ -160,6 +186,7 @@ impl<'t> Scan<'t> {
                         }
                         return Ok(());
                     }
+                    followed = self.header(start);
                 }
                 b'\'' => self.character(),
                 b'(' | b'[' | b'{' => followed = self.bracket(byte),
@@ -233,7 +260,7 @@ impl<'t> Scan<'t> {
         }
         let has_brackets = self.word != entry;
         let sensitivity = if !has_brackets || at - entry <= LONGEST_KEY {
-            judge(self.text, entry, at)
+            self.judge(entry, at)
         } else if self.has_stem() {
             Sensitivity::Secret
         } else {
@@ -264,8 +291,11 @@ impl<'t> Scan<'t> {
         self.at = from;
         self.skip_value(names)?;
         self.rare = self.at;
-        let value = self.text[from..self.at].trim_end();
-        self.hide(from, from + value.len());
+        let mut end = self.at;
+        if end > from && self.is_blank(end - 1) {
+            end = from + self.text[from..end].trim_end().len();
+        }
+        self.hide(from, end);
         Ok(())
     }
 
@@ -274,7 +304,7 @@ impl<'t> Scan<'t> {
         let sensitivity = if self.rare <= self.word {
             Sensitivity::Open
         } else {
-            judge(self.text, self.word, self.at)
+            self.judge(self.word, self.at)
         };
         let is_wrapper = bracket == b'(';
         self.open(bracket);
@@ -322,7 +352,12 @@ impl<'t> Scan<'t> {
     /// of `names` and values, at a comma.
     fn skip_value(&mut self, names: bool) -> Result<(), Lost> {
         let outside = self.open.len();
-        while let Some(&byte) = self.bytes.get(self.at) {
+        while self.at < self.bytes.len() {
+            let byte = self.bytes[self.at];
+            if CLASSES[byte as usize] != STRUCTURE {
+                self.at += 1;
+                continue;
+            }
             match byte {
                 b'"' => {
                     self.literal()?;
@@ -566,62 +601,4 @@ fn judge(text: &str, start: usize, end: usize) -> Sensitivity {
         }
     }
     printed.max(redact::by_words(unescaped.as_bytes()))
-}
-
-/// Bytes that are looked through for a quote together, by the standard library's search.
-const BLOCK: usize = 64;
-
-/// Where the literal ends whose quote is at `start`.
-fn literal_end(bytes: &[u8], start: usize) -> Option<usize> {
-    let mut at = start + 1;
-    loop {
-        at = quote(bytes, at)?;
-        let mut escapes = at;
-        while bytes[escapes - 1] == b'\\' && escapes - 1 > start {
-            escapes -= 1;
-        }
-        at += 1;
-        if (at - 1 - escapes).is_multiple_of(2) {
-            return Some(at);
-        }
-    }
-}
-
-/// Where the next quote is.
-fn quote(bytes: &[u8], mut at: usize) -> Option<usize> {
-    let near = at + BLOCK / 4;
-    while bytes.len() - at > 4 && at < near {
-        if bytes[at] == b'"'
-            || bytes[at + 1] == b'"'
-            || bytes[at + 2] == b'"'
-            || bytes[at + 3] == b'"'
-        {
-            break;
-        }
-        at += 4;
-    }
-    if at >= near {
-        while bytes.len() - at > BLOCK && !bytes[at..at + BLOCK].contains(&b'"') {
-            at += BLOCK;
-        }
-        if bytes.len() - at > BLOCK && !bytes[at..at + BLOCK / 2].contains(&b'"') {
-            at += BLOCK / 2;
-        }
-    }
-    while at < bytes.len() {
-        if bytes[at] == b'"' {
-            return Some(at);
-        }
-        at += 1;
-    }
-    None
-}
-
-/// The bytes of the name at the start of `bytes`.
-fn name_length(bytes: &[u8]) -> usize {
-    let is_other = |byte: &u8| {
-        let is_name = byte.is_ascii_alphanumeric() || b"_-.#$<>".contains(byte);
-        !is_name && byte.is_ascii()
-    };
-    bytes.iter().position(is_other).unwrap_or(bytes.len())
 }

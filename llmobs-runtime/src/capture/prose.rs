@@ -1,4 +1,5 @@
-//! Secrets in what an error says: in URLs, and behind `Bearer`.
+//! Secrets in what an error says: in URLs, and behind `Bearer`; and in the URLs of captured
+//! text.
 //!
 //! Clients put the URL of a request into their errors, and some providers take the key in it
 //! (`?key=…`). Hidden are the values of a query whose names are those of secrets, or `key`,
@@ -23,8 +24,47 @@ pub(crate) fn scrub(text: String) -> String {
         };
         hidden.extend(found.filter(|(from, to)| from < to));
     }
+    replaced(&text, hidden).unwrap_or(text)
+}
+
+/// A captured `text` without the secrets in its URLs; `None` if there are none. Only what is
+/// behind a `://` is looked at, so that a text without one costs a search for slashes. Where the
+/// text `is_cut`, the `@` behind a password may be missing.
+pub(super) fn scrub_urls(text: &str, is_cut: bool) -> Option<String> {
+    let bytes = text.as_bytes();
+    let mut hidden = Vec::new();
+    let mut from = 0;
+    while let Some(length) = text[from..].find('/') {
+        let at = from + length;
+        from = at + 1;
+        if at == 0 || bytes[at - 1] != b':' || bytes.get(from) != Some(&b'/') {
+            continue;
+        }
+        let start = at + 2;
+        // A `\\` in printed text is the start of an escape.
+        let end = end(text, start, "\\");
+        let authority = &text[start..end];
+        hidden.extend(match authority.find([':', '@', '/', '?', '#']) {
+            Some(colon) if is_cut && end == bytes.len() && !authority.contains(['@', '/']) => {
+                Some((start + colon + 1, end))
+            }
+            _ => password(text, start),
+        });
+        for (behind, byte) in bytes[start..end].iter().enumerate() {
+            if *byte == b'=' {
+                hidden.extend(query(text, start + behind));
+            }
+        }
+        from = end;
+    }
+    hidden.retain(|(from, to)| from < to);
+    replaced(text, hidden)
+}
+
+/// `text` with each of the `hidden` parts replaced, if there are any.
+fn replaced(text: &str, mut hidden: Vec<(usize, usize)>) -> Option<String> {
     if hidden.is_empty() {
-        return text;
+        return None;
     }
     hidden.sort_unstable();
     let mut out = String::with_capacity(text.len());
@@ -37,7 +77,7 @@ pub(crate) fn scrub(text: String) -> String {
         copied = copied.max(to);
     }
     out.push_str(&text[copied..]);
-    out
+    Some(out)
 }
 
 /// The value behind the `=` at `at`, in the query of a URL.
@@ -94,6 +134,40 @@ fn end(text: &str, from: usize, signs: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_in_captured_urls_are_hidden_and_all_else_stays() {
+        for (text, expected) in [
+            (
+                "at postgres://ada:pa:ss@db:5432/x?y=1 and redis://:p@r",
+                "at postgres://ada:[redacted]@db:5432/x?y=1 and redis://:[redacted]@r",
+            ),
+            (
+                "url: \"https://a.b/v1?key=AIza&alt=sse&api_key=k#top\" }",
+                "url: \"https://a.b/v1?key=[redacted]&alt=sse&api_key=[redacted]#top\" }",
+            ),
+            (
+                "//?key=1 https://ä/?key=ü",
+                "//?key=1 https://ä/?key=[redacted]",
+            ),
+        ] {
+            assert_eq!(scrub_urls(text, false).as_deref().unwrap_or(text), expected);
+        }
+        assert_eq!(
+            scrub_urls("a://ada:hunt", true).as_deref(),
+            Some("a://ada:[redacted]")
+        );
+        for text in [
+            "",
+            "/",
+            "://",
+            "a?key=b",
+            "Bearer abcdefgh1",
+            "http://h/a?max_tokens=7",
+        ] {
+            assert_eq!(scrub_urls(text, false), None, "{text}");
+        }
+    }
 
     #[test]
     fn secrets_in_the_urls_of_errors_are_hidden_and_the_rest_stays() {

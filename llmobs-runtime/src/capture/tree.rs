@@ -12,6 +12,7 @@ use serde::ser::{self, Serialize};
 use serde_json::{Map, Number, Value};
 
 use super::limits::{self, Budget, Clipped, REST};
+use super::prose;
 use super::redact::{self, REDACTED, Sensitivity};
 
 /// `Some` and newtypes around one another, which add no level to the tree but do to the
@@ -148,6 +149,10 @@ impl<'a> Node<'a> {
     pub(super) fn text(self, text: &str) {
         let text = if self.hides_text(text) {
             REDACTED.to_owned()
+        } else if self.reading.redact
+            && let Some(text) = prose::scrub_urls(text, false)
+        {
+            self.reading.budget.copy(&text)
         } else {
             self.reading.budget.copy(text)
         };
@@ -236,7 +241,10 @@ fn entry<'a>(
     place: Place,
     key: String,
 ) -> Result<Node<'a>, &'a mut Reading> {
-    let sensitivity = reading.hides(&key);
+    let mut sensitivity = reading.hides(&key);
+    if key.len() == VALUE.len() && key.eq_ignore_ascii_case(VALUE) {
+        sensitivity = sensitivity.max(of_header(map, reading));
+    }
     let slot = map.entry(key).or_insert(Value::Null);
     if sensitivity == Sensitivity::Secret {
         *slot = REDACTED.into();
@@ -249,6 +257,20 @@ fn entry<'a>(
         place,
         sensitivity,
     })
+}
+
+/// The field of a header that holds its value.
+const VALUE: &str = "value";
+
+/// What the name of a header says that is a field beside its value:
+/// `{"name": "authorization", "value": "…"}`.
+fn of_header(map: &Map<String, Value>, reading: &Reading) -> Sensitivity {
+    for field in ["name", "key", "header", "Name", "Key"] {
+        if let Some(Value::String(name)) = map.get(field) {
+            return reading.hides(name).min(Sensitivity::Text);
+        }
+    }
+    Sensitivity::Open
 }
 
 /// Bytes in a list that are shown as numbers: an address, a colour, a version. More of them

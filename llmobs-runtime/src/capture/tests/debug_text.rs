@@ -215,7 +215,6 @@ fn text_without_the_name_of_a_secret_stays_as_it_is() {
         "Secretary { compass_words: 1, monkey: \"a\", keys: [1] }",
         "Usage { input_tokens: 5, max_tokens: 7, tokens: [\"hel\", \"lo\"] }",
         "Text(\"password: hunter\")",
-        "[(\"password\", \"hunter\")]",
         "LogProb { token: \"Hi\", logprob: -0.1, top: [Top { token: \" internationalization\" }] }",
         "Token(\"Hi\")",
         "\"{\\\"password\\\": \\\"hunter\\\"}\"",
@@ -350,7 +349,9 @@ fn a_key_of_great_length_with_brackets_hides_its_value() {
 }
 
 /// Texts whose secrets are made of `Q`, of which nothing else is.
-const WITH_SECRETS: [&str; 14] = [
+const WITH_SECRETS: [&str; 16] = [
+    "[(\"a\", \"b\"), (\"authorization\", \"Q \\\" Q\"), (\"c\", \"d\")]",
+    "[H { name: \"x-api-key\", value: \"QQ\" }, H { name: \"a\", value: \"b\" }]",
     "D { user: \"a\", password: \"QQ \\\" QQ\", x: [1, 2], y: Some(\"z\") }",
     "[Some(D { secret: [\"QQ\", 'Q', Q, (QQ, Q)] }), None]",
     "{\"password\": \"QQ\", \"b\": 1, \"x-api-key\": {\"a\": \"QQ\"}, \"c\": \"d\"}",
@@ -413,6 +414,49 @@ fn the_limit_may_fall_anywhere_in_a_secret() {
         debug(&format_args!("[Secret({long}), 1]")),
         "[Secret([redacted]…[rest cut]"
     );
+}
+
+#[test]
+fn the_values_of_headers_are_hidden_in_debug_text() {
+    #[derive(Debug)]
+    struct Header {
+        name: &'static str,
+        value: Option<&'static str>,
+    }
+    let headers = [("accept", "*"), ("authorization", "Bearer Q")];
+    assert_eq!(
+        debug(&headers),
+        "[(\"accept\", \"*\"), (\"authorization\", [redacted])]"
+    );
+    let text = redacted(&format!("{headers:#?}"));
+    assert!(!text.contains('Q') && text.contains("\"*\""), "{text}");
+    assert_eq!(
+        debug(&[["x-api-key", "Q"], ["token", "Hi"]]),
+        "[[\"x-api-key\", [redacted]], [\"token\", \"Hi\"]]"
+    );
+    let header = |name| Header {
+        name,
+        value: Some("Q, \" }"),
+    };
+    assert_eq!(
+        debug(&[header("Authorization")]),
+        "[Header { name: \"Authorization\", value: [redacted] }]"
+    );
+    assert!(debug(&[header("accept")]).contains('Q'));
+    let text = redacted(&format!("{:#?}", header("cookie")));
+    assert!(!text.contains('Q'), "{text}");
+    assert_eq!(
+        redacted("{\"authorization\": \"Bearer Q\", \"a\": \"b\"}"),
+        "{\"authorization\": [redacted], \"a\": \"b\"}"
+    );
+    // Three in a row are no pair, and neither is a number a secret.
+    for text in [
+        "(\"password\", \"secret\", \"key\")",
+        "(\"api_key\", 7)",
+        "(\"author\", \"ada\")",
+    ] {
+        assert_eq!(redacted(text), text);
+    }
 }
 
 #[test]

@@ -146,6 +146,41 @@ fn the_value_of_a_header_in_a_list_of_pairs_is_hidden() {
     assert_eq!(captured(&others), others);
 }
 
+#[test]
+fn the_value_beside_the_name_of_a_header_is_hidden() {
+    #[derive(Serialize)]
+    struct Header {
+        name: &'static str,
+        value: &'static str,
+    }
+    let header = |name, value| Header { name, value };
+    assert_eq!(
+        captured(&[header("Authorization", "Bearer b"), header("accept", "*")]),
+        json!([
+            {"name": "Authorization", "value": "[redacted]"},
+            {"name": "accept", "value": "*"},
+        ])
+    );
+    assert_eq!(
+        captured(&json!({"key": "x-api-key", "value": "k"})),
+        json!({"key": "x-api-key", "value": "[redacted]"})
+    );
+    let others = json!([{"name": "token", "value": "Hi"}, {"name": "api_key", "value": 7}]);
+    assert_eq!(captured(&others), others);
+}
+
+#[test]
+fn secrets_in_the_urls_of_captured_values_are_hidden() {
+    let url = "postgres://ada:hunter@db/x";
+    let hidden = "postgres://ada:[redacted]@db/x";
+    assert_eq!(captured(&json!([{"dsn": url}])), json!([{"dsn": hidden}]));
+    assert_eq!(
+        captured("https://a/?key=k&b=1"),
+        "https://a/?key=[redacted]&b=1"
+    );
+    assert_eq!(debug(&[url]), format!("[{hidden:?}]"));
+}
+
 /// As the documentation says: nobody knows that these are names.
 #[test]
 fn json_in_a_text_is_not_looked_into() {
