@@ -61,12 +61,15 @@ pub(super) fn name_length(bytes: &[u8]) -> usize {
 /// Of which bytes a name consists.
 static NAME: [bool; 256] = {
     let mut name = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        name[byte] = match byte as u8 {
+    let mut byte = 0_u8;
+    loop {
+        name[byte as usize] = match byte {
             b'_' | b'-' | b'.' | b'#' | b'$' | b'<' | b'>' | 0x80.. => true,
             other => other.is_ascii_alphanumeric(),
         };
+        if byte == u8::MAX {
+            break;
+        }
         byte += 1;
     }
     name

@@ -8,6 +8,9 @@ use super::{Lost, Scan};
 /// The longest name of a header that is looked at.
 const LONGEST: usize = 128;
 
+/// The field of a header that holds its value.
+const VALUE: &[u8] = b"value:";
+
 impl Scan<'_> {
     /// Behind the literal that began at `start`: hides the value that follows, if the literal
     /// is the name of a secret.
@@ -33,7 +36,6 @@ impl Scan<'_> {
             self.pair(second, sensitivity);
             return Ok(());
         }
-        const VALUE: &[u8] = b"value:";
         if self.bytes[second..].starts_with(VALUE) {
             let value = self.skip_blanks(second + VALUE.len());
             let sensitivity = sensitivity.min(Sensitivity::Text);
