@@ -286,12 +286,12 @@ impl Expansion<'_> {
         let fill = self.fill();
         if fill.is_empty() {
             return quote_spanned!(*span=>
-                let __llmobs_s = #p::start(#name, #p::Kind::#kind);
+                let __llmobs_s = #p::start(&#name, #p::Kind::#kind);
                 #enter
             );
         }
         quote_spanned!(*span=>
-            let mut __llmobs_s = #p::start(#name, #p::Kind::#kind);
+            let mut __llmobs_s = #p::start(&#name, #p::Kind::#kind);
             if __llmobs_s.is_some() {
                 #fill
             }

@@ -387,7 +387,8 @@ impl SpanInner {
     pub(crate) fn end_own(&mut self) -> usize {
         let now = Moment::now();
         self.decide();
-        if self.data_mut().above.parent.is_some() || std::thread::panicking() {
+        // One that has a root has a parent.
+        if self.root.is_some() || std::thread::panicking() {
             self.end_below(now);
         }
         let of_start = self.weight_of_start();

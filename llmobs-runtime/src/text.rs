@@ -28,14 +28,6 @@ impl Text {
         Self(Repr::Literal(text))
     }
 
-    /// The literal that it is, if it is one.
-    pub(crate) fn as_literal(&self) -> Option<&'static str> {
-        match self.0 {
-            Repr::Literal(text) => Some(text),
-            Repr::Short { .. } | Repr::Long(_) => None,
-        }
-    }
-
     /// What it is made of, which is had for less than the text itself.
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.0 {

@@ -110,7 +110,7 @@ impl Expansion<'_> {
     fn text(&self, expr: &Expr) -> TokenStream {
         let Self { p, span, .. } = self;
         if let Some(text) = literal(expr) {
-            return quote_spanned!(*span=> #p::literal(#text));
+            return quote_spanned!(*span=> #p::literal(&#text));
         }
         let reference = reference(expr);
         quote_spanned!(*span=> #p::text(#reference))

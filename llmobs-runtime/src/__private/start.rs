@@ -50,7 +50,7 @@ pub fn enabled() -> bool {
 /// Begins a span, if a client takes it.
 #[cold]
 #[inline(never)]
-pub fn start(name: &'static str, kind: fn() -> SpanKind) -> Starting {
+pub fn start(name: &'static &'static str, kind: fn() -> SpanKind) -> Starting {
     Starting(function::draft(name, kind()))
 }
 
@@ -82,7 +82,11 @@ impl Starting {
     /// An empty name, or none, leaves the function's own.
     #[inline]
     pub fn name(&mut self, name: impl Telling) {
-        if let Some(span) = self.span() {
+        let Some(slot) = &mut self.0 else { return };
+        if let Some(literal) = name.literal() {
+            slot.set_literal(literal);
+        }
+        if let Some(span) = slot.span_mut() {
             name.put(span.name_mut());
         }
     }
@@ -302,7 +306,7 @@ pub fn text<T: IntoText>(text: T) -> Told<T> {
 
 /// A literal, which is not copied.
 #[inline]
-pub fn literal(text: &'static str) -> Literal {
+pub fn literal(text: &'static &'static str) -> Literal {
     Literal(text)
 }
 
@@ -315,7 +319,7 @@ pub struct Told<T> {
 }
 
 #[derive(Debug)]
-pub struct Literal(&'static str);
+pub struct Literal(&'static &'static str);
 
 /// What an attribute tells with [`text`] or [`literal`].
 pub trait Telling {
@@ -323,6 +327,11 @@ pub trait Telling {
 
     /// Puts it into `place`, unless it is empty or nothing is set.
     fn put(self, place: &mut Text);
+
+    /// The literal, unless it is none or empty.
+    fn literal(&self) -> Option<&'static &'static str> {
+        None
+    }
 }
 
 impl<T> Telling for Told<T> {
@@ -345,6 +354,10 @@ impl Telling for Literal {
         if !self.0.is_empty() {
             *place = Text::literal(self.0);
         }
+    }
+
+    fn literal(&self) -> Option<&'static &'static str> {
+        Some(self.0).filter(|text| !text.is_empty())
     }
 }
 

@@ -15,7 +15,7 @@ use crate::worker::{Finished, Refused};
 /// Begins the span of a function here, in a place of its own; `None` if nothing is enabled. It is
 /// told more, and [settled](Slot::settle).
 #[inline]
-pub(crate) fn draft(name: &'static str, kind: SpanKind) -> Option<Slot> {
+pub(crate) fn draft(name: &'static &'static str, kind: SpanKind) -> Option<Slot> {
     let mut stale = None;
     // Written where it stays, out of what is at hand: a processor waits for what was just moved.
     with_stack(|stack| {
@@ -34,14 +34,14 @@ pub(crate) fn draft(name: &'static str, kind: SpanKind) -> Option<Slot> {
 /// Makes a span current; `None` while the thread is being torn down.
 #[inline]
 pub(crate) fn enter(slot: Slot) -> Option<Token> {
-    if slot.span().is_some_and(SpanInner::has_tracing) {
+    let (span, literal) = slot.open()?;
+    if span.has_tracing() {
         return enter_shared(&share(slot)?);
     }
+    let client = Arc::as_ptr(&span.client);
     with_stack(|stack| {
         stack.share_own();
-        if let Some(span) = slot.span() {
-            stack.here.owns(span);
-        }
+        stack.here.owns(client, literal);
         stack.own = Some(slot);
         stack.push(Entry::Own)
     })

@@ -253,8 +253,16 @@ impl Stack {
         span
     }
 
-    /// Others may refer to the span that the stack owned from now on.
+    /// Others may refer to the span that the stack owned, if there was one, from now on.
+    #[inline]
     pub(super) fn share_own(&mut self) {
+        if self.own.is_some() {
+            self.share_what_is_own();
+        }
+    }
+
+    #[inline(never)]
+    fn share_what_is_own(&mut self) {
         if let Some(span) = self.take_own() {
             let mut entries = self.entries.iter_mut().rev();
             let entry = entries.find(|(_, entry)| matches!(entry, Entry::Own));

@@ -15,9 +15,7 @@
 
 use std::ops::Deref;
 use std::ptr;
-use std::slice;
-use std::str;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::SpanInner;
@@ -126,50 +124,36 @@ impl Drop for Held {
     }
 }
 
-/// The span that a thread owns: its name, and whose it is.
+/// The span that a thread owns: its name, and whose it is. Each is one word, and they need not belong
+/// together: who looks while they change may find the name of the span that has just ended with the
+/// client of the one that starts.
 #[derive(Default)]
 struct Mark {
-    /// Odd while the others are written.
-    version: AtomicUsize,
-    /// Null where there is no span.
     client: AtomicPtr<ClientInner>,
-    name: AtomicPtr<u8>,
-    name_len: AtomicUsize,
+    /// Null where there is no span.
+    name: AtomicPtr<&'static str>,
 }
 
 impl Mark {
     /// For the thread whose mark it is.
     #[inline]
-    fn set(&self, client: &Arc<ClientInner>, name: &'static str) {
-        let version = self.version.load(Ordering::Relaxed);
-        self.version.store(version + 1, Ordering::Relaxed);
-        fence(Ordering::Release);
-        let client = Arc::as_ptr(client).cast_mut();
-        self.client.store(client, Ordering::Relaxed);
-        self.name.store(name.as_ptr().cast_mut(), Ordering::Relaxed);
-        self.name_len.store(name.len(), Ordering::Relaxed);
-        self.version.store(version + 2, Ordering::Release);
+    fn set(&self, client: *const ClientInner, name: &'static &'static str) {
+        self.client.store(client.cast_mut(), Ordering::Relaxed);
+        let name = ptr::from_ref(name).cast_mut();
+        self.name.store(name, Ordering::Release);
     }
 
     #[inline]
     fn clear(&self) {
-        self.client.store(ptr::null_mut(), Ordering::Release);
+        self.name.store(ptr::null_mut(), Ordering::Release);
     }
 
-    /// The name of a span of `client`. One that changes meanwhile is none: it has just started.
+    /// The name of a span of `client`, which is compared and not followed.
     fn name_of(&self, client: &ClientInner) -> Option<&'static str> {
-        let version = self.version.load(Ordering::Acquire);
+        // SAFETY: null, or from a reference that lives as long as the process and is only shared.
+        let name = unsafe { self.name.load(Ordering::Acquire).as_ref() }?;
         let is_of_client = ptr::eq(self.client.load(Ordering::Relaxed), client);
-        let name = self.name.load(Ordering::Relaxed).cast_const();
-        let len = self.name_len.load(Ordering::Relaxed);
-        fence(Ordering::Acquire);
-        let is_whole = version.is_multiple_of(2) && version == self.version.load(Ordering::Relaxed);
-        if !is_of_client || !is_whole || name.is_null() {
-            return None;
-        }
-        // SAFETY: both were stored by one `set`, since the version is that of before, and a text that
-        // lives as long as the process is what they were taken from.
-        Some(unsafe { str::from_utf8_unchecked(slice::from_raw_parts(name, len)) })
+        is_of_client.then_some(*name)
     }
 }
 
@@ -187,13 +171,11 @@ impl Here {
         }
     }
 
-    /// The thread owns this span from now on.
+    /// The thread owns a span of that client and that name from now on.
     #[inline]
-    pub(crate) fn owns(&mut self, span: &SpanInner) {
-        let name = span.name.as_literal();
-        let name = name.unwrap_or_else(|| span.kind.as_str());
+    pub(crate) fn owns(&mut self, client: *const ClientInner, name: &'static &'static str) {
         let mark = self.mark.unwrap_or_else(|| self.new_mark());
-        mark.set(&span.client, name);
+        mark.set(client, name);
     }
 
     /// The thread owns no span any more.
@@ -346,13 +328,13 @@ mod tests {
         let of_thread = client.clone();
         let thread = thread::spawn(move || {
             of_thread.scope(|| {
-                let start = |name| {
+                let start = |name: &'static &'static str| {
                     let mut slot = function::draft(name, SpanKind::Task).unwrap();
                     slot.settle();
                     function::enter(slot).unwrap()
                 };
-                let outer = start("outer");
-                let inner = start("inner");
+                let outer = start(&"outer");
+                let inner = start(&"inner");
                 entered.send(()).unwrap();
                 may_leave.recv().unwrap();
                 function::finish(inner);
@@ -380,6 +362,32 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_a_span_of_a_thread_s_own_is_that_of_the_attribute_or_of_the_function() {
+        use crate::__private::v0_1_0::{Kind, literal, start, text};
+
+        let client = client();
+        client.scope(|| {
+            let mut named = start(&"function", Kind::Task);
+            named.name(literal(&"attribute"));
+            let named = named.enter();
+            assert_eq!(sorted(&client), ["attribute"]);
+            drop(named);
+            // In the memory that it leaves.
+            let mut unnamed = start(&"function", Kind::Task);
+            unnamed.name(literal(&""));
+            let unnamed = unnamed.enter();
+            assert_eq!(sorted(&client), ["function"]);
+            drop(unnamed);
+            let mut made = start(&"function", Kind::Task);
+            made.name(text(String::from("made")));
+            let made = made.enter();
+            assert_eq!(sorted(&client), ["function"]);
+            drop(made);
+            assert!(sorted(&client).is_empty());
+        });
+    }
+
+    #[test]
     fn who_looks_while_spans_start_and_end_finds_whole_ones() {
         let client = client();
         let (end, ended) = channel::<()>();
@@ -390,7 +398,7 @@ mod tests {
                 thread::spawn(move || {
                     client.scope(|| {
                         for turn in 0..2_000 {
-                            let mut slot = function::draft("own", SpanKind::Task).unwrap();
+                            let mut slot = function::draft(&"own", SpanKind::Task).unwrap();
                             slot.settle();
                             let token = function::enter(slot).unwrap();
                             if turn % 2 == 0 {

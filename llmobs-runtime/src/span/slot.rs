@@ -25,6 +25,9 @@ struct Room {
     span: Option<SpanInner>,
     /// What it starts with, until it is settled.
     annotations: Option<Annotations>,
+    /// Its name in the program's memory: the attribute's, or that of the function where the
+    /// attribute has an expression.
+    literal: &'static &'static str,
 }
 
 impl Slot {
@@ -36,6 +39,17 @@ impl Slot {
     #[inline]
     pub(crate) fn span_mut(&mut self) -> Option<&mut SpanInner> {
         self.0.span.as_mut()
+    }
+
+    /// The span, and a name for it that lives as long as the process.
+    #[inline]
+    pub(crate) fn open(&self) -> Option<(&SpanInner, &'static &'static str)> {
+        Some((self.span()?, self.0.literal))
+    }
+
+    #[inline]
+    pub(crate) fn set_literal(&mut self, name: &'static &'static str) {
+        self.0.literal = name;
     }
 
     pub(crate) fn take(&mut self) -> Option<SpanInner> {
@@ -51,7 +65,7 @@ impl Slot {
     pub(crate) fn draft(
         &mut self,
         kind: SpanKind,
-        name: &'static str,
+        name: &'static &'static str,
         randoms: [u64; 3],
         origin: Origin,
     ) {
@@ -64,6 +78,7 @@ impl Slot {
         // It is empty, but to look whether it is would be to wait for memory that another
         // processor has written.
         forget(replace(&mut self.0.annotations, annotations));
+        self.0.literal = name;
         let span = &mut self.0.span;
         forget(span.replace(SpanInner::fresh(client, kind, name, true, randoms)));
         if let Some(span) = span
@@ -104,6 +119,7 @@ impl Slot {
             Self(Box::new(Room {
                 span: None,
                 annotations: None,
+                literal: &"",
             }))
         })
     }
