@@ -84,8 +84,8 @@ async fn advise(city: &str) -> String {
     format!("Take light clothes to {city}.")
 }
 
+#[tokio::main]
 async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
-    let _llmobs = llmobs::Config::from_env()?.ml_app("async-agent").enable()?;
     println!("{}", plan(vec!["Oslo".into(), "Reykjavik".into()]).await?);
     if let Err(error) = plan(vec!["Oslo".into()]).await {
         println!("on purpose, an error in its span: {error}");
@@ -102,13 +102,20 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
             destination.name, spans.delivered, spans.made
         );
     }
-    llmobs::shutdown(Duration::ZERO).ok(); // what still waits is given up
     Ok(())
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run().await {
+fn main() -> ExitCode {
+    let config = llmobs::Config::from_env().map(|config| config.ml_app("async-agent"));
+    // Outside of the runtime, so that tasks that end with the runtime are delivered as well.
+    let _llmobs = match config.and_then(llmobs::Config::enable) {
+        Ok(guard) => guard,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");

@@ -39,15 +39,19 @@ async fn handle(question: &str, deadline: Instant) -> (String, Result<(), FlushE
     (answer, flushed.map(drop))
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let url = format!("http://{}", listener.local_addr()?);
     thread::spawn(move || intake(&listener));
     // Nothing goes out in between: the platform may freeze the program at any time.
     let config = Config::new().ml_app("serverless").agent_url(url);
-    let llmobs = config.flush_interval(Duration::from_secs(3600)).enable()?;
+    // Outside of the runtime, which it outlives.
+    let _llmobs = config.flush_interval(Duration::from_secs(3600)).enable()?;
+    serve_requests()
+}
 
+#[tokio::main(flavor = "current_thread")]
+async fn serve_requests() -> Result<(), Box<dyn Error>> {
     // The first request pays for the look at the Agent and for the connection.
     let started = Instant::now();
     handle("Hello?", started + Duration::from_secs(3)).await.1?;
@@ -78,7 +82,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let took = started.elapsed();
     println!("{said:?} after {took:.0?}, though the intake hangs: {flushed:?}");
     HANGS.store(false, Ordering::Relaxed);
-    drop(llmobs);
     Ok(())
 }
 

@@ -73,15 +73,19 @@ async fn answer(question: &str, words: usize) -> Result<usize, std::io::Error> {
     Ok(printed)
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
     // An application leaves the destination out: then the spans go to Datadog, or to a journal.
     let memory = Memory::new();
     let _llmobs = Config::new()
         .ml_app("streaming")
         .destination(Destination::Memory(memory.clone()))
         .enable()?;
+    run(&memory)
+}
 
+/// The guard lies outside of the runtime, so that it outlives every task.
+#[tokio::main]
+async fn run(memory: &Memory) -> Result<(), Box<dyn Error>> {
     answer("What does Rust not have?", usize::MAX).await?;
     answer("And in two words?", 2).await?;
 

@@ -34,6 +34,24 @@
 //! # Ok::<(), llmobs::ConfigError>(())
 //! ```
 //!
+//! The guard has to outlive what has spans. The tasks of a tokio runtime end with the runtime, so the guard is made
+//! outside of it, and `#[tokio::main]` stands on another function:
+//!
+//! ```ignore
+//! fn main() -> Result<(), Box<dyn Error>> {
+//!     let _llmobs = llmobs::enable()?;
+//!     run()
+//! }
+//!
+//! #[tokio::main]
+//! async fn run() -> Result<(), Box<dyn Error>> {
+//!     // the program
+//! }
+//! ```
+//!
+//! Spans that are open when the guard is dropped are waited for shortly ([`Guard`]), then told of in the log and counted
+//! ([`Stats::open`]).
+//!
 //! While nothing is enabled, everything is there and does nothing: an annotated function
 //! costs one relaxed atomic load more than a bare one, [`export_span`] gives `None`, and
 //! [`annotate`], [`submit_evaluation`] and [`submit_feedback`] are `Ok`.

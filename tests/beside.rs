@@ -84,7 +84,7 @@ fn sent_by(watch: &Watch, config: Config, calls: impl FnOnce()) -> Vec<Value> {
         client.scope(calls);
         tracing::info!(target: "app", "outside");
     });
-    client.shutdown(Duration::from_secs(10)).unwrap();
+    client.shutdown(Duration::from_secs(60)).unwrap();
     intake.spans()
 }
 

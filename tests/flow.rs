@@ -7,7 +7,7 @@ use llmobs::{
     SpanContext, annotate, export_span, submit_evaluation,
 };
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 fn client() -> (LlmObs, Memory) {
     let memory = Memory::new();

@@ -3,7 +3,8 @@
 use llmobs::{Config, Evaluation, export_span, is_enabled, llm, submit_evaluation};
 use llmobs_tests::Intake;
 
-const COUNT: usize = 10_000;
+/// The guard has five seconds for all of them, of a debug build on a busy machine.
+const COUNT: usize = 1_000;
 
 #[llm(model_name = "tight-loop")]
 fn call(number: usize) -> String {

@@ -10,7 +10,7 @@ use llmobs::{
 use llmobs_tests::{Exemptions, Golden, Intake, Reply};
 use serde_json::{Value, json};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 fn client(intake: &Intake) -> EvaluationsClient {
     client_of(config(intake))
@@ -21,7 +21,7 @@ fn config(intake: &Intake) -> Config {
         .ml_app("golden-app")
         .service("golden-svc")
         .agent_url(intake.url())
-        .timeout(Duration::from_secs(5))
+        .timeout(Duration::from_secs(20))
 }
 
 fn client_of(config: Config) -> EvaluationsClient {
@@ -231,7 +231,7 @@ fn a_key_that_is_not_let_in_is_told_with_the_site_at_once() {
 fn a_server_that_hangs_is_asked_twice_and_may_have_it() {
     let intake = Intake::start();
     intake.script(|_| Reply::hang());
-    let client = client_of(config(&intake).timeout(Duration::from_millis(200)));
+    let client = client_of(config(&intake).timeout(Duration::from_secs(1)));
     let results = client.submit(numbered(2));
     assert_retriable(&results[0], &["may have arrived", intake.url()]);
     assert_retriable(&results[1], &["may have arrived"]);
@@ -486,14 +486,14 @@ fn block_on<F: Future>(future: F) -> F::Output {
 #[tokio::test]
 async fn a_dropped_submission_sends_nothing_further() {
     let intake = Intake::start();
-    intake.script(|_| Reply::default().after(Duration::from_millis(300)));
+    intake.script(|_| Reply::default().after(Duration::from_secs(2)));
     let mut submission = Box::pin(client(&intake).submit_async(numbered(5_000)));
     let polled = tokio::time::timeout(Duration::from_millis(1), &mut submission).await;
     assert!(polled.is_err());
     intake.wait_for(|requests| requests.len() == 1, SOON);
     drop(submission);
-    // As long as three of its requests would have taken; there is nothing to wait for.
-    tokio::time::sleep(Duration::from_millis(900)).await;
+    // Longer than one of its requests would have taken; there is nothing to wait for.
+    tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(intake.requests().len(), 1);
 }
 

@@ -13,7 +13,7 @@ use tracing::Subscriber;
 use tracing::span::Id;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum At {

@@ -15,7 +15,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 fn config() -> Config {
     Config::new()
         .ml_app("import")
-        .timeout(Duration::from_secs(5))
+        .timeout(Duration::from_secs(60))
 }
 
 /// A client that sends to the intake, without an Agent.
@@ -447,6 +447,6 @@ fn what_a_processor_does_on_the_callers_thread_makes_no_spans_there() {
         assert_all_sent(&past.submit(numbered(3)));
         assert!(is_enabled());
     });
-    running.shutdown(Duration::from_secs(10)).unwrap();
+    running.shutdown(Duration::from_secs(60)).unwrap();
     assert_eq!(names(&memory.spans()), ["import"]);
 }

@@ -125,7 +125,7 @@ fn spans(tracing_spans: bool, before: bool) -> Vec<Value> {
         .destination(Destination::Memory(memory.clone()));
     let client = config.build().unwrap();
     ends_with_an_open_span(client.clone(), before);
-    client.shutdown(Duration::from_secs(10)).unwrap();
+    client.shutdown(Duration::from_secs(60)).unwrap();
     memory.spans()
 }
 
@@ -156,7 +156,7 @@ fn outlives_its_client() {
         LEFT.with(|left| {
             let span = here.scope(|| Span::task("left").start());
             drop(span.enter());
-            here.shutdown(Duration::from_secs(10)).unwrap();
+            here.shutdown(Duration::from_secs(60)).unwrap();
             left.borrow_mut().span = Some(span);
         });
     });
@@ -205,7 +205,7 @@ fn a_future_that_is_first_polled_as_its_thread_ends_has_its_span() {
         of_thread.scope(poll_once);
     });
     thread.join().unwrap();
-    client.shutdown(Duration::from_secs(10)).unwrap();
+    client.shutdown(Duration::from_secs(60)).unwrap();
     let spans = memory.spans();
     let outer = "workflow sleeps_and_steps\n  task step\n";
     assert_eq!(

@@ -164,6 +164,78 @@ fn every_crate_with_a_build_script_a_macro_or_unsafe_code_has_a_row_that_says_wh
     }
 }
 
+/// The features of each crate that are on in llmobs' own tree, without those of tests.
+fn features(more: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut arguments = vec!["tree", "-p", "llmobs", "-e", "normal", "--prefix", "none"];
+    arguments.extend(["--format", "{p}|{f}", "--locked"]);
+    arguments.extend(more);
+    let mut features: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for line in cargo(&arguments).lines() {
+        let (package, on) = line.split_once('|').unwrap();
+        let name = package.split(' ').next().unwrap();
+        let on = on.split(' ').next().unwrap_or_default().split(',');
+        let on = on.filter(|feature| !feature.is_empty()).map(str::to_owned);
+        features.entry(name.to_owned()).or_default().extend(on);
+    }
+    features
+}
+
+/// A program with two providers has no default one, and panics where it asks for that.
+#[test]
+fn llmobs_turns_on_no_provider_of_rustls() {
+    for more in [&[][..], &["--all-features"]] {
+        let features = features(more);
+        let on = |name: &str| {
+            features[name]
+                .iter()
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(on("rustls"), ["std", "tls12"], "{more:?}");
+        assert_eq!(on("rustls-webpki"), ["alloc", "std"], "{more:?}");
+        assert!(on("tokio-rustls").is_empty(), "{more:?}");
+        assert!(!features.contains_key("aws-lc-rs"), "{more:?}");
+    }
+    // What is on of reqwest is on for the clients of the program.
+    assert!(!features(&[]).contains_key("reqwest"));
+    let reqwest = &features(&["--all-features"])["reqwest"];
+    assert!(reqwest.is_empty(), "{reqwest:?}");
+}
+
+#[test]
+fn every_feature_that_is_on_in_a_shared_crate_has_a_row_that_says_why_no_program_notices() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let (_, section) = text.split_once("\n## Features of shared crates\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let mut told: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for line in section
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .skip(1)
+    {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [names, on, reason] = cells[..] else {
+            panic!("{line}")
+        };
+        assert!(reason.len() > 3, "{names} has no reason");
+        for name in names.split(", ") {
+            let on = on.split(", ").map(str::to_owned).collect();
+            assert!(told.insert(name.to_owned(), on).is_none(), "{name} twice");
+        }
+    }
+    let mut found = features(&[]);
+    found.retain(|name, on| !on.is_empty() && !name.starts_with("llmobs"));
+    assert!(found.len() > 20, "the tree was looked at: {found:?}");
+    assert_eq!(
+        found.keys().collect::<Vec<_>>(),
+        told.keys().collect::<Vec<_>>(),
+        "the crates in ARCHITECTURE.md, \"Features of shared crates\""
+    );
+    for (name, on) in &found {
+        assert_eq!(&told[name], on, "the row of {name} in ARCHITECTURE.md");
+    }
+}
+
 #[test]
 fn nothing_in_the_tree_unpacks_what_a_server_sends() {
     let tree = default_tree();

@@ -1,6 +1,7 @@
 //! A process that measures when it is asked to: the other side of [`llmobs_bench_measure::serve`].
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::Result;
@@ -79,4 +80,24 @@ impl Drop for Measurer {
         self.ask = None;
         self.process.wait().ok();
     }
+}
+
+/// Builds a package of this workspace, alone, and says where its program is.
+pub fn build(package: &str, how: &[&str]) -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["build", "--quiet", "--message-format=json"])
+        .args(how)
+        .args(["--package", package, "--manifest-path"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .stderr(Stdio::inherit())
+        .output()?;
+    let out = String::from_utf8(output.stdout)?;
+    for line in out.lines() {
+        let message: serde_json::Value = serde_json::from_str(line)?;
+        if let Some(path) = message["executable"].as_str() {
+            return Ok(path.into());
+        }
+    }
+    Err(format!("{package} was not built").into())
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::clock::children_cpu;
-use crate::report::{self, Budget, median_and_minimum};
+use crate::report::{self, Budget, Figures, Limit, Yardstick};
 use crate::{Options, Result};
 
 const FUNCTIONS: u32 = 500;
@@ -75,12 +75,11 @@ pub fn run(options: &Options) -> Result<()> {
     let budgets = budgets(&rows, functions)?;
     if options.json {
         let row_json = |row: &Row| {
-            let (median, minimum) = median_and_minimum(&row.cpu);
-            let (wall, least_wall) = median_and_minimum(&row.wall);
+            let (cpu, wall) = (Figures::of(&row.cpu), Figures::of(&row.wall));
             json!({
                 "crate": row.name, "how": row.how,
-                "cpu_seconds": { "median": median, "minimum": minimum },
-                "wall_seconds": { "median": wall, "minimum": least_wall },
+                "cpu_seconds": { "median": cpu.median, "minimum": cpu.minimum },
+                "wall_seconds": { "median": wall.median, "minimum": wall.minimum },
             })
         };
         let result = json!({
@@ -107,10 +106,9 @@ pub fn run(options: &Options) -> Result<()> {
         };
         let mut cells = vec![format!("`{over}`")];
         for row in rows.iter().filter(|row| row.name == *name) {
-            let (median, minimum) = median_and_minimum(&row.cpu);
-            let (_, wall) = median_and_minimum(&row.wall);
-            cells.push(format!("{minimum:.2} ({median:.2})"));
-            cells.push(format!("{wall:.2}"));
+            let (cpu, wall) = (Figures::of(&row.cpu), Figures::of(&row.wall));
+            cells.push(format!("{:.2} ({:.2})", cpu.minimum, cpu.median));
+            cells.push(format!("{:.2}", wall.minimum));
         }
         cells
     });
@@ -122,43 +120,46 @@ pub fn run(options: &Options) -> Result<()> {
     report::verdict(&budgets, options)
 }
 
-/// Milliseconds for each function.
+/// Milliseconds for each function, beside what `#[instrument]` takes in the same run.
 fn budgets(rows: &[Row], functions: u32) -> Result<Vec<Budget>> {
-    let of = |name: &str, how: &str| -> Result<(f64, f64)> {
+    let of = |name: &str, how: &str| -> Result<Figures> {
         let find = |name: &str| {
             let row = rows.iter().find(|row| row.name == name && row.how == how);
-            Ok::<_, &str>(median_and_minimum(&row.ok_or("a crate without a row")?.cpu))
+            Ok::<_, &str>(Figures::of(&row.ok_or("a crate without a row")?.cpu))
         };
-        let ((median, minimum), empty) = (find(name)?, find("empty")?);
-        let each = |seconds: f64| seconds * 1_000.0 / f64::from(functions);
-        Ok((each(median - empty.0), each(minimum - empty.1)))
+        let functions = find(name)?.over(find("empty")?).each(functions);
+        Ok(functions.times(1_000.0))
+    };
+    let instrument = Yardstick {
+        of: "#[instrument]",
+        figures: of("instrument", "check")?,
+    };
+    let does_the_same = Yardstick {
+        of: "#[instrument(err, ret)]",
+        figures: of("instrument-err-ret", "build")?,
     };
     let mut budgets = Vec::new();
-    let mut must = |what: String, (median, minimum): (f64, f64), limit: Option<f64>| {
-        budgets.push(Budget {
-            what,
-            unit: "ms",
-            minimum,
-            median,
-            limit,
-        });
-    };
-    for how in HOW {
-        must(format!("{how}: a bare function"), of("bare", how)?, None);
+    for (how, yardstick) in HOW.into_iter().zip([&instrument, &does_the_same]) {
+        budgets.push(Budget::new(
+            &format!("{how}: a bare function"),
+            "ms",
+            of("bare", how)?,
+            Limit::Beside(yardstick.clone()),
+        ));
     }
-    let instrument = of("instrument", "check")?.1;
-    let does_the_same = of("instrument-err-ret", "build")?.1;
     for name in ["llm", "workflow"] {
-        must(
-            format!("check: #[{name}], must be #[instrument]'s"),
+        budgets.push(Budget::new(
+            &format!("check: #[{name}]"),
+            "ms",
             of(name, "check")?,
-            Some(instrument),
-        );
-        must(
-            format!("build: #[{name}], must be 2/3 of #[instrument(err, ret)]'s"),
+            Limit::Times(1.0, instrument.clone()),
+        ));
+        budgets.push(Budget::new(
+            &format!("build: #[{name}]"),
+            "ms",
             of(name, "build")?,
-            Some(does_the_same / 1.5),
-        );
+            Limit::Times(2.0 / 3.0, does_the_same.clone()),
+        ));
     }
     Ok(budgets)
 }

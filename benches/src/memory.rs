@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::clock::mebibytes;
-use crate::report::{self, Budget, median_and_minimum};
+use crate::report::{self, Budget, Figures, Limit};
 use crate::sink::{Manner, Sink};
 use crate::throughput::{answer, call, count};
 use crate::{Options, Result, subjects};
@@ -37,32 +37,26 @@ pub fn run(options: &Options) -> Result<()> {
     // The beginning fills the budget; then nothing more may come.
     let filled = samples.len() / 3;
     let part = samples[filled..].len() / 4;
-    let (first, _) = median_and_minimum(&samples[filled..filled + part]);
-    let (last, _) = median_and_minimum(&samples[samples.len() - part..]);
+    let first = Figures::of(&samples[filled..filled + part]).median;
+    let last = Figures::of(&samples[samples.len() - part..]).median;
     let highest = samples[filled..].iter().copied().fold(f64::MIN, f64::max);
     let lowest = samples[filled..].iter().copied().fold(f64::MAX, f64::min);
-    let row = |what: &str, value: f64, limit: Option<f64>| Budget {
-        what: what.to_owned(),
-        unit: "MiB",
-        minimum: value,
-        median: value,
-        limit,
-    };
+    let row = |what: &str, value: f64, limit| Budget::new(what, "MiB", Figures::one(value), limit);
     let budgets = [
         row(
             "the most, over what was resident before",
             peak - before,
-            Some(BUDGET * 1.1),
+            Limit::Amount(BUDGET * 1.1),
         ),
         row(
             "growth in the last two thirds",
             last - first,
-            Some(BUDGET * 0.01),
+            Limit::Amount(BUDGET * 0.01),
         ),
         row(
             "highest less lowest in the last two thirds",
             highest - lowest,
-            None,
+            Limit::Open,
         ),
     ];
     if options.json {

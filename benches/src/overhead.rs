@@ -2,19 +2,29 @@
 //! so that what the machine does meanwhile meets all of them.
 
 mod budgets;
+mod peers;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::json;
 
-use crate::child::Measurer;
-use crate::report::{self, Budget, median_and_minimum, number};
+use crate::child::{self, Measurer};
+use crate::report::{self, Budget, Figures, number};
 use crate::sink::{Manner, Sink};
 use crate::{Options, Result};
 
-const GROUPS: [&str; 7] = [
-    "disabled", "llmobs", "seen", "registry", "otel", "fastrace", "logfire",
+const GROUPS: [&str; 10] = [
+    "kernel",
+    "disabled",
+    "llmobs",
+    "annotated",
+    "large",
+    "seen",
+    "registry",
+    "otel",
+    "fastrace",
+    "logfire",
 ];
 /// What several threads do at once, in processes of their own: their queues have more room.
 const CONTENDING: [&str; 4] = [
@@ -43,6 +53,10 @@ struct Row {
 }
 
 impl Row {
+    fn figures(&self) -> Figures {
+        Figures::of(&self.measured)
+    }
+
     /// One of those that are measured on several threads, be it on one.
     fn contends(&self) -> bool {
         CONTENDING.contains(&self.group)
@@ -51,31 +65,25 @@ impl Row {
 
 struct Rows(Vec<Row>);
 
-/// What measurements of one thing come to.
-#[derive(Clone, Copy)]
-struct Figures {
-    minimum: f64,
-    median: f64,
-}
-
 impl Rows {
     fn of(&self, group: &str, name: &str) -> Result<Figures> {
-        let row = self.0.iter();
-        let mut row = row.filter(|row| row.group == group && row.name == name);
-        let row = row
-            .next()
-            .ok_or_else(|| format!("nothing was measured of {group}: {name}"))?;
-        let (median, minimum) = median_and_minimum(&row.measured);
-        Ok(Figures { minimum, median })
+        self.on_threads(group, name, 1)
+    }
+
+    fn on_threads(&self, group: &str, name: &str, threads: u32) -> Result<Figures> {
+        let mut rows = self.0.iter();
+        let row = rows.find(|row| row.group == group && row.name == name && row.threads == threads);
+        let row = row.ok_or_else(|| format!("nothing was measured of {group}: {name}"))?;
+        Ok(row.figures())
     }
 
     fn print(&self) {
         let alone = self.0.iter().filter(|row| !row.contends()).map(|row| {
-            let (median, minimum) = median_and_minimum(&row.measured);
+            let figures = row.figures();
             vec![
                 format!("{}: {}", row.group, row.name),
-                number(minimum),
-                number(median),
+                number(figures.minimum),
+                number(figures.median),
             ]
         });
         report::table(&["what", "minimum", "median"], &alone.collect::<Vec<_>>());
@@ -90,8 +98,9 @@ impl Rows {
                         row.name
                     ));
                 }
-                let (median, minimum) = median_and_minimum(&row.measured);
-                cells.push(format!("{} ({})", number(minimum), number(median)));
+                let figures = row.figures();
+                let (minimum, median) = (number(figures.minimum), number(figures.median));
+                cells.push(format!("{minimum} ({median})"));
             }
             cells
         });
@@ -111,7 +120,8 @@ pub fn run(options: &Options) -> Result<()> {
         more.push(("python", python_versions(python)?));
     }
     let header = report::header(&more);
-    let rounds = if options.quick { 2 } else { ROUNDS };
+    let usual = if options.quick { 2 } else { ROUNDS };
+    let rounds = options.rounds.unwrap_or(usual);
 
     let mut rows = all_rows(&measurers);
     let mut made_by_python = 0;
@@ -133,12 +143,14 @@ pub fn run(options: &Options) -> Result<()> {
 
     let rows = Rows(rows);
     let budgets = budgets::of(&rows, options.python.is_some())?;
+    let pairs = peers::of(&rows)?;
     if options.json {
         let result = json!({
             "header": report::header_json(&header),
             "unit": "nanoseconds of the calling thread's CPU time, a call",
             "rounds": rounds,
             "variants": rows.0.iter().map(row_json).collect::<Vec<_>>(),
+            "peers": pairs.iter().map(peers::Pair::json).collect::<Vec<_>>(),
             "budgets": budgets.iter().map(Budget::json).collect::<Vec<_>>(),
         });
         println!("{result:#}");
@@ -148,6 +160,7 @@ pub fn run(options: &Options) -> Result<()> {
             "CPU time of the calling thread in nanoseconds a call; {rounds} rounds, in turns\n"
         );
         rows.print();
+        peers::print(&pairs);
         report::budgets(&budgets);
     }
     report::verdict(&budgets, options)
@@ -207,7 +220,7 @@ fn measure(row: &mut Row, measurers: &mut [Measurer], options: &Options) -> Resu
 }
 
 fn row_json(row: &Row) -> serde_json::Value {
-    let (median, minimum) = median_and_minimum(&row.measured);
+    let Figures { minimum, median } = row.figures();
     json!({
         "group": row.group, "name": row.name, "threads": row.threads,
         "minimum": minimum, "median": median, "measurements": row.measured.len(),
@@ -250,24 +263,10 @@ fn clean(program: &Path) -> Command {
     command
 }
 
-/// Builds the program without the feature `enabled`, alone, and says where it is: a package
-/// that is built with another gets the other's features.
-fn build_off() -> Result<std::path::PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["build", "--release", "--quiet", "--message-format=json"])
-        .args(["--package", "llmobs-bench-off", "--manifest-path"])
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
-        .stderr(std::process::Stdio::inherit())
-        .output()?;
-    let out = String::from_utf8(output.stdout)?;
-    for line in out.lines() {
-        let message: serde_json::Value = serde_json::from_str(line)?;
-        if let Some(path) = message["executable"].as_str() {
-            return Ok(path.into());
-        }
-    }
-    Err("llmobs-bench-off was not built".into())
+/// The program without the feature `enabled`, built alone: a package that is built with another
+/// gets the other's features.
+fn build_off() -> Result<PathBuf> {
+    child::build("llmobs-bench-off", &["--release"])
 }
 
 fn python_versions(python: &Path) -> Result<String> {

@@ -132,61 +132,232 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) {
     println!();
 }
 
-/// What was measured beside its budget, if it has one: the minimum decides, the median is shown.
+/// What measurements of one thing come to: the least is nearest to a quiet machine and decides,
+/// the middle is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    pub minimum: f64,
+    pub median: f64,
+}
+
+impl Figures {
+    pub fn of(values: &[f64]) -> Self {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let at = |place: usize| sorted.get(place).copied().unwrap_or(f64::NAN);
+        Self {
+            minimum: at(0),
+            median: at(sorted.len() / 2),
+        }
+    }
+
+    /// A single value.
+    pub fn one(value: f64) -> Self {
+        Self {
+            minimum: value,
+            median: value,
+        }
+    }
+
+    /// The difference of the minima, and of the medians.
+    pub fn over(self, less: Self) -> Self {
+        Self {
+            minimum: self.minimum - less.minimum,
+            median: self.median - less.median,
+        }
+    }
+
+    pub fn each(self, count: u32) -> Self {
+        self.times(1.0 / f64::from(count))
+    }
+
+    pub fn times(self, factor: f64) -> Self {
+        Self {
+            minimum: self.minimum * factor,
+            median: self.median * factor,
+        }
+    }
+
+    /// How many of `scale` it is.
+    pub fn multiple_of(self, scale: Self) -> Self {
+        Self {
+            minimum: self.minimum / scale.minimum,
+            median: self.median / scale.median,
+        }
+    }
+}
+
+/// What a time is a multiple of: something that the same run measured in turns with it, so that
+/// a slower machine takes longer for both.
+#[derive(Clone)]
+pub struct Yardstick {
+    pub of: &'static str,
+    pub figures: Figures,
+}
+
+/// The most that a row may be.
+#[derive(Clone)]
+pub enum Limit {
+    /// The row is only shown.
+    Open,
+    /// So much in the row's unit, for what no machine changes: bytes, and losses.
+    Amount(f64),
+    /// So many times the yardstick.
+    Times(f64, Yardstick),
+    /// How many times the yardstick it is, is only shown.
+    Beside(Yardstick),
+}
+
+/// Two runs of one build differ by so much in a multiple (docs/benchmarks.md): who is over a limit by
+/// less is at the limit, and would be below it in the next run.
+const NOISE: f64 = 0.05;
+
+/// What became of a budget.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Verdict {
+    Met,
+    AtTheLimit,
+    Missed,
+}
+
+impl Verdict {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Met => "met",
+            Self::AtTheLimit => "at the limit",
+            Self::Missed => "MISSED",
+        }
+    }
+}
+
+/// What was measured beside its budget, if it has one.
 #[derive(Clone)]
 pub struct Budget {
     pub what: String,
     pub unit: &'static str,
-    pub minimum: f64,
-    pub median: f64,
-    pub limit: Option<f64>,
+    pub figures: Figures,
+    pub limit: Limit,
 }
 
 impl Budget {
-    pub fn met(&self) -> Option<bool> {
-        self.limit.map(|limit| self.minimum <= limit)
+    pub fn new(what: &str, unit: &'static str, figures: Figures, limit: Limit) -> Self {
+        Self {
+            what: what.to_owned(),
+            unit,
+            figures,
+            limit,
+        }
+    }
+
+    pub fn verdict(&self) -> Option<Verdict> {
+        let (most, noise) = match &self.limit {
+            Limit::Open | Limit::Beside(_) => return None,
+            Limit::Amount(most) => (*most, 0.0),
+            Limit::Times(most, yardstick) => (most * yardstick.figures.minimum, NOISE),
+        };
+        Some(if self.figures.minimum <= most {
+            Verdict::Met
+        } else if self.figures.minimum <= most * (1.0 + noise) {
+            Verdict::AtTheLimit
+        } else {
+            // Also where nothing was measured.
+            Verdict::Missed
+        })
+    }
+
+    fn yardstick(&self) -> Option<&Yardstick> {
+        match &self.limit {
+            Limit::Times(_, yardstick) | Limit::Beside(yardstick) => Some(yardstick),
+            Limit::Open | Limit::Amount(_) => None,
+        }
     }
 
     pub fn json(&self) -> Value {
+        let most = match self.limit {
+            Limit::Amount(most) | Limit::Times(most, _) => Some(most),
+            Limit::Open | Limit::Beside(_) => None,
+        };
+        let yardstick = self.yardstick().map(|yardstick| {
+            let multiple = self.figures.multiple_of(yardstick.figures);
+            json!({
+                "of": yardstick.of, "minimum": yardstick.figures.minimum,
+                "median": yardstick.figures.median,
+                "multiple": { "minimum": multiple.minimum, "median": multiple.median },
+            })
+        });
         json!({
-            "what": self.what, "unit": self.unit, "minimum": self.minimum,
-            "median": self.median, "limit": self.limit, "met": self.met(),
+            "what": self.what, "unit": self.unit, "minimum": self.figures.minimum,
+            "median": self.figures.median, "yardstick": yardstick, "limit": most,
+            "verdict": self.verdict().map(Verdict::name),
         })
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let none = || "–".to_owned();
+        let unit = |number: String| match self.unit {
+            "" => number,
+            unit => format!("{number} {unit}"),
+        };
+        let (multiple, of) = match self.yardstick() {
+            Some(yardstick) => {
+                let times = self.figures.multiple_of(yardstick.figures);
+                (
+                    format!("{} ({})", multiple(times.minimum), multiple(times.median)),
+                    yardstick.of.to_owned(),
+                )
+            }
+            None => (none(), String::new()),
+        };
+        let most = match &self.limit {
+            Limit::Amount(most) => format!("≤ {}", unit(number(*most))),
+            Limit::Times(most, _) => {
+                let most = format!("{most:.3}");
+                format!("≤ {} ×", most.trim_end_matches('0').trim_end_matches('.'))
+            }
+            Limit::Open | Limit::Beside(_) => none(),
+        };
+        let verdict = self.verdict().map_or("", Verdict::name);
+        vec![
+            self.what.clone(),
+            unit(number(self.figures.minimum)),
+            number(self.figures.median),
+            multiple,
+            most,
+            of,
+            verdict.to_owned(),
+        ]
     }
 }
 
 pub fn budgets(budgets: &[Budget]) {
-    let rows = budgets.iter().map(|budget| {
-        vec![
-            budget.what.clone(),
-            number(budget.minimum),
-            number(budget.median),
-            budget
-                .limit
-                .map_or_else(|| "–".to_owned(), |limit| format!("≤ {}", number(limit))),
-            budget.unit.to_owned(),
-            match budget.met() {
-                Some(true) => "met",
-                Some(false) => "MISSED",
-                None => "",
-            }
-            .to_owned(),
-        ]
-    });
+    let rows: Vec<_> = budgets.iter().map(Budget::cells).collect();
     table(
-        &["budget", "minimum", "median", "must be", "", ""],
-        &rows.collect::<Vec<_>>(),
+        &["budget", "minimum", "median", "×", "must be", "of", ""],
+        &rows,
     );
 }
 
 /// An error that names the budgets that were missed; `--quick` measures too little to miss one.
 pub fn verdict(budgets: &[Budget], options: &Options) -> Result<()> {
-    let missed = budgets.iter().filter(|one| one.met() == Some(false));
+    let missed = budgets
+        .iter()
+        .filter(|one| one.verdict() == Some(Verdict::Missed));
     let missed: Vec<&str> = missed.map(|one| one.what.as_str()).collect();
     if options.quick || missed.is_empty() {
         return Ok(());
     }
     Err(format!("missed: {}", missed.join("; ")).into())
+}
+
+/// A multiple, with as many places as say something.
+pub fn multiple(value: f64) -> String {
+    match value.abs() {
+        0.0..0.00005 => "0".to_owned(),
+        0.00005..0.01 => format!("{value:.4}"),
+        0.01..0.1 => format!("{value:.3}"),
+        0.1..10.0 => format!("{value:.2}"),
+        _ => format!("{value:.1}"),
+    }
 }
 
 /// With as many places as say something.
@@ -198,13 +369,51 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// The middle of some values, and the least.
-pub fn median_and_minimum(values: &[f64]) -> (f64, f64) {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.get(sorted.len() / 2);
-    (
-        middle.copied().unwrap_or(f64::NAN),
-        sorted.first().copied().unwrap_or(f64::NAN),
-    )
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(minimum: f64, limit: Limit) -> Option<Verdict> {
+        Budget::new("", "ns", Figures::one(minimum), limit).verdict()
+    }
+
+    fn yardstick(nanos: f64) -> Yardstick {
+        Yardstick {
+            of: "a peer's",
+            figures: Figures::one(nanos),
+        }
+    }
+
+    #[test]
+    fn a_machine_that_is_slower_by_any_factor_gives_the_same_verdict() {
+        for factor in [0.5, 1.0, 2.4, 10.0] {
+            let of = |nanos: f64| {
+                let limit = Limit::Times(3.1, yardstick(161.0 * factor));
+                verdict(nanos * factor, limit)
+            };
+            assert!(of(311.0) == Some(Verdict::Met), "{factor}");
+            assert!(of(510.0) == Some(Verdict::AtTheLimit), "{factor}");
+            assert!(of(530.0) == Some(Verdict::Missed), "{factor}");
+        }
+    }
+
+    #[test]
+    fn bytes_and_losses_have_no_noise() {
+        assert!(verdict(0.0, Limit::Amount(0.0)) == Some(Verdict::Met));
+        assert!(verdict(1.0, Limit::Amount(0.0)) == Some(Verdict::Missed));
+        assert!(verdict(70.5, Limit::Amount(70.4)) == Some(Verdict::Missed));
+    }
+
+    #[test]
+    fn what_was_not_measured_is_missed() {
+        let nothing = Figures::of(&[]);
+        let budget = Budget::new("", "ns", nothing, Limit::Times(1.0, yardstick(1.0)));
+        assert!(budget.verdict() == Some(Verdict::Missed));
+    }
+
+    #[test]
+    fn the_minimum_decides() {
+        let figures = Figures::of(&[3.0, 1.0, 9.0]);
+        assert_eq!((figures.minimum, figures.median), (1.0, 3.0));
+    }
 }

@@ -39,8 +39,11 @@ pub use self::llmobs::config;
 pub fn serve(group: &str) -> Result<(), String> {
     match group {
         "disabled" => plain::disabled(),
+        "kernel" => plain::kernel(),
         "registry" => plain::registry(),
         "llmobs" => llmobs::alone(),
+        "annotated" => llmobs::annotated(),
+        "large" => llmobs::large(),
         "seen" => llmobs::seen(),
         "otel" => otel::alone(),
         "fastrace" => fastrace::alone(),

@@ -392,10 +392,10 @@ impl Expansion<'_> {
             .capture_output
             .as_ref()
             .map_or(kind.captures_output(), |capture| capture.value);
-        let is_stream =
-            matches!(&function.sig.output, ReturnType::Type(_, ty) if shape::is_stream(ty));
+        let gives_items =
+            matches!(&function.sig.output, ReturnType::Type(_, ty) if shape::gives_items(ty));
         // Of a closure there is a name at most, which is ours.
-        if !wanted || is_stream || shape::has_function(&function.sig.output) {
+        if !wanted || gives_items || shape::has_function(&function.sig.output) {
             return quote_spanned!(*span=> let _ = __llmobs_v;);
         }
         let cap = self.cap(&quote_spanned!(*span=> __llmobs_v), &none);

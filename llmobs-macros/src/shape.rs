@@ -123,9 +123,12 @@ pub(crate) fn holds_future(ty: &Type) -> bool {
         .is_some_and(|inner| future_of(inner).is_some())
 }
 
-/// Whether the type is a stream, as far as its text tells.
-pub(crate) fn is_stream(ty: &Type) -> bool {
-    Returned::of(ty).is_some_and(|returned| !returned.items().is_iterator)
+/// Whether the type is a stream or an iterator, or a future of one, as far as its text tells:
+/// what it will give is not there yet, and how it is made is no output.
+pub(crate) fn gives_items(ty: &Type) -> bool {
+    Returned::of(ty)
+        .or_else(|| Returned::of_future(ty))
+        .is_some()
 }
 
 /// The output of a future, as far as the text tells, and how it comes back; `None` if the type is

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::capture::Room;
 use crate::evaluation::shortened;
+use crate::number;
 use crate::text::{IntoText, Text};
 use crate::weight;
 
@@ -97,7 +98,7 @@ impl AgentManifest {
     /// `timeout`, `tool_choice`, `top_k`, `top_logprobs` or `top_p`. Another is refused by
     /// `annotate`, which names it.
     pub fn model_setting(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.model_settings.insert(key.into(), value.into());
+        self.model_settings.insert(key.into(), number::json(value));
         self
     }
 

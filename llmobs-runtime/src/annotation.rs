@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::agent::AgentManifest;
 use crate::capture;
 use crate::link::SpanLink;
-use crate::number::Number;
+use crate::number::{self, Number};
 use crate::prompt::Prompt;
 use crate::text::{IntoText, Text};
 use crate::tool::ToolDefinition;
@@ -57,6 +57,7 @@ pub struct Annotation {
     /// Later values win; a list, since dropping an empty map is not for nothing.
     pub(crate) metadata: Vec<(String, Value)>,
     pub(crate) metrics: Vec<(String, Number)>,
+    pub(crate) usage: Option<Box<TokenUsage>>,
     pub(crate) tags: Vec<(Text, Text)>,
     pub(crate) extra: Option<Box<Extra>>,
 }
@@ -116,7 +117,7 @@ impl Annotation {
     /// A property of the call, such as `temperature`. `value` is anything that becomes
     /// JSON: text, a number, a bool, a [`Value`].
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.metadata.push((key.into(), value.into()));
+        self.metadata.push((key.into(), number::json(value)));
         self
     }
 
@@ -137,9 +138,11 @@ impl Annotation {
         self
     }
 
-    /// How many tokens the call took: the metrics that are known of it.
+    /// How many tokens the call took: the metrics that are known of it. Told more than once, what the
+    /// later one knows wins ([`TokenUsage::merge`]); totals follow from what stands in the end.
     pub fn usage(mut self, usage: TokenUsage) -> Self {
-        self.metrics.extend(usage.metrics());
+        usage.replace(&mut self.metrics);
+        TokenUsage::add(&mut self.usage, Box::new(usage));
         self
     }
 

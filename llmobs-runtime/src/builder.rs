@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::capture;
 use crate::kind::SpanKind;
+use crate::number;
 use crate::span::{Span, Start};
 use crate::text::IntoText;
 
@@ -124,7 +125,7 @@ impl<K: Kind> SpanBuilder<K> {
 
     /// A property of the call.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.start.metadata.push((key.into(), value.into()));
+        self.start.metadata.push((key.into(), number::json(value)));
         self
     }
 

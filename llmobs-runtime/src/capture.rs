@@ -15,6 +15,7 @@ mod annotated;
 mod growing;
 mod limits;
 mod printed;
+mod prose;
 mod redact;
 mod serializer;
 mod tree;
@@ -28,14 +29,15 @@ use serde_json::{Map, Value};
 
 use crate::annotation::{Io, IoRepr};
 use crate::report;
-use crate::text::Text;
+use crate::text::{Text, TextBuffer};
 
 pub(crate) use annotated::{bound_io, rest_message};
 pub(crate) use growing::{Growing, Room};
 use limits::{Budget, Clipped, Limits, dismantle};
+pub(crate) use prose::scrub;
 pub(crate) use redact::REDACTED;
 use redact::Sensitivity;
-pub(crate) use redact::redacted_name;
+pub(crate) use redact::{hides_text, redacted_name};
 use tree::Reading;
 
 /// Bytes of a value that only has `Debug` or `Display`.
@@ -48,8 +50,8 @@ const LONGEST_TEXT: usize = 16_000;
 /// `NaN`, `inf`, `-inf`; bytes are `<n bytes>`; an integer beyond 64 bits is a string; and
 /// a key that is no text becomes its JSON text (`[1,2]`). Hidden by name are fields of
 /// structs, keys of maps and variants that hold data, at any depth, by the rule of
-/// [`redact`]. A pair in a list is not known to be a name and a value, and text that holds
-/// JSON is text.
+/// [`redact`], and the second of two in a list whose first is such a name, as headers have it.
+/// Text that holds JSON is text.
 pub(crate) fn serialize<T: Serialize + ?Sized>(name: Option<&str>, value: &T) -> Value {
     let sensitivity = name.map_or(Sensitivity::Open, redact::sensitivity);
     if sensitivity == Sensitivity::Secret {
@@ -119,21 +121,21 @@ fn read<T: Serialize + ?Sized>(
 /// value's own.
 pub(crate) fn debug<T: Debug + ?Sized>(value: &T) -> String {
     let mut text = Clipped::new(LONGEST_TEXT);
-    let mut print_it = |text: &mut Clipped| write!(text, "{value:?}");
+    let mut print_it = |text: &mut TextBuffer| write!(text, "{value:?}");
     match print(&mut text, type_name::<T>(), "Debug", &mut print_it) {
         Ok(()) => text.finish_with(printed::redact),
         Err(mark) => mark,
     }
 }
 
-/// What `{value}` prints, at most 16 kB of it. It is prose: nothing in it is hidden.
+/// What `{value}` prints, at most 16 kB of it. It is prose: nothing in it is hidden here.
 pub(crate) fn display<T: Display + ?Sized>(value: &T) -> String {
     shown(&value, type_name::<T>(), LONGEST_TEXT)
 }
 
 fn shown(value: &dyn Display, type_name: &str, most: usize) -> String {
     let mut text = Clipped::new(most);
-    let mut print_it = |text: &mut Clipped| write!(text, "{value}");
+    let mut print_it = |text: &mut TextBuffer| write!(text, "{value}");
     match print(&mut text, type_name, "Display", &mut print_it) {
         Ok(()) => text.finish(),
         Err(mark) => mark,
@@ -156,7 +158,7 @@ pub(crate) fn tell<T: Display + ?Sized>(value: &T, place: &mut Text) {
 /// The same where the type is erased, and its name is known.
 pub(crate) fn tell_as<T: Display + ?Sized>(type_name: &str, value: &T, place: &mut Text) {
     let mut text = Clipped::new(Limits::EVENT.text);
-    let mut print_it = |text: &mut Clipped| write!(text, "{value}");
+    let mut print_it = |text: &mut TextBuffer| write!(text, "{value}");
     match print(&mut text, type_name, "Display", &mut print_it) {
         Ok(()) => text.finish_in(place),
         Err(mark) => *place = mark.into(),
@@ -168,10 +170,10 @@ fn print(
     text: &mut Clipped,
     type_name: &str,
     by: &str,
-    print: &mut dyn FnMut(&mut Clipped) -> fmt::Result,
+    print: &mut dyn FnMut(&mut TextBuffer) -> fmt::Result,
 ) -> Result<(), String> {
     let mut printed = Ok(());
-    let panicked = panics(|| printed = print(text));
+    let panicked = panics(|| printed = print(text.writer()));
     if text.is_cut() {
         // What it did after we refused to take more does not matter.
         Ok(())

@@ -13,6 +13,7 @@ mod owner;
 #[cfg(all(unix, feature = "enabled"))]
 mod signals;
 mod submit;
+mod told;
 
 use std::fmt;
 use std::future::Future;
@@ -23,9 +24,10 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::config::{Config, ConfigError, Settings};
-use crate::context::{Context, FutureExt, InContext};
+use crate::context::{self, Context, FutureExt, InContext};
 use crate::process::{self, PerProcess, Process};
 use crate::report;
+use crate::span::open;
 use crate::stats::{DropReason, EventKind, Front, Ledger, Stats};
 use crate::sync::atomic::AtomicBool;
 use crate::worker::Worker;
@@ -200,6 +202,9 @@ impl ClientInner {
 
     fn start(settings: Settings, global: bool) -> Result<Arc<Self>, ConfigError> {
         process::watch_forks();
+        if Process::current() != Process::FIRST {
+            context::begin_anew();
+        }
         clock::choose();
         let (worker, start) = Worker::new(&settings);
         let client = Arc::new(Self {
@@ -261,7 +266,12 @@ impl ClientInner {
         }
         let ledgers = lock(&self.ledgers);
         let ledgers: Vec<&Ledger> = ledgers.iter().map(|ledger| &**ledger).collect();
-        self.front.stats(&ledgers, || self.worker.spans_made())
+        // Before what was made is looked at: a span that ends meanwhile is in both, and not in none.
+        let open = open::count(self);
+        Stats {
+            open,
+            ..self.front.stats(&ledgers, || self.worker.spans_made())
+        }
     }
 
     /// Counts a finished span for which there was no room.
@@ -301,33 +311,6 @@ impl ClientInner {
         was_open
     }
 
-    /// The totals of what was lost, a line for each destination.
-    fn tell_dropped(&self) {
-        for destination in self.stats().destinations {
-            let reasons = destination.loss_reasons();
-            let lost = destination.lost() + destination.waiting();
-            if lost > 0 {
-                report::error(|| {
-                    let name = &destination.name;
-                    let whose = self.settings.whose();
-                    format!(
-                        "{lost} events were not delivered to {name}{whose} and are lost: {reasons}"
-                    )
-                });
-            }
-            let spooled = destination.spooled();
-            if spooled > 0 {
-                report::info(|| {
-                    let (name, whose) = (&destination.name, self.settings.whose());
-                    format!(
-                        "{spooled} events for {name}{whose} stay in the spool, for the next process \
-                         that sends there"
-                    )
-                });
-            }
-        }
-    }
-
     fn flush(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
         self.flushed(self.is_of_parent() || self.worker.flush(timeout))
     }
@@ -343,6 +326,10 @@ impl ClientInner {
             return Err(FlushError::undelivered(stats));
         }
         let waiting = stats.waiting() + stats.spooled();
+        if waiting == 0 {
+            // The last of it was settled when the time was over.
+            return Ok(FlushReport { stats });
+        }
         Err(FlushError::Timeout {
             waiting,
             destinations: stats.names(|one| one.waiting() + one.spooled() > 0),
@@ -356,10 +343,14 @@ impl ClientInner {
         }
         let first = self.close();
         let done = self.worker.shutdown(timeout);
+        // One look at them for the lines and for the answer.
+        let open = open::names(self);
+        let mut stats = self.stats();
+        stats.open = open.len() as u64;
         if first {
-            self.tell_dropped();
+            self.tell_dropped(&stats);
+            self.tell_open(&open);
         }
-        let stats = self.stats();
         if done {
             return Ok(FlushReport { stats });
         }
@@ -368,8 +359,8 @@ impl ClientInner {
             // The first one may have more time.
             return self.flushed(false);
         }
-        if stats.lost() + waiting == 0 {
-            // The rest is on disk, for the next process.
+        if stats.given_up() + waiting == 0 {
+            // The rest is on disk, for the next process; what was refused is in the counts.
             return Ok(FlushReport { stats });
         }
         Err(FlushError::undelivered(stats))
@@ -432,7 +423,8 @@ impl LlmObs {
         self.inner.flush(timeout)
     }
 
-    /// The same without blocking the thread, on any executor.
+    /// The same without blocking the thread, on any executor. To drop the future costs nothing, and
+    /// takes nothing back.
     ///
     /// A function that is frozen between its requests (AWS Lambda, Cloud Run) does this before it
     /// answers, for as long as the request's deadline allows: `examples/serverless.rs`.
@@ -448,16 +440,22 @@ impl LlmObs {
 
     /// Takes nothing more, sends what waits, and ends the worker. What waits for its next try is
     /// tried at once, and soon again after that, unless the server has asked for a pause. What is
-    /// not delivered after `timeout` is dropped and counted, or stays on disk with the spool
-    /// ([`Config::spool`](crate::Config::spool)), which up to a quarter of a second more is taken
-    /// for. It is over sooner where everything is delivered, or where no further try would come
-    /// before that; and later where a processor holds the worker up. A further call waits for the end
-    /// of the first one, and no longer than its own `timeout`.
+    /// not delivered after `timeout` is dropped and counted. It is over sooner where everything is
+    /// delivered, or where no further try would come before that; and later where a processor holds
+    /// the worker up. A further call waits for the end of the first one, and no longer than its own
+    /// `timeout`.
+    ///
+    /// With the spool ([`Config::spool`](crate::Config::spool)) nothing is dropped for want of time:
+    /// what waits is written to disk, after `timeout` as well, for as long as that takes. The shutdown
+    /// gives up only where no event was written for 2 s, since a processor or the disk hangs.
+    ///
+    /// Spans that are open are not waited for: a line of the log has their number and names, and
+    /// [`Stats::open`](crate::Stats::open) counts them. The [`Guard`] waits shortly.
     ///
     /// # Errors
     ///
-    /// [`FlushError::Undelivered`] where the time was over and something was dropped;
-    /// [`FlushError::Timeout`] where the first call is still at work. What a server has refused, and
+    /// [`FlushError::Undelivered`] where the time was over and something was dropped for that, or
+    /// still waits for the worker; [`FlushError::Timeout`] where the first call is still at work. What a server has refused, and
     /// what there was no room for, is in the [counts](FlushReport::stats) alone.
     pub fn shutdown(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
         self.inner.shutdown(timeout)

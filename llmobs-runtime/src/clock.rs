@@ -20,6 +20,28 @@ const GUESS: Duration = Duration::from_micros(50);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);
 
+/// A moment, once there is one. One word: records hold it, and their size is time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reached(u64);
+
+impl Reached {
+    /// The counter never stands at zero, which says that there is none.
+    #[inline]
+    pub(crate) fn at(moment: Moment) -> Self {
+        Self(moment.0)
+    }
+
+    #[inline]
+    pub(crate) fn moment(self) -> Option<Moment> {
+        self.is_reached().then_some(Moment(self.0))
+    }
+
+    #[inline]
+    pub(crate) fn is_reached(self) -> bool {
+        self.0 != 0
+    }
+}
+
 impl Moment {
     /// Before all others.
     pub(crate) const ZERO: Self = Self(0);
@@ -442,5 +464,18 @@ mod tests {
         let seconds = i64::from(unix_seconds(Moment::now()));
         let wall = i64::try_from(unix_now().as_secs()).unwrap();
         assert!((seconds - wall).abs() <= 1, "{seconds}, {wall}");
+    }
+
+    #[test]
+    fn a_segment_that_is_off_by_less_than_a_second_does_not_go_on() {
+        let moved = || {
+            let mut anchor = off_by(Duration::from_millis(50));
+            anchor.learned = true;
+            let segments = anchor.segments.len();
+            anchor.follow();
+            anchor.segments.len() > segments
+        };
+        // A thread that is put aside between two readings knows less.
+        assert!((0..1_000).any(|_| moved()));
     }
 }

@@ -10,6 +10,7 @@ mod disk;
 mod env;
 mod error;
 mod limits;
+mod paths;
 mod rules;
 mod settings;
 mod signals;
@@ -27,6 +28,8 @@ use crate::sampling::SamplingRule;
 pub(crate) use certificate::Certificate;
 use env::Vars;
 pub use error::{ConfigError, ConfigWarning};
+#[cfg_attr(not(feature = "enabled"), allow(unused_imports))]
+pub(crate) use paths::Trust;
 pub(crate) use settings::{AgentAddress, Origin, Settings};
 use settings::{ApiKey, Header};
 
@@ -112,11 +115,17 @@ pub struct Config {
 /// data, at any depth. A name is read as words, in any letter case and spelling (`api_key`,
 /// `x-api-key`, `openaiApiKey`), and is that of a secret if anywhere in it
 ///
-/// * one word is `apikey`, `authorization`, `bearer`, `cookie`, `credential`, `passphrase`,
-///   `passwd`, `password`, `privatekey`, `pwd`, `secret` or `sessionkey`, or the plural of one;
-/// * two words in a row are `api key`, `private key`, `session key`, `access token` or
-///   `auth token`, or the plural of one;
-/// * one word is `token` and the value is text. `tokens` and `max_tokens` are no secrets.
+/// * one word is `apikey`, `authorization`, `bearer`, `cookie`, `credential`, `jwt`, `passcode`,
+///   `passphrase`, `passwd`, `password`, `privatekey`, `pwd`, `secret` or `sessionkey`, or the
+///   plural of one;
+/// * two words in a row are `api key`, `access key`, `private key`, `account key` and the like,
+///   `access token` or `auth token`, or the plural of one;
+/// * the last word is `auth`, or `token` behind a word that says whose (`refresh_token`), and
+///   the value is text. `tokens`, `max_tokens`, `token_ids` and `eos_token` are no secrets;
+/// * the only word is `token` and the value is text that looks like a credential: 16 letters
+///   and digits in a row, of both. The token `Hi` of a probability is content.
+///
+/// docs/capture.md has the whole list, and how it does on the fields of providers' APIs.
 ///
 /// Numbers, bools and `None` are shown all the same if the last word is `count`, `length` or
 /// `tokens`, as in `cookie_count: 3` and `access_tokens: 3`.
@@ -129,8 +138,13 @@ pub struct Config {
 /// as that of a `Debug` written by hand may not be, everything behind the first such name is
 /// hidden; and where the text is cut, at 16 kB, so is a value that was cut.
 ///
-/// Not hidden are: pairs of a name and a value in a list (`[["password", "…"]]`), what is inside a
-/// text (JSON, a URL, prose), what an error says by `Display`, and what is annotated by hand.
+/// The second of two values in a JSON list is hidden if the first names a secret, as headers are
+/// held (`[["authorization", "…"]]`). In messages of errors and panics, values of URLs by such
+/// names and `key` are hidden (`?key=…`), passwords (`scheme://user:…@host`), and what follows
+/// `Bearer`.
+///
+/// Not hidden are: what is inside another text (JSON, a URL, prose), pairs in the text of a
+/// `Debug`, and what is annotated by hand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Capture {
@@ -192,7 +206,10 @@ impl Config {
     ///
     /// Any other value that is not allowed: a boolean, a capture mode, a site, a URL, a host, a
     /// port, a header or an API key, and any variable that is not UTF-8, because a default in its
-    /// place could send data where it must not go. `DD_LLMOBS_ENABLED=0` does not change that.
+    /// place could send data where it must not go. While `DD_LLMOBS_ENABLED=0` stands none is: the error
+    /// comes where the code [enables](Config::enabled) llmobs all the same.
+    ///
+    /// White space around a value is not part of it, and a value of nothing else counts as unset.
     pub fn from_env() -> Result<Config, ConfigError> {
         Config::from_vars(|name| std::env::var_os(name))
     }

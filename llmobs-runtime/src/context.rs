@@ -17,8 +17,8 @@ pub use guards::SpanGuard;
 pub(crate) use guards::{Attached, Lent};
 use stack::with_stack;
 pub(crate) use stack::{
-    Entry, Origin, Token, annotate_current, current_client, current_context, current_kind, origin,
-    torn_down,
+    Entry, Origin, Token, annotate_current, begin_anew, current_client, current_context,
+    current_kind, keep, open_here, origin, torn_down,
 };
 
 use crate::annotation::Annotations;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::evaluation::shortened;
 use crate::number::Number;
 
 /// A piece of text with where it comes from and how well it fits; the wire form of
@@ -52,12 +53,27 @@ impl Document {
     }
 
     /// How well it fits, in the store's own scale. A score of 0 is kept (Python's SDK
-    /// loses it); NaN and the infinities are refused by `annotate`.
+    /// loses it); NaN and the infinities are left out, and `annotate` returns an error.
     pub fn score(mut self, score: impl Into<Number>) -> Self {
         let score = score.into();
         self.score = score.to_json();
         self.bad_score = self.score.is_none().then_some(score);
         self
+    }
+
+    /// Takes out a score that the wire does not allow; the text stays. Tells what was wrong.
+    pub(crate) fn mend(&mut self) -> Option<String> {
+        let foreign = self.score.take_if(|score| !score.is_number());
+        let flaw = self.flaw();
+        self.bad_score = None;
+        flaw.or_else(|| {
+            let score = foreign.filter(|score| !score.is_null())?;
+            let name = self.name.as_deref().unwrap_or_default();
+            let score = shortened(&score.to_string());
+            Some(format!(
+                "the score of document {name:?} must be a number, not {score}"
+            ))
+        })
     }
 
     pub(crate) fn flaw(&self) -> Option<String> {

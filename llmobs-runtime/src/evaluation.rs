@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::capture;
 use crate::event::EvaluationEvent;
+use crate::number;
 use crate::text::IntoText;
 use details::Details;
 pub use error::EvaluationError;
@@ -113,7 +114,7 @@ impl Evaluation {
 
     /// Further data, one key at a time.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.metadata.insert(key.into(), value.into());
+        self.metadata.insert(key.into(), number::json(value));
         self
     }
 

@@ -5,6 +5,8 @@
 
 mod feedback;
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -18,6 +20,7 @@ use crate::link::SpanLink;
 use crate::message::Message;
 use crate::number::Number;
 use crate::prompt::PromptEvent;
+use crate::tags;
 use crate::tool::ToolDefinition;
 pub(crate) use feedback::{FeedbackEvent, FeedbackMetric, FeedbackSubject};
 
@@ -302,20 +305,22 @@ fn own_tags(ml_app: &str) -> Vec<String> {
     ]
 }
 
-/// Adds tags; one whose key is there already takes its place.
+/// Adds tags to those of ours; one whose key is there already takes its place.
 fn merge_tags(all: &mut Vec<String>, tags: Vec<(String, String)>) {
-    for (key, value) in tags {
+    let ours = all.len();
+    for (key, value) in tags::latest(tags) {
         let tag = format!("{key}:{value}");
-        let same = |other: &&mut String| {
-            other
-                .strip_prefix(&key)
-                .is_some_and(|rest| rest.starts_with(':'))
-        };
-        match all.iter_mut().find(same) {
+        let same = |other: &&mut String| key_of(other) == key;
+        match all.iter_mut().take(ours).find(same) {
             Some(other) => *other = tag,
             None => all.push(tag),
         }
     }
+}
+
+/// What stands before the first colon of a tag.
+fn key_of(tag: &str) -> &str {
+    tag.split_once(':').map_or(tag, |(key, _)| key)
 }
 
 impl EvaluationEvent {
@@ -352,17 +357,19 @@ impl EvaluationEvent {
     /// Adds tags as they stand on the wire. One whose key is ours takes the place of ours;
     /// of the others a key may come several times, the same tag only once.
     pub(crate) fn add_wire_tags(&mut self, tags: impl IntoIterator<Item = String>) {
-        let ours: Vec<String> = self.tags.clone();
-        let key = |tag: &str| tag.split_once(':').map_or(tag.len(), |(key, _)| key.len());
+        let ours = self.tags.clone();
+        let mut there: HashSet<String> = self.tags.iter().cloned().collect();
         for tag in tags {
-            if self.tags.contains(&tag) {
+            if !there.insert(tag.clone()) {
                 continue;
             }
-            let same_key = |other: &&mut String| {
-                ours.contains(other) && other[..key(other)] == tag[..key(&tag)]
-            };
-            match self.tags.iter_mut().find(same_key) {
-                Some(other) => *other = tag,
+            let is_ours_still = |(other, mine): &(&mut String, &String)| other == mine;
+            let mut unchanged = self.tags.iter_mut().zip(&ours).filter(is_ours_still);
+            match unchanged.find(|(other, _)| key_of(other) == key_of(&tag)) {
+                Some((other, _)) => {
+                    there.remove(other);
+                    *other = tag;
+                }
                 None => self.tags.push(tag),
             }
         }

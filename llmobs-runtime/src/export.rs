@@ -75,6 +75,18 @@ mod active {
         fn is_spooled(&self) -> bool {
             false
         }
+
+        /// How often earlier processes have sent it without an answer, as far as that is known.
+        fn risked(&self) -> usize {
+            0
+        }
+
+        /// Notes for a later process that it was sent without an answer.
+        fn note_risk(_: &[Self])
+        where
+            Self: Sized,
+        {
+        }
     }
 
     /// What one attempt came to.
@@ -92,11 +104,9 @@ mod active {
             after: Option<Duration>,
             reason: String,
         },
-        /// It was sent and no answer came in time: the server may have it.
+        /// All of it has left and no answer came, be it in time or before the connection broke:
+        /// the server may have it.
         Unanswered { reason: String },
-        /// The connection broke after it was made: the server may have it, but has most
-        /// likely not read it to its end.
-        Broken { reason: String },
         /// The server refuses the whole because of a part, or because of its size.
         Divide { reason: String },
         /// The server says no for good.

@@ -1,5 +1,7 @@
 //! What went wrong inside a span: `meta.error` on the wire.
 
+mod type_name;
+
 use std::any::Any;
 use std::error::Error;
 use std::fmt::Display;
@@ -10,6 +12,29 @@ use crate::capture;
 
 /// How many sources of an error are followed; a chain that is longer, or a ring, ends there.
 const LONGEST_CHAIN: usize = 64;
+
+/// `dyn Error` with whatever it promises of threads.
+pub trait DynError {
+    #[doc(hidden)]
+    fn as_error(&self) -> &(dyn Error + 'static);
+}
+
+macro_rules! dyn_error {
+    ($($ty:ty;)*) => {$(
+        impl DynError for $ty {
+            fn as_error(&self) -> &(dyn Error + 'static) {
+                self
+            }
+        }
+    )*};
+}
+
+dyn_error! {
+    dyn Error;
+    dyn Error + Send;
+    dyn Error + Sync;
+    dyn Error + Send + Sync;
+}
 
 /// Type, message and stack of an error (as in ddtrace). `stack` is never empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +47,7 @@ pub(crate) struct SpanError {
 
 impl SpanError {
     pub(crate) fn new(kind: impl Into<String>, message: impl Into<String>) -> Self {
-        let (kind, message) = (kind.into(), message.into());
+        let (kind, message) = (kind.into(), capture::scrub(message.into()));
         Self {
             stack: format!("{kind}: {message}"),
             kind,
@@ -31,20 +56,52 @@ impl SpanError {
     }
 
     pub(crate) fn from_error<E: Error + ?Sized>(error: &E) -> Self {
-        Self::with_sources(error, || error.source())
+        Self::with_sources(
+            error,
+            || {
+                let name = std::any::type_name::<E>();
+                let is_erased = name.starts_with("dyn ") || name.contains("dyn core::error::Error");
+                is_erased.then(|| type_name::of_erased(&error, || error.source()))?
+            },
+            || error.source(),
+        )
     }
 
-    /// The same of a value that is no error itself, with the first of its sources.
-    pub(crate) fn with_sources<'a, E: Display + ?Sized>(
+    /// The error that `error`, which is none itself, leads to: `anyhow::Error` for instance.
+    pub(crate) fn from_dyn<E: Display>(error: &E, cause: &(dyn Error + 'static)) -> Self {
+        Self::with_sources(error, || type_name::of_chain(cause), || cause.source())
+    }
+
+    /// The same where the type of the cause is not known to be `dyn Error`.
+    pub(crate) fn from_target<E: Display, T: Error + ?Sized>(error: &E, cause: &T) -> Self {
+        Self::with_sources(
+            error,
+            || {
+                let is_erased = std::any::type_name::<T>().starts_with("dyn ");
+                is_erased.then(|| type_name::of_erased(&cause, || cause.source()))?
+            },
+            || cause.source(),
+        )
+    }
+
+    /// An error with the first of its sources. Where `cause` has no better name for its type, it is
+    /// that of `error`.
+    fn with_sources<'a, E: Display + ?Sized>(
         error: &E,
+        cause: impl FnOnce() -> Option<String>,
         first: impl FnOnce() -> Option<&'a (dyn Error + 'static)>,
     ) -> Self {
-        let mut span_error = Self::new(std::any::type_name::<E>(), capture::display(error));
+        let own = std::any::type_name::<E>();
+        let mut kind = None;
+        // What panics here does so again below, where it is told.
+        capture::panics(|| kind = cause());
+        let kind = kind.unwrap_or_else(|| own.to_owned());
+        let mut span_error = Self::new(kind, capture::display(error));
         let mut source = None;
         if capture::panics(|| source = first())
             || capture::panics(|| span_error.add_sources(source))
         {
-            let mark = capture::complain(&span_error.kind, "source panicked");
+            let mark = capture::complain(own, "source panicked");
             span_error.add_source(&mark);
         }
         span_error
@@ -61,7 +118,7 @@ impl SpanError {
 
     fn add_source(&mut self, told: &str) {
         self.stack.push_str("\nCaused by: ");
-        self.stack.push_str(told);
+        self.stack.push_str(&capture::scrub(told.to_owned()));
     }
 
     /// A panic that went through the span.
@@ -107,6 +164,33 @@ mod tests {
         assert_eq!(
             error.stack.lines().nth(1),
             Some("Caused by: invalid digit found in string")
+        );
+    }
+
+    #[test]
+    fn a_key_in_the_url_of_an_error_stays_here() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("request to https://a.b/v1?key=HUNTER failed")]
+        struct Request(#[source] Inner);
+        #[derive(Debug, thiserror::Error)]
+        #[error("postgres://ada:HUNTER@db is gone")]
+        struct Inner;
+
+        let error = SpanError::from_error(&Request(Inner));
+        assert_eq!(
+            error.message,
+            "request to https://a.b/v1?key=[redacted] failed"
+        );
+        assert!(!error.stack.contains("HUNTER"), "{}", error.stack);
+        assert!(
+            error
+                .stack
+                .ends_with("postgres://ada:[redacted]@db is gone")
+        );
+        assert!(
+            !SpanError::panic(&"?api_key=HUNTER")
+                .message
+                .contains("HUNTER")
         );
     }
 

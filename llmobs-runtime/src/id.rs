@@ -125,6 +125,9 @@ fn seed() -> u64 {
 /// evaluation can be submitted hours later by another process. Both ids are opaque,
 /// non-empty text: Datadog's own documentation has ids beyond 64 bits.
 ///
+/// Every context survives both forms. In the text form a colon in the trace id is `%3A`, and a
+/// percent sign `%25`: the ids of tracers have neither.
+///
 /// ```
 /// # use llmobs_runtime as llmobs;
 /// use llmobs::SpanContext;
@@ -220,9 +223,30 @@ impl SpanContext {
 
 impl fmt::Display for SpanContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.trace_id(), self.span_id())
+        match &self.0 {
+            Repr::Ours { trace, span } => write!(f, "{trace}:{span}"),
+            Repr::Foreign { trace, span } => {
+                let mut rest = &**trace;
+                while let Some(at) = rest.find([':', '%']) {
+                    let (plain, escaped) = rest.split_at(at);
+                    f.write_str(plain)?;
+                    f.write_str(if escaped.starts_with(':') {
+                        COLON
+                    } else {
+                        PERCENT
+                    })?;
+                    rest = &escaped[1..];
+                }
+                write!(f, "{rest}:{span}")
+            }
+        }
     }
 }
+
+/// A colon of a trace id in the text form, which is parted at its first colon.
+const COLON: &str = "%3A";
+/// What makes a colon out of three characters has to be told apart from those.
+const PERCENT: &str = "%25";
 
 impl fmt::Debug for SpanContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -233,11 +257,17 @@ impl fmt::Debug for SpanContext {
 impl FromStr for SpanContext {
     type Err = SpanContextError;
 
-    /// Splits at the first colon: the trace id stands before it, the span id after it.
+    /// Splits at the first colon: the trace id stands before it, with `%3A` for a colon and `%25`
+    /// for a percent sign, and the span id after it, as it is.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (trace, span) = text
             .split_once(':')
             .ok_or_else(|| SpanContextError::NoColon { text: text.into() })?;
+        if !trace.contains('%') {
+            return Self::new(span, trace);
+        }
+        // The percent sign last: before, it would make escapes out of what stood there as text.
+        let trace = trace.replace(COLON, ":").replace(PERCENT, "%");
         Self::new(span, trace)
     }
 }
@@ -322,6 +352,37 @@ mod tests {
             let context = SpanContext::new(span, trace).unwrap();
             assert_eq!(context.span_id(), span);
             assert_eq!(context.trace_id(), trace);
+        }
+    }
+
+    #[test]
+    fn the_text_of_ids_with_colons_and_percent_signs() {
+        for (span, trace, text) in [
+            ("1", "a:b", "a%3Ab:1"),
+            ("1:2", "a", "a:1:2"),
+            ("%3A", "%3A", "%253A:%3A"),
+            ("1", "::%25", "%3A%3A%2525:1"),
+            ("7", "6b029035", "6b029035:7"),
+        ] {
+            let context = SpanContext::new(span, trace).unwrap();
+            assert_eq!(context.to_string(), text);
+            assert_eq!(text.parse(), Ok(context));
+        }
+        // What no `Display` has written is taken as it stands.
+        let context: SpanContext = "50%:%".parse().unwrap();
+        assert_eq!((&*context.trace_id(), &*context.span_id()), ("50%", "%"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_context_survives_its_text(span in "[a%:0-9A25ä]{1,12}", trace in "[a%:0-9A25ä]{1,12}") {
+            let context = SpanContext::new(span, trace.clone()).unwrap();
+            proptest::prop_assert_eq!(context.to_string().parse(), Ok(context.clone()));
+            let json = serde_json::to_string(&context).unwrap();
+            proptest::prop_assert_eq!(serde_json::from_str::<SpanContext>(&json).unwrap(), context);
+            // Headers may give a trace such an id.
+            let ours = SpanContext::ours(&LlmTraceId::Text(trace.into()), 7);
+            proptest::prop_assert_eq!(ours.to_string().parse(), Ok(ours.clone()));
         }
     }
 

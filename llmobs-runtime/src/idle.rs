@@ -9,12 +9,13 @@ use std::time::Duration;
 use crate::client::ClientInner;
 use crate::config::Settings;
 use crate::event::{EvaluationEvent, FeedbackEvent};
-use crate::span::{Slot, SpanInner};
+use crate::span::Slot;
+use crate::span::open::Held;
 use crate::stats::{DropReason, EventKind};
 
 pub(crate) enum Finished {
     Own(Slot),
-    Shared(Arc<SpanInner>),
+    Shared(Held),
 }
 
 impl Finished {

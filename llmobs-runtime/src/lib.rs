@@ -10,6 +10,10 @@
     not(feature = "enabled"),
     allow(dead_code, unused_imports, clippy::unnecessary_wraps)
 )]
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "a test's threads are its own")
+)]
 
 #[doc(hidden)]
 pub mod __private;
@@ -58,6 +62,8 @@ mod tags;
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
 mod text;
+#[cfg(feature = "enabled")]
+mod thread;
 mod tool;
 mod usage;
 mod visible;
@@ -101,4 +107,4 @@ pub use stats::{Counts, DestinationStats, DropReason, EventKind, Stats};
 pub use stream::{Chunk, Chunks, SpanIterator, SpanStream, StreamOutput, ToolCallDelta};
 pub use text::IntoText;
 pub use tool::ToolDefinition;
-pub use usage::TokenUsage;
+pub use usage::{IntoTokens, TokenUsage};

@@ -1,9 +1,16 @@
 //! What an `llm` span says and hears: messages, with tool calls, tool results and media.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::evaluation::shortened;
+use crate::number;
+
+/// The name of a tool call that has none.
+const NO_NAME: &str = "<no name>";
+
+/// The MIME type of a media part that has none.
+const ANY_TYPE: &str = "application/octet-stream";
 
 /// One message of a conversation with a model; the wire form of `meta.input.messages`
 /// and `meta.output.messages`, recorded from ddtrace 4.16.
@@ -143,6 +150,39 @@ impl Message {
         &mut self.image_parts
     }
 
+    /// Whether it holds more than a role.
+    pub(crate) fn says_something(&self) -> bool {
+        let Self {
+            content,
+            role: _,
+            tool_calls,
+            tool_results,
+            audio_parts,
+            image_parts,
+        } = self;
+        !(content.is_empty()
+            && tool_calls.is_empty()
+            && tool_results.is_empty()
+            && audio_parts.is_empty()
+            && image_parts.is_empty())
+    }
+
+    /// Makes what the wire does not allow in the message into what it does, and keeps what it
+    /// says; tells the first of that.
+    pub(crate) fn mend(&mut self) -> Option<String> {
+        let mut flaw = None;
+        for call in &mut self.tool_calls {
+            let wrong = call.mend();
+            flaw = flaw.or(wrong);
+        }
+        let media = self.audio_parts.iter_mut().chain(&mut self.image_parts);
+        for part in media.filter(|part| part.flaw().is_some()) {
+            flaw = flaw.or(part.flaw());
+            ANY_TYPE.clone_into(&mut part.mime_type);
+        }
+        flaw
+    }
+
     /// The first thing in the message that the wire does not allow.
     pub(crate) fn flaw(&self) -> Option<String> {
         let call = self.tool_calls.iter().find_map(ToolCall::flaw);
@@ -188,18 +228,29 @@ pub struct ToolCall {
 
 impl ToolCall {
     /// The tool's name and its arguments: a JSON object, or a string that holds one, as
-    /// model providers give it. Anything else is refused by `annotate`, which names it.
+    /// model providers give it. No text at all and `null`, which providers give for a tool
+    /// without arguments, are `{}`. Anything else is sent as `{"not_an_object": …}`, and
+    /// `annotate` returns an error that names the tool.
     pub fn new(name: impl Into<String>, arguments: impl Into<Value>) -> Self {
-        let given = arguments.into();
-        let parsed = given.as_str().and_then(|text| {
-            let value: Value = serde_json::from_str(text).ok()?;
-            value.is_object().then_some(value)
-        });
-        Self {
+        let mut call = Self {
             name: name.into(),
-            arguments: parsed.unwrap_or(given),
+            arguments: number::json(arguments),
             tool_id: None,
             kind: None,
+        };
+        call.read_arguments();
+        call
+    }
+
+    fn read_arguments(&mut self) {
+        let read = match &self.arguments {
+            Value::Null => Some(Map::new().into()),
+            Value::String(text) if text.trim().is_empty() => Some(Map::new().into()),
+            Value::String(text) => serde_json::from_str(text).ok().filter(Value::is_object),
+            _ => None,
+        };
+        if let Some(read) = read {
+            self.arguments = read;
         }
     }
 
@@ -244,6 +295,19 @@ impl ToolCall {
                 shortened(&self.arguments.to_string())
             )
         })
+    }
+
+    fn mend(&mut self) -> Option<String> {
+        self.read_arguments();
+        let flaw = self.flaw()?;
+        if self.name.is_empty() {
+            NO_NAME.clone_into(&mut self.name);
+        }
+        if !self.arguments.is_object() {
+            let given = self.arguments.take();
+            self.arguments = Map::from_iter([("not_an_object".to_owned(), given)]).into();
+        }
+        Some(flaw)
     }
 }
 

@@ -22,6 +22,9 @@ static FORKS: AtomicUsize = AtomicUsize::new(0);
 pub(crate) struct Process(usize);
 
 impl Process {
+    /// One that was forked off from no process that had enabled llmobs.
+    pub(crate) const FIRST: Self = Self(0);
+
     #[inline]
     pub(crate) fn current() -> Self {
         Self(FORKS.load(Ordering::Relaxed))

@@ -1,10 +1,13 @@
 //! Spans: the handle that users hold and the record that travels to the worker.
 //!
 //! One record holds a span from its start to its encoding. What children inherit is fixed at the
-//! start and stands outside the lock; what annotations add stands inside it.
+//! start and stands outside the lock; what annotations add stands inside it, and so do the
+//! references to the spans above (`lineage`), which end with the encoding.
 
 mod annotate;
 mod extra;
+mod lineage;
+pub(crate) mod open;
 mod slot;
 mod start;
 mod trace;
@@ -20,7 +23,7 @@ use serde_json::{Map, Value};
 use crate::annotation::{AnnotateError, Annotation, Content};
 use crate::capture;
 use crate::client::ClientInner;
-use crate::clock::Moment;
+use crate::clock::{Moment, Reached};
 use crate::config::Capture;
 use crate::context::{self, SpanGuard};
 use crate::failure::SpanError;
@@ -28,10 +31,14 @@ use crate::id::SpanContext;
 use crate::kind::SpanKind;
 use crate::number::Number;
 use crate::text::Text;
+use crate::usage::TokenUsage;
 
 pub(crate) use annotate::{Checked, metric};
-use extra::Inherited;
 pub(crate) use extra::SpanExtra;
+use extra::{Inherited, PROMPT};
+use lineage::Above;
+pub(crate) use lineage::AgentIds;
+use open::{At, Held};
 pub(crate) use slot::Slot;
 pub(crate) use start::Start;
 use trace::{TraceIds, TraceState};
@@ -67,19 +74,17 @@ pub(crate) struct SpanInner {
     name: Text,
     pub(crate) span_id: u64,
     pub(crate) trace: TraceIds,
-    pub(crate) parent: Option<Arc<SpanInner>>,
     /// The first span of the trace in this process; `None` is this one.
     root: Option<Arc<SpanInner>>,
     /// What the whole trace shares; of the root alone is it looked at.
     state: TraceState,
-    /// The nearest agent above in this process, resolved at the start; an agent is not its
-    /// own.
-    agent: Option<Arc<SpanInner>>,
     /// Explicit or inherited; `None` is the client's.
     ml_app: Option<Arc<str>>,
     pub(crate) start: Moment,
     pub(crate) decorated: bool,
     has_tracing: bool,
+    /// Where it stands while it is open, if others may refer to it.
+    place: At,
     panicking_at_start: bool,
     handles: AtomicUsize,
     /// What children look for: bits of [`extra`], so that they take the lock only where
@@ -98,20 +103,25 @@ pub(crate) struct SpanData {
     pub(crate) output: Option<Content>,
     pub(crate) metadata: Map<String, Value>,
     pub(crate) metrics: Vec<(String, Number)>,
+    /// Of which what `metrics` say as well is overruled by those.
+    pub(crate) usage: Option<Box<TokenUsage>>,
     pub(crate) tags: Vec<(Text, Text)>,
     pub(crate) session: Option<Arc<str>>,
     pub(crate) error: Option<Box<SpanError>>,
-    pub(crate) end: Option<Moment>,
+    pub(crate) end: Reached,
     pub(crate) extra: Option<Box<SpanExtra>>,
+    above: Above,
     tracing: Option<Box<tracing::Span>>,
 }
 
 impl Span {
     /// Starts a span below the current one.
     pub(crate) fn begin(start: Start) -> Self {
-        start
-            .begin()
-            .map_or_else(Self::idle, |span| Self::of(Arc::new(span)))
+        start.begin().map_or_else(Self::idle, |span| {
+            let span = Arc::new(span);
+            context::keep(&span);
+            Self::of(span)
+        })
     }
 
     pub(crate) fn idle() -> Self {
@@ -177,6 +187,17 @@ impl Span {
     }
 
     /// Ends the span now, with an error: its type, its message and the chain of its sources.
+    ///
+    /// Rust does not tell which type is behind a `dyn Error`. The type is then the first that is had
+    /// of the error and its sources, here as in the functions that an attribute stands on:
+    ///
+    /// | the error | its type in the span |
+    /// |---|---|
+    /// | `MyError`, whatever is known by its own type | `my_crate::MyError` |
+    /// | a type of the standard library or of `serde_json`, behind `anyhow::Error` or `Box<dyn Error>` | `std::io::error::Error`, `core::num::error::ParseIntError`, … |
+    /// | any other one whose `Debug` is derived, or begins like that | the name of the struct or the variant: `Timeout` for `Timeout { seconds: 3 }`, `reqwest::Error` |
+    /// | `anyhow::Error` with a context; a text with a source | that of the first source that has one |
+    /// | `anyhow!("a text")`, `Box::from("a text")` | `anyhow::Error`, the type of the box |
     ///
     /// # Errors
     ///
@@ -277,7 +298,12 @@ impl SpanInner {
             return None;
         }
         let mut data = self.lock();
-        data.end.is_none().then(|| change(&mut data))
+        (!data.end.is_reached()).then(|| change(&mut data))
+    }
+
+    /// Whether it has not ended.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.lock().end.is_reached()
     }
 
     /// The kind, where values may be looked at.
@@ -333,13 +359,13 @@ impl SpanInner {
             return true;
         }
         let now = Moment::now();
-        let inherited = this.inherited();
         this.decide();
         let (tracing, weight) = {
             let mut data = this.lock();
-            if data.end.is_some() {
+            if data.end.is_reached() {
                 return false;
             }
+            let inherited = data.inherited(this.kind, &this.name, this.carries(PROMPT));
             data.end(now, error, inherited);
             (
                 // Left where it is, it goes with the record.
@@ -347,7 +373,7 @@ impl SpanInner {
                 this.weight_of_start() + data.weight(),
             )
         };
-        if let Err(refused) = context::push_finished(Arc::clone(this), weight) {
+        if let Err(refused) = context::push_finished(Held::ended(this), weight) {
             refused.count();
         }
         // A subscriber may do anything when its span closes: not under our lock, and after what is
@@ -361,14 +387,24 @@ impl SpanInner {
     pub(crate) fn end_own(&mut self) -> usize {
         let now = Moment::now();
         self.decide();
-        if self.parent.is_some() || std::thread::panicking() {
-            let (error, inherited) = (self.passing_panic(), self.inherited());
-            self.data_mut().end(now, error, inherited);
+        if self.data_mut().above.parent.is_some() || std::thread::panicking() {
+            self.end_below(now);
         }
         let of_start = self.weight_of_start();
         let data = self.data_mut();
-        data.end = Some(now);
+        data.end = Reached::at(now);
         of_start + data.weight()
+    }
+
+    /// The end of one that may have something from those above it, or a panic that passes.
+    #[inline]
+    fn end_below(&mut self, now: Moment) {
+        let error = self.passing_panic();
+        let has_prompt = self.carries(PROMPT);
+        let data = self.data.get_mut();
+        let data = data.unwrap_or_else(PoisonError::into_inner);
+        let inherited = data.inherited(self.kind, &self.name, has_prompt);
+        data.end(now, error, inherited);
     }
 
     /// A panic that passes where the span ends, and did not where it began.
@@ -382,7 +418,7 @@ impl SpanInner {
 impl SpanData {
     #[inline]
     fn end(&mut self, now: Moment, error: Option<SpanError>, inherited: Option<Inherited>) {
-        self.end = Some(now);
+        self.end = Reached::at(now);
         if let Some(error) = error {
             self.error.get_or_insert_with(|| Box::new(error));
         }
@@ -398,6 +434,7 @@ impl SpanData {
             || self.output.is_some()
             || !self.tags.is_empty()
             || !self.metrics.is_empty()
+            || self.usage.is_some()
             || !self.metadata.is_empty()
             || self.error.is_some()
             || self.extra.is_some()
@@ -410,6 +447,7 @@ impl SpanData {
             session: self.session.clone(),
             end: self.end,
             extra: self.extra.as_deref().and_then(SpanExtra::kept),
+            above: std::mem::take(&mut self.above),
             tracing: self.tracing.take(),
             ..Self::default()
         };
@@ -422,8 +460,13 @@ impl SpanData {
 
     /// The name that the span has now.
     pub(crate) fn name<'a>(&'a self, span: &'a SpanInner) -> &'a Text {
+        self.name_since(&span.name)
+    }
+
+    /// The same of a span that started with the name `first`.
+    fn name_since<'a>(&'a self, first: &'a Text) -> &'a Text {
         let renamed = self.extra.as_ref().and_then(|extra| extra.name.as_ref());
-        renamed.unwrap_or(&span.name)
+        renamed.unwrap_or(first)
     }
 }
 
@@ -435,8 +478,8 @@ impl fmt::Debug for SpanInner {
 
 impl SpanInner {
     fn take_ancestors(&mut self) -> impl Iterator<Item = Arc<Self>> {
-        let ancestors = [self.parent.take(), self.root.take(), self.agent.take()];
-        ancestors.into_iter().flatten()
+        let root = self.root.take();
+        self.data_mut().above.take().chain(root)
     }
 }
 

@@ -136,6 +136,11 @@ pub struct Stats {
     /// feedback whose remarks were: they go with less than they had, marked where something is
     /// missing. They count in the sums as every other event does.
     pub cut: u64,
+    /// Spans that have started and not ended; they are in no sum. What is open when the client
+    /// has shut down is lost: a span that ends after that counts as made and as dropped
+    /// ([`DropReason::Shutdown`]), one that never ends stays here. A function that is called after
+    /// that starts no span, and is in no count.
+    pub open: u64,
 }
 
 impl Stats {
@@ -187,6 +192,12 @@ impl Stats {
     /// What was dropped at any destination and should have arrived.
     pub(crate) fn lost(&self) -> u64 {
         self.destinations.iter().map(DestinationStats::lost).sum()
+    }
+
+    /// What the end of the client has cost at any destination.
+    pub(crate) fn given_up(&self) -> u64 {
+        let of = |one: &DestinationStats| one.dropped_for(DropReason::Shutdown);
+        self.destinations.iter().map(of).sum()
     }
 
     /// What was dropped at any destination, for whatever reason.
@@ -259,12 +270,9 @@ impl DestinationStats {
     }
 
     /// What a shutdown leaves lost here in words: `15 queue full, 2 too large`; empty for
-    /// nothing. What still waits then is so because the worker is held up, by a processor say.
+    /// nothing.
     pub(crate) fn loss_reasons(&self) -> String {
-        let reasons = DropReason::ALL.map(|reason| match reason {
-            DropReason::Shutdown => (self.dropped_for(reason) + self.waiting(), reason),
-            _ => (self.dropped_for(reason), reason),
-        });
+        let reasons = DropReason::ALL.map(|reason| (self.dropped_for(reason), reason));
         let is_loss =
             |(count, reason): &&(u64, DropReason)| *count > 0 && *reason != DropReason::Processor;
         let words = reasons.iter().filter(is_loss);
@@ -365,6 +373,7 @@ impl Front {
             rejected: self.rejected.load(Ordering::Relaxed),
             stripped: self.stripped.load(Ordering::Relaxed),
             cut: self.cut.load(Ordering::Relaxed),
+            open: 0,
         }
     }
 }

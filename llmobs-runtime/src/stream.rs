@@ -5,6 +5,7 @@
 //! begins to be current and ends ([`tracked`]). Nothing is asked of the items themselves:
 //! they pass through by reference.
 
+mod first;
 mod output;
 mod tracked;
 mod wrapped;
@@ -128,7 +129,7 @@ impl Chunk for Document {
 /// An element of a list; a string is text, and `null` is nothing.
 impl Chunk for Value {
     fn add_to(&self, output: &mut StreamOutput) {
-        output.json(self);
+        output.value(self);
     }
 }
 
@@ -179,8 +180,11 @@ impl Span {
     /// output, a metric or a metadata key that is annotated by hand wins over what the
     /// items say.
     ///
-    /// The span gets the metric `time_to_first_token`: the seconds from its start to the
-    /// first item.
+    /// The span gets the metric `time_to_first_token`: the seconds from its start to the first item
+    /// that adds text, a message, the call of a tool, or an element. An item that is empty, or tells
+    /// a role, usage or metadata only, is none. JSON counts by what is in it, where it is an event of
+    /// a known API (OpenAI, Anthropic, Gemini, Ollama, Cohere, Bedrock); other JSON counts unless it
+    /// is empty.
     ///
     /// What the items say is kept within the limits of an [`Annotation`](crate::Annotation)
     /// and not at all where [`Capture`](crate::Capture) forbids it; usage is kept always. An

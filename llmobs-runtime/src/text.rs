@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -25,6 +26,14 @@ impl Text {
     #[inline]
     pub(crate) const fn literal(text: &'static str) -> Self {
         Self(Repr::Literal(text))
+    }
+
+    /// The literal that it is, if it is one.
+    pub(crate) fn as_literal(&self) -> Option<&'static str> {
+        match self.0 {
+            Repr::Literal(text) => Some(text),
+            Repr::Short { .. } | Repr::Long(_) => None,
+        }
     }
 
     /// What it is made of, which is had for less than the text itself.
@@ -115,58 +124,156 @@ impl Default for Text {
     }
 }
 
-/// Text that comes in pieces: one that stays short needs no allocation.
-#[derive(Default)]
+/// Text that comes in pieces, up to a limit: then it refuses, which ends a `Debug` or a
+/// `Display` that passes errors on. One that stays short needs no allocation.
+///
+/// A `Debug` writes a few bytes at a time, and a debug build compiles this without
+/// optimisation: there each function that is called for a piece costs more than all that a
+/// `String` of the standard library does, which is optimised always. So the way of a piece
+/// has indices in place of calls.
 pub(crate) struct TextBuffer {
     short: [u8; SHORT],
+    /// All of it, once it is not short; zero behind the text.
+    long: Option<Box<[u8]>>,
     len: usize,
-    /// All of it, once it is not short.
-    long: Option<String>,
+    /// Bytes that are there to be written to, within the limit; none once it is cut.
+    room: usize,
+    limit: usize,
+    cut: bool,
 }
 
 impl TextBuffer {
+    /// Bytes of a piece that is copied by a loop; the copy of a longer one is a call.
+    const PIECE: usize = 8;
+
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            short: [0; SHORT],
+            long: None,
+            len: 0,
+            room: SHORT.min(limit),
+            limit,
+            cut: false,
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.long.as_ref().map_or(self.len, String::len)
+        self.len
     }
 
-    pub(crate) fn push_str(&mut self, text: &str) {
-        if let Some(long) = &mut self.long {
-            long.push_str(text);
-            return;
+    /// Whether something had no room.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    /// Makes room and writes `text`, or as much of it as the limit lets.
+    #[cold]
+    fn write_more(&mut self, text: &str) -> fmt::Result {
+        if self.cut {
+            return Err(fmt::Error);
         }
-        let end = self.len + text.len();
-        if let Some(room) = self.short.get_mut(self.len..end) {
-            room.copy_from_slice(text.as_bytes());
-            self.len = end;
+        let head = head(text, self.limit - self.len);
+        self.grow(self.len + head.len());
+        // Has room now.
+        let written = fmt::Write::write_str(self, head);
+        if head.len() == text.len() {
+            return written;
+        }
+        self.cut = true;
+        self.room = 0;
+        Err(fmt::Error)
+    }
+
+    fn grow(&mut self, needed: usize) {
+        if needed > self.room {
+            let room = needed.max(self.len * 2).max(256);
+            let mut room = vec![0; room.min(self.limit).max(needed)].into_boxed_slice();
+            if let Some(written) = room.get_mut(..self.len) {
+                written.copy_from_slice(self.bytes());
+            }
+            self.room = room.len();
+            self.long = Some(room);
+        }
+    }
+
+    /// Puts the text with `end` behind it into `place`; it is empty then.
+    pub(crate) fn move_to(&mut self, place: &mut Text, end: &str) {
+        if self.long.is_some() || !end.is_empty() {
+            let buffer = std::mem::replace(self, Self::new(self.limit));
+            *place = (String::from(buffer) + end).into();
         } else {
-            self.long = Some([self.as_short(), text].concat());
+            place.copy_bytes(self.bytes());
+            self.len = 0;
         }
     }
 
-    /// Puts the text into `place`; it is empty then.
-    pub(crate) fn move_to(&mut self, place: &mut Text) {
-        match self.long.take() {
-            Some(long) => *place = long.into(),
-            None => place.copy_bytes(self.short_bytes()),
+    fn bytes(&self) -> &[u8] {
+        let room = self.long.as_deref().unwrap_or(&self.short);
+        room.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl fmt::Write for TextBuffer {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let piece = text.as_bytes();
+        let mut to = self.len;
+        let end = to + piece.len();
+        if end > self.room {
+            return self.write_more(text);
         }
-        self.len = 0;
+        let room: &mut [u8] = match &mut self.long {
+            Some(long) => long,
+            None => &mut self.short,
+        };
+        if piece.len() > Self::PIECE {
+            room[to..end].copy_from_slice(piece);
+        } else if let [first, second] = *piece {
+            // What parts fields and elements.
+            room[to] = first;
+            room[to + 1] = second;
+        } else {
+            let mut at = 0;
+            // By twos, since each turn of a loop waits for the one before it.
+            while at + 1 < piece.len() {
+                room[to] = piece[at];
+                room[to + 1] = piece[at + 1];
+                at += 2;
+                to += 2;
+            }
+            if at < piece.len() {
+                room[to] = piece[at];
+            }
+        }
+        self.len = end;
+        Ok(())
     }
 
-    fn short_bytes(&self) -> &[u8] {
-        self.short.get(..self.len).unwrap_or_default()
-    }
-
-    fn as_short(&self) -> &str {
-        std::str::from_utf8(self.short_bytes()).unwrap_or_default()
+    fn write_char(&mut self, character: char) -> fmt::Result {
+        if !character.is_ascii() || self.len >= self.room {
+            return self.write_str(character.encode_utf8(&mut [0; 4]));
+        }
+        let room: &mut [u8] = match &mut self.long {
+            Some(long) => long,
+            None => &mut self.short,
+        };
+        room[self.len] = character as u8;
+        self.len += 1;
+        Ok(())
     }
 }
 
 impl From<TextBuffer> for String {
     fn from(buffer: TextBuffer) -> Self {
-        match buffer.long {
-            Some(long) => long,
-            None => buffer.as_short().to_owned(),
-        }
+        let bytes = match buffer.long {
+            Some(long) => {
+                let mut bytes = long.into_vec();
+                bytes.truncate(buffer.len);
+                bytes
+            }
+            None => buffer.bytes().to_vec(),
+        };
+        // It was text when it was copied.
+        String::from_utf8(bytes).unwrap_or_default()
     }
 }
 
@@ -223,6 +330,15 @@ impl PartialEq for Text {
     }
 }
 
+impl Eq for Text {}
+
+/// As the text, and not by where it stands.
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bytes().hash(state);
+    }
+}
+
 impl PartialEq<str> for Text {
     fn eq(&self, other: &str) -> bool {
         self.bytes() == other.as_bytes()
@@ -239,6 +355,15 @@ impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&**self, f)
     }
+}
+
+/// The longest start of `text` that has at most `bytes` and ends between characters.
+pub(crate) fn head(text: &str, bytes: usize) -> &str {
+    let mut end = bytes.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 mod sealed {

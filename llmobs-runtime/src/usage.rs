@@ -2,6 +2,55 @@
 
 use crate::number::Number;
 
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// What can be given as a number of tokens: every integer type, since no two clients have the same
+/// one, references to them, and an `Option` of any of these.
+///
+/// `None` is not known and changes nothing; neither does a negative number, which no count is.
+///
+/// Sealed: it is implemented for these types and no others.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no number of tokens for llmobs",
+    label = "expected an integer or an `Option` of one"
+)]
+pub trait IntoTokens: sealed::Sealed {
+    /// The number, or `None` where it is not known.
+    #[doc(hidden)]
+    fn into_tokens(self) -> Option<u64>;
+}
+
+macro_rules! tokens {
+    ($($ty:ty)*) => {$(
+        impl sealed::Sealed for $ty {}
+        impl IntoTokens for $ty {
+            fn into_tokens(self) -> Option<u64> {
+                u64::try_from(self).ok()
+            }
+        }
+    )*};
+}
+
+tokens! { u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize }
+
+impl<T: sealed::Sealed> sealed::Sealed for Option<T> {}
+
+impl<T: IntoTokens> IntoTokens for Option<T> {
+    fn into_tokens(self) -> Option<u64> {
+        self.and_then(IntoTokens::into_tokens)
+    }
+}
+
+impl<T: sealed::Sealed> sealed::Sealed for &T {}
+
+impl<T: IntoTokens + Copy> IntoTokens for &T {
+    fn into_tokens(self) -> Option<u64> {
+        (*self).into_tokens()
+    }
+}
+
 /// How many tokens a call took, for [`Annotation::usage`](crate::Annotation::usage).
 ///
 /// What is not set is not sent. The counts are those of the metrics `input_tokens`,
@@ -16,6 +65,12 @@ use crate::number::Number;
 ///   cache and those that were written to one as well.
 /// * [`output`](Self::output) holds all tokens of the answer: those of reasoning as well.
 /// * [`total`](Self::total) is the two together; it is reckoned where it is not set.
+///
+/// What follows from others, the total and the input that holds the cached tokens, is reckoned once,
+/// when the span is sent, from what it was told until then: by usages, which
+/// [add up](Self::merge), and by metrics of these names, of which the latest counts.
+///
+/// The setters take any integer, and an `Option` of one: [`IntoTokens`].
 ///
 /// Providers do not agree. OpenAI and Gemini count their cached tokens within the input, as
 /// here; Anthropic counts them beside it: give its `input_tokens` to
@@ -51,46 +106,46 @@ impl TokenUsage {
     }
 
     /// All tokens of the prompt, cached ones included.
-    pub fn input(mut self, tokens: u64) -> Self {
-        self.input = Some(tokens);
+    pub fn input(mut self, tokens: impl IntoTokens) -> Self {
+        self.input = tokens.into_tokens().or(self.input);
         self
     }
 
     /// The tokens of the prompt without those of a cache, which are added to them. An
     /// [`input`](Self::input) wins over it.
-    pub fn uncached_input(mut self, tokens: u64) -> Self {
-        self.uncached_input = Some(tokens);
+    pub fn uncached_input(mut self, tokens: impl IntoTokens) -> Self {
+        self.uncached_input = tokens.into_tokens().or(self.uncached_input);
         self
     }
 
     /// All tokens of the answer, reasoning included.
-    pub fn output(mut self, tokens: u64) -> Self {
-        self.output = Some(tokens);
+    pub fn output(mut self, tokens: impl IntoTokens) -> Self {
+        self.output = tokens.into_tokens().or(self.output);
         self
     }
 
     /// What the provider calls the total. Default: input and output together, where both
     /// are known.
-    pub fn total(mut self, tokens: u64) -> Self {
-        self.total = Some(tokens);
+    pub fn total(mut self, tokens: impl IntoTokens) -> Self {
+        self.total = tokens.into_tokens().or(self.total);
         self
     }
 
     /// The tokens of the prompt that came from a cache.
-    pub fn cache_read(mut self, tokens: u64) -> Self {
-        self.cache_read = Some(tokens);
+    pub fn cache_read(mut self, tokens: impl IntoTokens) -> Self {
+        self.cache_read = tokens.into_tokens().or(self.cache_read);
         self
     }
 
     /// The tokens of the prompt that were written to a cache.
-    pub fn cache_write(mut self, tokens: u64) -> Self {
-        self.cache_write = Some(tokens);
+    pub fn cache_write(mut self, tokens: impl IntoTokens) -> Self {
+        self.cache_write = tokens.into_tokens().or(self.cache_write);
         self
     }
 
     /// The tokens of the answer that were spent on reasoning.
-    pub fn reasoning(mut self, tokens: u64) -> Self {
-        self.reasoning = Some(tokens);
+    pub fn reasoning(mut self, tokens: impl IntoTokens) -> Self {
+        self.reasoning = tokens.into_tokens().or(self.reasoning);
         self
     }
 
@@ -133,24 +188,134 @@ impl TokenUsage {
         }
     }
 
-    /// The metrics that are known.
-    pub(crate) fn metrics(&self) -> impl Iterator<Item = (String, Number)> + use<> {
+    /// Adds what `later` says to what is there.
+    pub(crate) fn add(there: &mut Option<Box<Self>>, later: Box<Self>) {
+        match there {
+            Some(there) => **there = there.merge(*later),
+            None => *there = Some(later),
+        }
+    }
+
+    /// What it was told itself, under the name of its metric.
+    fn told(&self) -> [(&'static str, Option<u64>); 6] {
         [
-            ("input_tokens", self.input_tokens()),
-            ("output_tokens", self.output),
-            ("total_tokens", self.total_tokens()),
-            ("cache_read_input_tokens", self.cache_read),
-            ("cache_write_input_tokens", self.cache_write),
+            (INPUT, self.input),
+            (OUTPUT, self.output),
+            (TOTAL, self.total),
+            (CACHE_READ, self.cache_read),
+            (CACHE_WRITE, self.cache_write),
             ("reasoning_output_tokens", self.reasoning),
         ]
-        .into_iter()
-        .filter_map(|(name, tokens)| Some((name.to_owned(), tokens?.into())))
+    }
+
+    /// Takes out of `metrics`, which were told before, what this one knows better.
+    pub(crate) fn replace(&self, metrics: &mut Vec<(String, Number)>) {
+        let told = self.told();
+        metrics.retain(|(key, _)| {
+            let known = told
+                .iter()
+                .any(|(name, told)| key == name && told.is_some());
+            let known = known || (key == INPUT && self.uncached_input.is_some());
+            !known
+        });
+    }
+
+    /// Adds to `metrics` what is not among them, and what follows from all that is.
+    pub(crate) fn complete(&self, metrics: &mut Vec<(String, Number)>) {
+        fn stands(metrics: &[(String, Number)], name: &str) -> Option<Number> {
+            let mut latest_first = metrics.iter().rev();
+            latest_first
+                .find(|(key, _)| key == name)
+                .map(|(_, number)| *number)
+        }
+        let mut add = |name: &str, number: Option<Number>| {
+            if let Some(number) = number.filter(|_| stands(metrics, name).is_none()) {
+                metrics.push((name.to_owned(), number));
+            }
+            stands(metrics, name)
+        };
+        let known = self
+            .told()
+            .map(|(name, told)| add(name, told.map(Number::from)));
+        let [mut input, output, total, cache_read, cache_write, _] = known;
+        if let (None, Some(uncached)) = (input, self.uncached_input) {
+            let cached = [cache_read, cache_write].into_iter().flatten();
+            input = add(INPUT, Some(cached.fold(uncached.into(), Number::plus)));
+        }
+        if let (None, Some(input), Some(output)) = (total, input, output) {
+            add(TOTAL, Some(input.plus(output)));
+        }
     }
 }
+
+const INPUT: &str = "input_tokens";
+const OUTPUT: &str = "output_tokens";
+const TOTAL: &str = "total_tokens";
+const CACHE_READ: &str = "cache_read_input_tokens";
+const CACHE_WRITE: &str = "cache_write_input_tokens";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is sent of a usage beside metrics that were told, sorted.
+    fn metrics(usage: TokenUsage, beside: &[(&str, u64)]) -> Vec<(String, Number)> {
+        let own = |&(key, number): &(&str, u64)| (key.to_owned(), Number::from(number));
+        let mut metrics = beside.iter().map(own).collect();
+        usage.complete(&mut metrics);
+        metrics.sort_by(|(one, _), (other, _)| one.cmp(other));
+        metrics
+    }
+
+    fn pairs(metrics: &[(&str, u64)]) -> Vec<(String, Number)> {
+        let own = |&(key, number): &(&str, u64)| (key.to_owned(), Number::from(number));
+        metrics.iter().map(own).collect()
+    }
+
+    #[test]
+    fn what_follows_is_reckoned_from_what_stands_in_the_end() {
+        let usage = TokenUsage::new().uncached_input(10).cache_read(2).output(1);
+        let expected = [
+            ("cache_read_input_tokens", 5),
+            ("input_tokens", 15),
+            ("output_tokens", 30),
+            ("total_tokens", 45),
+        ];
+        let told = [("output_tokens", 30), ("cache_read_input_tokens", 5)];
+        assert_eq!(metrics(usage, &told), pairs(&expected));
+        let told = [("total_tokens", 7), ("input_tokens", 3)];
+        let expected = [
+            ("cache_read_input_tokens", 2),
+            ("input_tokens", 3),
+            ("output_tokens", 1),
+            ("total_tokens", 7),
+        ];
+        assert_eq!(metrics(usage, &told), pairs(&expected));
+        // Of two of the same name, the later one.
+        let told = [("input_tokens", 1), ("input_tokens", 4)];
+        let sum = metrics(TokenUsage::new().output(6), &told);
+        assert_eq!(
+            sum.last(),
+            Some(&("total_tokens".to_owned(), 10_u64.into()))
+        );
+    }
+
+    #[test]
+    fn every_integer_is_a_number_of_tokens_and_none_changes_nothing() {
+        let usage = TokenUsage::new()
+            .input(7_u32)
+            .output(Some(3_i32))
+            .cache_read(&2_usize)
+            .cache_write(Some(&1_u8))
+            .reasoning(1_i64);
+        let same = usage.output(None::<u64>).input(-1).cache_read(None::<&u32>);
+        assert_eq!(same, usage);
+        assert_eq!(
+            (usage.input_tokens(), usage.output_tokens()),
+            (Some(7), Some(3))
+        );
+        assert_eq!(TokenUsage::new().total(u128::MAX).total_tokens(), None);
+    }
 
     #[test]
     fn cached_tokens_are_part_of_the_input() {
@@ -172,7 +337,7 @@ mod tests {
         assert_eq!(TokenUsage::new().total(7).total_tokens(), Some(7));
         let most = TokenUsage::new().input(u64::MAX).output(1);
         assert_eq!(most.total_tokens(), Some(u64::MAX));
-        assert_eq!(TokenUsage::new().metrics().count(), 0);
+        assert_eq!(metrics(TokenUsage::new(), &[]), Vec::new());
     }
 
     #[test]

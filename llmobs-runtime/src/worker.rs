@@ -4,6 +4,7 @@
 //! It looks at the queue every 100 ms, or when half of a limit is reached or a flush
 //! asks for it; a caller never waits for it and rarely wakes it.
 
+mod asked;
 pub(crate) mod batch;
 mod buffer;
 mod control;
@@ -18,8 +19,8 @@ pub(crate) mod retry;
 mod running;
 mod spool;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver as Answered, RecvTimeoutError};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,7 @@ use tokio::sync::mpsc::{
     UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel,
 };
 
+use asked::Awaited;
 use batch::{Event, Gathering};
 use control::{Answer, Control, Flush};
 use queue::{Budget, Receiver, Sender};
@@ -38,11 +40,16 @@ use crate::config::Settings;
 use crate::export;
 use crate::report::{self, Silencer};
 use crate::stats::EventKind;
+use crate::thread;
 
 /// No wait is longer: adding `Duration::MAX` to an `Instant` panics.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-/// The worker answers at a deadline; it may be busy just then, or writing the rest to the spool.
+/// The worker answers at a deadline, unless a processor holds it up.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// Where nothing of the application can hold it up, it is the machine that has no time for it. And a worker
+/// that writes the rest to the spool is waited for until so much time has passed with no event written: then
+/// a processor or the disk hangs.
+pub(crate) const HELD_UP: Duration = Duration::from_secs(2);
 /// How long the rest may take when the last handle went without a shutdown.
 const ORPHAN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -54,11 +61,32 @@ pub(crate) struct Worker {
     died: Arc<AtomicBool>,
     /// Whether the application has processors, which may hold the worker up.
     processes: bool,
+    /// The flushes that are awaited where it has.
+    timed: Arc<Awaited>,
 }
 
-/// When the shutdown has to be over, once there is one: the worker may be in the middle of a
-/// queue that slow processors take their time with.
-type Closing = Arc<OnceLock<Instant>>;
+/// The end of the worker.
+#[derive(Default)]
+struct Ending {
+    /// When the shutdown has to be over, once there is one: the worker may be in the middle of a
+    /// queue that slow processors take their time with.
+    deadline: OnceLock<Instant>,
+    /// Whether what waits is written to disk then, past that time as well.
+    writes_out: AtomicBool,
+    /// How many events the worker is done with: where that grows, it is not held up.
+    steps: AtomicU64,
+}
+
+type Closing = Arc<Ending>;
+
+impl Ending {
+    /// One event is written, or counted.
+    fn step(&self) {
+        // Only the worker counts.
+        let steps = self.steps.load(Ordering::Relaxed);
+        self.steps.store(steps + 1, Ordering::Relaxed);
+    }
+}
 
 /// A worker that has not been started.
 pub(crate) struct Start {
@@ -93,6 +121,8 @@ impl Worker {
         );
         let (queue, events) = queue::channel(budget, &control);
         let closing = Closing::default();
+        // Until it is known where everything goes.
+        closing.writes_out.store(settings.spool, Ordering::Release);
         let died = Arc::new(AtomicBool::new(false));
         let start = Start {
             receiver: events,
@@ -108,6 +138,7 @@ impl Worker {
             closing,
             died,
             processes: !settings.processors.is_empty(),
+            timed: Arc::default(),
         };
         (worker, start)
     }
@@ -151,27 +182,30 @@ impl Worker {
         self.wait(timeout, Control::Flush)
     }
 
+    /// As [`flush`](Self::flush). A future that is dropped leaves nothing behind.
     pub(crate) async fn flush_async(&self, timeout: Duration) -> bool {
-        let (sender, answer) = tokio::sync::oneshot::channel();
         let timeout = timeout.min(LONGEST_WAIT);
         let deadline = Instant::now() + timeout;
-        let (asked, waits) = if self.processes {
-            // The worker tells when the time is over, unless a processor holds it up.
-            let (told, worker_tells) = std::sync::mpsc::sync_channel(1);
-            let waits = move || {
-                let done = match worker_tells.recv_timeout(timeout + PATIENCE) {
-                    Ok(done) => done,
-                    Err(RecvTimeoutError::Timeout) => false,
-                    // Nor does the caller get one.
-                    Err(RecvTimeoutError::Disconnected) => return,
-                };
-                // A caller that has gone needs no answer.
-                let _ = sender.send(done);
-            };
-            (Answer::Blocking(told), Some(waits))
-        } else {
-            (Answer::Async(sender), None)
-        };
+        if !self.processes || report::in_background() {
+            let (sender, answer) = tokio::sync::oneshot::channel();
+            return self.awaited(deadline, Answer::Async(sender), answer).await;
+        }
+        // The worker tells when the time is over, unless a processor holds it up.
+        match self.timed.begin(deadline + PATIENCE) {
+            Ok((asked, mut waiting)) => {
+                let answer = &mut waiting.answer;
+                self.awaited(deadline, Answer::Timed(asked), answer).await
+            }
+            Err(_) => false,
+        }
+    }
+
+    async fn awaited(
+        &self,
+        deadline: Instant,
+        asked: Answer,
+        answer: impl Future<Output = Result<bool, tokio::sync::oneshot::error::RecvError>>,
+    ) -> bool {
         let flush = Flush {
             deadline,
             answer: asked,
@@ -181,12 +215,6 @@ impl Worker {
         }
         if report::in_background() {
             return false;
-        }
-        if let Some(waits) = waits {
-            let thread = std::thread::Builder::new().name("llmobs-flush".to_owned());
-            if thread.spawn(waits).is_err() {
-                return false;
-            }
         }
         if let Ok(done) = answer.await {
             return done;
@@ -199,8 +227,31 @@ impl Worker {
     /// The same as a flush, after which the worker is gone.
     pub(crate) fn shutdown(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout.min(LONGEST_WAIT);
-        self.closing.get_or_init(|| deadline);
+        self.closing.deadline.get_or_init(|| deadline);
         self.wait(timeout, Control::Shutdown)
+    }
+
+    /// Whether the worker is at work on what is written to disk at the end, and comes on.
+    pub(crate) fn writes_out_since(&self, steps: &mut u64) -> bool {
+        let before = std::mem::replace(steps, self.closing.steps.load(Ordering::Relaxed));
+        self.closing.writes_out.load(Ordering::Acquire) && *steps != before
+    }
+
+    /// The answer to a shutdown or a flush, within `timeout`, or for as long as the worker comes on.
+    fn answer(&self, answer: &Answered<bool>, timeout: Duration) -> Result<bool, RecvTimeoutError> {
+        let patience = if self.processes { PATIENCE } else { HELD_UP };
+        let mut answered = answer.recv_timeout(timeout + patience);
+        let mut steps = 0;
+        self.writes_out_since(&mut steps);
+        while answered == Err(RecvTimeoutError::Timeout)
+            && self.closing.writes_out.load(Ordering::Acquire)
+        {
+            answered = answer.recv_timeout(HELD_UP);
+            if answered == Err(RecvTimeoutError::Timeout) && !self.writes_out_since(&mut steps) {
+                break;
+            }
+        }
+        answered
     }
 
     fn wait(&self, timeout: Duration, control: impl FnOnce(Flush) -> Control) -> bool {
@@ -217,7 +268,7 @@ impl Worker {
             // A subscriber asks for it on the very thread that would have to do it.
             return false;
         }
-        match answer.recv_timeout(timeout + PATIENCE) {
+        match self.answer(&answer, timeout) {
             Ok(done) => done,
             Err(RecvTimeoutError::Timeout) => false,
             Err(RecvTimeoutError::Disconnected) => {
@@ -239,7 +290,9 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.closing.get_or_init(|| Instant::now() + ORPHAN_TIMEOUT);
+        self.closing
+            .deadline
+            .get_or_init(|| Instant::now() + ORPHAN_TIMEOUT);
     }
 }
 
@@ -253,10 +306,8 @@ impl Start {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         silencer.rest_with(&mut runtime);
         let runtime = Background(Some(runtime.enable_all().build()?));
-        std::thread::Builder::new()
-            .name("llmobs-worker".to_owned())
-            .spawn(move || self.run(&client, runtime, silencer))
-            .map(drop)
+        let run = move || self.run(&client, runtime, silencer);
+        thread::start("llmobs-worker", run).map(drop)
     }
 
     fn run(self, client: &Weak<ClientInner>, runtime: Background, silencer: Silencer) {

@@ -337,7 +337,7 @@ fn secrets_in_debug_text_stay_here() {
             "account": shown("a"),
             "others": format!("[{}]", shown("b")),
             "by_name": "{\"api_key\": [redacted]}",
-            "token": "[redacted]",
+            "token": shown("d"),
         })
     );
     assert_eq!(output(&spans[0]), json!(format!("({}, 1)", shown("a"))));

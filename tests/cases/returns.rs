@@ -53,7 +53,7 @@ fn case_02_a_question_mark_is_seen_and_converts() {
     assert_eq!(
         error(&spans[1]),
         (
-            "alloc::boxed::Box<dyn core::error::Error>",
+            "core::num::error::ParseIntError",
             "invalid digit found in string"
         )
     );
@@ -84,6 +84,30 @@ fn case_03_opaque_types_in_the_return_type() {
         assert!(opaque_result(false).is_err());
     });
     assert_eq!(error(&spans[2]), ("alloc::string::String", "no"));
+}
+
+#[task]
+fn boxed_items(n: u8) -> Option<Box<dyn Iterator<Item = u8>>> {
+    (n > 0).then(|| Box::new(0..n) as Box<dyn Iterator<Item = u8>>)
+}
+
+#[task]
+async fn items_later(n: u8) -> impl Iterator<Item = u8> {
+    0..n
+}
+
+#[test]
+fn how_an_iterator_is_made_is_no_output() {
+    let ((), spans) = record(|| {
+        assert_eq!(opaque(3).count(), 3);
+        assert_eq!(opaque_result(true).unwrap().count(), 2);
+        assert_eq!(boxed_items(3).unwrap().count(), 3);
+        assert_eq!(futures::executor::block_on(items_later(3)).count(), 3);
+    });
+    assert_eq!(spans.len(), 4);
+    for span in &spans {
+        assert_eq!(span["meta"].get("output"), None, "{span}");
+    }
 }
 
 #[workflow]
@@ -204,11 +228,89 @@ fn case_16_a_result_is_known_by_its_type_not_by_its_name() {
     });
     assert_eq!(output(&spans[0]), json!(1));
     assert_eq!(error(&spans[1]), ("std::io::error::Error", "io"));
-    assert_eq!(error(&spans[2]), ("anyhow::Error", "reading a number"));
+    let cause = "core::num::error::ParseIntError";
+    assert_eq!(error(&spans[2]), (cause, "reading a number"));
     assert_eq!(
         spans[2]["meta"]["error"]["stack"],
-        "anyhow::Error: reading a number\nCaused by: invalid digit found in string"
+        format!("{cause}: reading a number\nCaused by: invalid digit found in string")
     );
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ChatError {
+    #[error("no answer within {seconds} s")]
+    Timeout { seconds: u32 },
+}
+
+#[task]
+fn typed_by_anyhow() -> anyhow::Result<u8> {
+    Err(ChatError::Timeout { seconds: 3 })?
+}
+
+#[task]
+fn text_by_anyhow() -> anyhow::Result<u8> {
+    anyhow::bail!("only a text")
+}
+
+#[task]
+fn boxed_by_question(typed: bool) -> Result<u8, Box<dyn std::error::Error>> {
+    if typed {
+        return Err(ChatError::Timeout { seconds: 3 }.into());
+    }
+    std::fs::read("/there/is/nothing")?;
+    Ok(1)
+}
+
+#[task]
+fn boxed_to_be_sent() -> Result<u8, Box<dyn std::error::Error + Send + Sync>> {
+    Ok("x".parse()?)
+}
+
+/// A trait of errors of the program's own.
+trait Failure: std::error::Error {}
+impl Failure for ChatError {}
+
+#[task]
+fn boxed_as_its_own() -> Result<u8, Box<dyn Failure>> {
+    Err(Box::new(ChatError::Timeout { seconds: 3 }))
+}
+
+#[test]
+fn an_error_behind_dyn_error_has_the_type_of_its_cause() {
+    let ((), spans) = record(|| {
+        typed_by_anyhow().unwrap_err();
+        text_by_anyhow().unwrap_err();
+        boxed_by_question(true).unwrap_err();
+        boxed_by_question(false).unwrap_err();
+        boxed_to_be_sent().unwrap_err();
+        boxed_as_its_own().unwrap_err();
+        let by_hand = |error: Box<dyn std::error::Error>| {
+            let span = llmobs::Span::task("by hand").start();
+            span.finish_with_error(&*error).unwrap();
+        };
+        by_hand(ChatError::Timeout { seconds: 3 }.into());
+        by_hand(io::Error::from(io::ErrorKind::NotFound).into());
+        by_hand("a text".into());
+    });
+    let types: Vec<&str> = spans.iter().map(|span| error(span).0).collect();
+    let expected = [
+        "Timeout",
+        "anyhow::Error",
+        "Timeout",
+        "std::io::error::Error",
+        "core::num::error::ParseIntError",
+        "Timeout",
+        "Timeout",
+        "std::io::error::Error",
+        "dyn core::error::Error",
+    ];
+    assert_eq!(types, expected);
+    for (span, kind) in spans.iter().zip(expected) {
+        let tag = Value::from(format!("error_type:{kind}"));
+        assert!(span["tags"].as_array().unwrap().contains(&tag), "{span:#}");
+        let stack = span["meta"]["error"]["stack"].as_str().unwrap();
+        assert!(stack.starts_with(&format!("{kind}: ")), "{stack}");
+    }
 }
 
 #[task]
@@ -495,6 +597,6 @@ fn case_02_a_question_mark_in_an_async_function() {
         async_question("3").await.unwrap().count()
     });
     assert_eq!(count, 3);
-    assert_eq!(error(&spans[0]).0, "anyhow::Error");
+    assert_eq!(error(&spans[0]).0, "core::num::error::ParseIntError");
     assert_eq!(spans[1]["status"], "ok");
 }

@@ -20,6 +20,9 @@ fn five_spans(intake: &Intake) -> Stats {
     stats
 }
 
+/// What runs out without an answer: long enough for a request to have left and to be read, on a busy machine.
+const A_SECOND: Duration = Duration::from_secs(1);
+
 #[test]
 fn what_may_pass_is_tried_again() {
     for status in [408, 425, 429, 500, 503] {
@@ -147,9 +150,7 @@ fn an_origin_in_the_agents_place_is_not_asked_what_it_offers() {
 fn an_evaluation_without_an_answer_is_risked_once_more() {
     let intake = Intake::start();
     intake.script(|_| Reply::hang());
-    let config = Config::new()
-        .agent_url(intake.url())
-        .timeout(Duration::from_millis(100));
+    let config = Config::new().agent_url(intake.url()).timeout(A_SECOND);
     let client = client(config);
     client.scope(|| {
         submit_evaluation(EvaluationTarget::span("1", "2"), Evaluation::new("good", 1)).unwrap();
@@ -198,9 +199,7 @@ fn a_server_that_asks_to_be_tried_again_at_once_is_not_flooded() {
 fn an_event_that_may_have_arrived_several_times_is_one_possible_duplicate() {
     let intake = Intake::start();
     intake.replies([Reply::hang(), Reply::hang(), Reply::hang()]);
-    let config = Config::new()
-        .agent_url(intake.url())
-        .timeout(Duration::from_millis(100));
+    let config = Config::new().agent_url(intake.url()).timeout(A_SECOND);
     let client = client(config);
     make_spans(&client, &["a", "b"]);
     let stats = client.flush(SOON).unwrap().stats;
@@ -216,9 +215,7 @@ fn the_halves_of_what_had_no_answer_are_risked_no_more_often() {
     let intake = Intake::start();
     intake.replies([Reply::hang(), Reply::status(413)]);
     intake.script(|_| Reply::hang());
-    let config = Config::new()
-        .agent_url(intake.url())
-        .timeout(Duration::from_millis(100));
+    let config = Config::new().agent_url(intake.url()).timeout(A_SECOND);
     let client = client(config);
     client.scope(|| {
         for id in ["1", "2"] {
@@ -230,6 +227,21 @@ fn the_halves_of_what_had_no_answer_are_risked_no_more_often() {
     assert_eq!(stats.evaluations().dropped, [(DropReason::Unanswered, 2)]);
     // Together, together, and each for itself.
     assert_eq!(intake.requests().len(), 4);
+    assert_eq!(stats.destinations[0].possible_duplicates, 2);
+    client.shutdown(SOON).unwrap();
+    assert_accounted(&client.stats(), &intake);
+}
+
+#[test]
+fn the_halves_of_what_had_no_answer_are_possible_duplicates_once() {
+    let intake = Intake::start();
+    let (hang, divide) = (Reply::hang(), Reply::status(413));
+    intake.replies([hang.clone(), divide, hang.clone(), hang]);
+    let config = Config::new().agent_url(intake.url()).timeout(A_SECOND);
+    let client = client(config);
+    make_spans(&client, &["a", "b"]);
+    let stats = client.flush(SOON).unwrap().stats;
+    assert_eq!(stats.spans().delivered, 2);
     assert_eq!(stats.destinations[0].possible_duplicates, 2);
     client.shutdown(SOON).unwrap();
     assert_accounted(&client.stats(), &intake);

@@ -100,7 +100,7 @@ fn a_shutdown_looks_for_a_destination_for_half_of_its_time() {
     let client = client(Config::from_vars(vars).unwrap().dir(&folder.0));
     make_spans(&client, &["a"]);
     // Less than the look takes, and the journal needs some of it.
-    let report = client.shutdown(Duration::from_millis(1_200)).unwrap();
+    let report = client.shutdown(Duration::from_millis(3_500)).unwrap();
     assert_eq!(report.stats.spans().delivered, 1);
     assert_eq!(folder.journal().len(), 1);
 }

@@ -25,7 +25,7 @@ use crate::SOON;
 /// How many events of each kind there are.
 const EACH: u32 = 4;
 /// As long as a request may take where it runs out.
-const SHORT: Duration = Duration::from_millis(600);
+const SHORT: Duration = Duration::from_secs(1);
 
 /// Makes that many spans, evaluations and feedback, none like another.
 fn make(client: &LlmObs, numbers: std::ops::Range<u32>) {

@@ -5,6 +5,7 @@ mod destinations;
 mod ends;
 mod faults;
 mod feedback;
+mod journal;
 #[path = "../scenarios/log.rs"]
 mod log;
 mod memory;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use llmobs::{Config, LlmObs, Span};
 
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// A folder of this test's own, gone with this value.
 pub(crate) struct Folder(pub(crate) PathBuf);

@@ -20,6 +20,57 @@ fn client(intake: &Intake) -> LlmObs {
     config.flush_interval(never).timeout(never).build().unwrap()
 }
 
+#[test]
+fn a_flush_whose_time_is_over_is_an_error_only_where_something_waits() {
+    let memory = llmobs::Memory::new();
+    let config = Config::new().destination(llmobs::Destination::Memory(memory));
+    let client = config.build().unwrap();
+    for turn in 0..2_000 {
+        span(&client);
+        match client.flush(Duration::from_micros(turn % 300)) {
+            Ok(_) => {}
+            Err(FlushError::Timeout { waiting, .. }) => assert!(waiting > 0),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    client.shutdown(SOON).unwrap();
+}
+
+/// How many threads this program has of those that keep the time of flushes.
+#[cfg(target_os = "linux")]
+fn threads_that_keep_time() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let name = |task: std::io::Result<std::fs::DirEntry>| {
+        std::fs::read_to_string(task.ok()?.path().join("comm")).ok()
+    };
+    let names = tasks.filter_map(name);
+    names.filter(|name| name.trim() == "llmobs-flush").count()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn flushes_that_are_given_up_leave_no_thread_behind() {
+    let intake = hanging();
+    let config = Config::new().ml_app("flushes").agent_url(intake.url());
+    let never = Duration::from_secs(3600);
+    let client = config.processor(|_| llmobs::Verdict::Keep).timeout(never);
+    let client = client.build().unwrap();
+    let mut task = Context::from_waker(Waker::noop());
+    for _ in 0..100 {
+        span(&client);
+        let mut flush = pin!(client.flush_async(never));
+        assert!(flush.as_mut().poll(&mut task).is_pending());
+        assert!(threads_that_keep_time() < 10, "one for a client");
+    }
+    let started = std::time::Instant::now();
+    // Those of other tests end as well.
+    while threads_that_keep_time() > 0 {
+        assert!(started.elapsed() < SOON, "still there");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    client.shutdown(SHORT).unwrap_err();
+}
+
 fn hanging() -> Intake {
     let intake = Intake::start();
     intake.script(|_| Reply::hang());

@@ -299,17 +299,129 @@ fn what_waits_at_a_signal_while_the_intake_hangs_is_sent_by_the_next_process() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
+/// As long as who asks twice has to let pass, and a little more.
+const IMPATIENCE: Duration = Duration::from_millis(1_100);
+
 #[test]
-fn a_second_signal_ends_the_program_at_once() {
+fn what_a_signal_leaves_no_time_for_is_written_to_the_spool() {
+    let name = format!("llmobs-ends-slow-{}", std::process::id());
+    let folder = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    let intake = Intake::start();
+    intake.script(|_| Reply::status(503));
+    let arguments = ["signal_with_a_slow_processor", folder.to_str().unwrap()];
+    let mut program = Program::start(&arguments, &intake);
+    assert_eq!(program.says(), "ready");
+    program.signal(libc::SIGTERM);
+    program.ends_by(libc::SIGTERM);
+    intake.script(|_| Reply::default());
+    let config = llmobs::Config::new().ml_app("ends").agent_url(intake.url());
+    let client = config.dir(&folder).spool(true).build().unwrap();
+    let stats = client.shutdown(SOON).unwrap().stats;
+    assert_eq!(stats.spans().recovered, 300);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_second_sigint_a_second_later_ends_the_program_at_once() {
     let intake = Intake::start();
     intake.script(|_| Reply::hang());
-    let mut program = Program::start(&["signal", "3600000"], &intake);
+    for first in [libc::SIGINT, libc::SIGTERM] {
+        let before = intake.requests().len();
+        let mut program = Program::start(&["signal", "3600000"], &intake);
+        assert_eq!(program.says(), "ready");
+        program.signal(first);
+        // Both clients are at it.
+        intake.wait_for(|requests| requests.len() == before + 2, SOON);
+        std::thread::sleep(IMPATIENCE);
+        program.signal(libc::SIGTERM);
+        program.signal(libc::SIGINT);
+        program.ends_by(libc::SIGINT);
+    }
+}
+
+/// `timeout`, systemd, docker and shells send a signal to a process and to its group.
+#[test]
+fn a_signal_that_comes_twice_is_one_signal() {
+    for signal in [libc::SIGTERM, libc::SIGINT] {
+        let intake = Intake::start();
+        intake.script(|_| Reply::default().after(Duration::from_millis(300)));
+        let mut program = Program::start(&["signal", "60000"], &intake);
+        assert_eq!(program.says(), "ready");
+        program.signal(signal);
+        program.signal(signal);
+        intake.wait_for(|requests| !requests.is_empty(), SOON);
+        program.signal(libc::SIGTERM);
+        program.ends_by(signal);
+        assert_eq!(names(&intake), ["of a tenant", "waits"]);
+    }
+}
+
+#[test]
+fn a_signal_that_the_program_waits_for_is_left_to_it() {
+    let intake = Intake::start();
+    let mut program = Program::start(&["signal_waited_for"], &intake);
     assert_eq!(program.says(), "ready");
-    program.signal(libc::SIGINT);
-    // Both clients are at it.
-    intake.wait_for(|requests| requests.len() == 2, SOON);
-    program.signal(libc::SIGINT);
-    program.ends_by(libc::SIGINT);
+    program.signal(libc::SIGTERM);
+    program.ends_well();
+    assert_eq!(names(&intake), ["of the program's end"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn every_thread_that_llmobs_starts_blocks_all_signals() {
+    let intake = Intake::start();
+    intake.script(|_| Reply::hang());
+    let mut program = Program::start(&["signal_masks"], &intake);
+    let mut seen = BTreeSet::new();
+    loop {
+        let line = program.says();
+        if line == "all" {
+            break;
+        }
+        let (name, blocked) = line.rsplit_once(' ').unwrap();
+        let blocked = u64::from_str_radix(blocked, 16).unwrap();
+        let is_blocked = |signal: libc::c_int| blocked >> (signal - 1) & 1 == 1;
+        for signal in 1..=31 {
+            let expected = match signal {
+                // Nobody can block these.
+                libc::SIGKILL | libc::SIGSTOP => false,
+                libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL => false,
+                libc::SIGTRAP | libc::SIGSYS => false,
+                libc::SIGINT | libc::SIGTERM => name != "llmobs-signals",
+                _ => true,
+            };
+            assert_eq!(is_blocked(signal), expected, "{name}: {signal}");
+        }
+        assert!(is_blocked(libc::SIGRTMAX()), "{name}");
+        seen.insert(name.to_owned());
+    }
+    for name in [
+        "llmobs-worker",
+        "llmobs-flush",
+        "llmobs-signals",
+        "llmobs-offline",
+    ] {
+        assert!(
+            seen.iter().any(|seen| seen.starts_with(name)),
+            "{name}: {seen:?}"
+        );
+    }
+    assert!(
+        seen.iter().any(|name| name.starts_with("tokio")),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn an_agent_that_goes_away_does_not_end_a_program_that_has_sigpipe_at_its_default() {
+    let intake = Intake::start();
+    let mut program = Program::start(&["signal_pipe"], &intake);
+    assert_eq!(
+        program.lines.next().map(Result::unwrap).as_deref(),
+        Some("lives")
+    );
+    program.ends_well();
 }
 
 #[test]
@@ -333,4 +445,56 @@ fn a_signal_that_the_program_handles_is_left_to_it() {
         program.ends_well();
         assert_eq!(names(&intake), ["of the program's end"], "{ending}");
     }
+}
+
+#[test]
+fn tasks_that_a_runtime_ends_arrive_where_the_guard_lies_outside_of_it() {
+    let intake = Intake::start();
+    Program::start(&["guard_outside_of_the_runtime"], &intake).ends_well();
+    let spans = intake.accepted_spans();
+    assert_eq!(names(&intake), ["slow"; 3]);
+    for span in spans {
+        let tags = span["tags"].as_array().unwrap();
+        assert!(tags.iter().any(|tag| tag == "cancelled:true"), "{tags:?}");
+    }
+}
+
+#[test]
+fn tasks_that_are_aborted_just_before_the_guard_goes_arrive_or_are_told_of() {
+    let intake = Intake::start();
+    Program::start(&["guard_within_the_runtime"], &intake).ends_well();
+    assert!(names(&intake).iter().all(|name| name == "slow"));
+}
+
+#[test]
+fn spans_that_are_open_when_the_guard_goes_are_told_by_number_and_name_and_counted() {
+    let intake = Intake::start();
+    Program::start(&["left_open"], &intake).ends_well();
+    assert_eq!(names(&intake), ["delivered"]);
+    Program::start(&["left_current"], &intake).ends_well();
+}
+
+#[test]
+fn a_program_that_changes_its_directory_leaves_nothing_behind_in_the_first_one() {
+    let home = std::env::temp_dir().join(format!("llmobs-directory-{}", std::process::id()));
+    std::fs::create_dir_all(&home).unwrap();
+    let intake = Intake::start();
+    intake.script(|_| Reply::status(503));
+    let mut program = Program::start(&["directory", home.to_str().unwrap()], &intake);
+    assert_eq!(program.says(), "elsewhere");
+    intake.script(|_| Reply::default());
+    program.ends_well();
+    assert_eq!(intake.accepted_spans().len(), 1);
+    assert_eq!(intake.accepted_evaluations().len(), 1);
+    let files = |folder: &std::path::Path| {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name());
+        names.collect::<Vec<_>>()
+    };
+    assert!(files(&home.join("elsewhere")).is_empty());
+    for destination in std::fs::read_dir(home.join(".llmobs/spool")).unwrap() {
+        let left = files(&destination.unwrap().path());
+        assert!(left.is_empty(), "{left:?}");
+    }
+    std::fs::remove_dir_all(&home).unwrap();
 }

@@ -17,7 +17,7 @@ fn started(headers: &HashMap<String, String>) -> Value {
         let context = propagation::extract(headers);
         context.in_scope(|| drop(Span::llm("called").start()));
     });
-    client.shutdown(Duration::from_secs(10)).unwrap();
+    client.shutdown(Duration::from_secs(60)).unwrap();
     let span = memory.spans().remove(0);
     let tags = span["tags"].as_array().unwrap();
     let ml_app = tags

@@ -225,7 +225,7 @@ fn integers_and_floats_arrive_as_they_were() {
     let expected = [
         json!(u64::MAX),
         json!(i64::MIN),
-        json!(f64::from(0.1_f32)),
+        json!(0.1),
         json!(0.1),
         json!(f64::MIN_POSITIVE),
     ];

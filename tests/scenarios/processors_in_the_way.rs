@@ -12,11 +12,13 @@ use llmobs::{
 use llmobs_tests::Intake;
 
 use crate::client::SOON;
+use crate::log;
 
 fn client(
     intake: &Intake,
     processor: impl Fn(&mut ProcessedSpan) -> Verdict + Send + Sync + 'static,
 ) -> LlmObs {
+    log::keep();
     let config = Config::new().ml_app("app").agent_url(intake.url());
     config.processor(processor).build().unwrap()
 }
@@ -98,6 +100,12 @@ fn a_shutdown_ends_while_a_processor_hangs_and_says_how_much_is_lost() {
         told.starts_with("40 events were not delivered to agent "),
         "{told}"
     );
+    // The lines of the log say what the counts do.
+    assert_eq!(client.stats().spans().waiting, 40);
+    let lines = log::lines_with(intake.url());
+    let told = |part: &str| lines.iter().any(|(_, line)| line.contains(part));
+    assert!(told("40 events for agent "), "{lines:?}");
+    assert!(!told("are lost"), "{lines:?}");
     let again = client.shutdown(Duration::from_millis(50)).unwrap_err();
     assert!(
         matches!(again, FlushError::Timeout { waiting: 40, .. }),
@@ -131,8 +139,10 @@ async fn a_flush_that_is_awaited_keeps_its_time_while_a_processor_hangs() {
 #[test]
 fn what_a_processor_makes_too_large_is_cut_and_arrives() {
     let intake = Intake::start();
-    let client = client(&intake, |span| {
-        let big = "x".repeat(6_000_000);
+    // Less than the wire takes, which a debug build spends a minute on, on a busy machine.
+    let config = Config::new().ml_app("app").agent_url(intake.url());
+    let config = config.event_size_bytes(200_000).processor(|span| {
+        let big = "x".repeat(300_000);
         match span.name() {
             "value" => span.input_mut().set_value(big),
             "metadata" => span.set_metadata("k", big),
@@ -143,6 +153,7 @@ fn what_a_processor_makes_too_large_is_cut_and_arrives() {
         }
         Verdict::Keep
     });
+    let client = config.build().unwrap();
     client.scope(|| {
         for name in ["value", "metadata", "tag", "session", "name", "everything"] {
             let annotation = Annotation::new().input("i").tag("t", "v");

@@ -77,7 +77,7 @@ fn a_prompt_of_a_file_that_does_not_fit_is_sent_all_the_same() {
         let prompt = prompt!(file = "prompts/left_out.txt", tune = "mild");
         span.annotate(Annotation::new().prompt(prompt)).unwrap();
     });
-    client.shutdown(std::time::Duration::from_secs(10)).unwrap();
+    client.shutdown(std::time::Duration::from_secs(60)).unwrap();
     let prompt = &memory.spans()[0]["meta"]["input"]["prompt"];
     assert_eq!(prompt["id"], "left_out");
     assert_eq!(prompt["template"], "A {{tone}} answer.");

@@ -117,7 +117,7 @@ fn a_number_out_of_range_is_a_warning_from_a_variable_and_an_error_from_code() {
     let vars = &[
         ("DD_LLMOBS_SAMPLE_RATE", "1.000017"),
         ("DD_LLMOBS_EVENT_SIZE_BYTES", "5000017"),
-        ("DD_TAGS", "team:ml,untagged17"),
+        ("DD_TAGS", "team:ml,:untagged17"),
     ];
     let config = from_vars(vars).unwrap();
     let mut named: Vec<_> = config.warnings().iter().map(|one| one.name).collect();

@@ -103,7 +103,7 @@ fn echo(request: &Request) -> String {
 
 fn wrong_configurations() {
     let vars = [
-        ("DD_API_KEY", format!("{KEY} ")),
+        ("DD_API_KEY", format!("\"{KEY}\"")),
         ("DD_API_KEY", KEY.repeat(100)),
         (
             "_DD_TRACE_WRITER_ADDITIONAL_HEADERS",

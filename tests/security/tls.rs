@@ -121,6 +121,56 @@ fn a_server_of_an_authority_that_is_added_is_trusted_by_the_name_that_it_was_ask
     }
 }
 
+/// A provider is chosen once for a process, so these run in one of their own.
+#[test]
+fn a_program_that_has_chosen_no_provider_has_none_after_llmobs_either() {
+    if is_child() {
+        let pem = std::fs::read(std::env::var("LLMOBS_TEST_PEM").unwrap()).unwrap();
+        let url = std::env::var("LLMOBS_TEST_URL").unwrap();
+        delivers(intake(&url).ca_certificate_pem(pem));
+        assert!(rustls::crypto::CryptoProvider::get_default().is_none());
+        return;
+    }
+    let test = "tls::a_program_that_has_chosen_no_provider_has_none_after_llmobs_either";
+    assert_eq!(suite_of(test), "TLS13_AES_256_GCM_SHA384");
+}
+
+#[test]
+fn the_provider_that_a_program_has_chosen_is_the_one_of_llmobs_too() {
+    if is_child() {
+        let theirs = rustls::crypto::ring::default_provider();
+        let only = rustls::crypto::CryptoProvider {
+            cipher_suites: vec![rustls::crypto::ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256],
+            ..theirs
+        };
+        only.install_default().unwrap();
+        let pem = std::fs::read(std::env::var("LLMOBS_TEST_PEM").unwrap()).unwrap();
+        let url = std::env::var("LLMOBS_TEST_URL").unwrap();
+        delivers(intake(&url).ca_certificate_pem(pem));
+        return;
+    }
+    let test = "tls::the_provider_that_a_program_has_chosen_is_the_one_of_llmobs_too";
+    assert_eq!(suite_of(test), "TLS13_CHACHA20_POLY1305_SHA256");
+}
+
+/// The suite that the child of a test has agreed on with a server that takes every one.
+fn suite_of(test: &str) -> String {
+    let authority = Authority::new();
+    let server = authority.server(|_| {});
+    let folder = Folder::new();
+    let pem = folder.0.join("authority.pem");
+    std::fs::write(&pem, authority.pem()).unwrap();
+    again(
+        test,
+        &[
+            ("LLMOBS_TEST_PEM", pem.to_str().unwrap()),
+            ("LLMOBS_TEST_URL", server.url()),
+        ],
+    );
+    let made = server.wait_for_handshakes(SOON);
+    made[0].as_ref().unwrap().suite.clone()
+}
+
 #[test]
 fn a_server_of_an_unknown_authority_is_refused() {
     let server = Authority::new().server(|_| {});
@@ -320,6 +370,37 @@ fn ssl_cert_file_takes_the_place_of_the_systems_certificates() {
         ],
     );
     assert_eq!(server.spans().len(), 1);
+}
+
+/// A program may change its working directory before anything is sent.
+#[cfg(all(unix, not(target_vendor = "apple")))]
+#[test]
+fn ssl_cert_file_may_be_relative_to_the_directory_in_which_llmobs_was_set_up() {
+    if is_child() {
+        std::env::set_current_dir(std::env::var("LLMOBS_TEST_FOLDER").unwrap()).unwrap();
+        let config = intake(&std::env::var("LLMOBS_TEST_URL").unwrap());
+        let past = EvaluationsClient::new(config.ml_app("security")).unwrap();
+        std::env::set_current_dir("/").unwrap();
+        let row = (
+            EvaluationTarget::span("1", "2"),
+            Evaluation::new("good", true),
+        );
+        assert_eq!(past.submit([row]), [RowResult::Sent]);
+        return;
+    }
+    let authority = Authority::new();
+    let server = authority.server(|_| {});
+    let folder = Folder::new();
+    std::fs::write(folder.0.join("bundle.pem"), authority.pem()).unwrap();
+    again(
+        "tls::ssl_cert_file_may_be_relative_to_the_directory_in_which_llmobs_was_set_up",
+        &[
+            ("SSL_CERT_FILE", "bundle.pem"),
+            ("LLMOBS_TEST_FOLDER", folder.0.to_str().unwrap()),
+            ("LLMOBS_TEST_URL", server.url()),
+        ],
+    );
+    assert_eq!(server.evaluations().len(), 1);
 }
 
 /// The same where the system has no certificates at all, as in an image built from nothing.

@@ -25,7 +25,7 @@ fn http() -> ClientWithMiddleware {
 
 /// What a client has made, once it has shut down.
 fn spans(client: &LlmObs, memory: &Memory) -> Vec<Value> {
-    client.shutdown(std::time::Duration::from_secs(10)).unwrap();
+    client.shutdown(std::time::Duration::from_secs(60)).unwrap();
     memory.spans()
 }
 

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -12,12 +13,17 @@ use serde_json::Value;
 use crate::Options;
 use crate::random::World;
 use crate::seen::{Id, KINDS, Left, made_with, some};
-use crate::work::Made;
+use crate::work::{Made, STEP};
 
-/// What was finished so long before a kill is there afterwards.
+/// What was finished so long before a kill is there afterwards, on a machine that has time for the process.
 const SAFE: Duration = Duration::from_secs(1);
+/// And so many times as long as one of its threads had to wait for a processor: what is finished goes through
+/// a few looks at the queue before it is on disk, each of which may have to wait like that.
+const LOOKS: u32 = 8;
 /// How long what a process had sent may be on its way into the intake.
-const ON_ITS_WAY: Duration = Duration::from_secs(10);
+const ON_ITS_WAY: Duration = Duration::from_secs(60);
+/// How long it may take until something is safe.
+const LONGEST_LIFE: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(options: &Options) {
     let times: u32 = options.get("--times", 20);
@@ -206,13 +212,24 @@ impl Process {
             mut child,
             out,
         } = self;
-        let reader = std::thread::spawn(move || {
-            let lines = out.lines().map_while(Result::ok);
-            lines
-                .map(|line| (Instant::now(), line))
-                .collect::<Vec<(Instant, String)>>()
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let reader = std::thread::spawn({
+            let lines = Arc::clone(&lines);
+            move || {
+                for line in out.lines().map_while(Result::ok) {
+                    lock(&lines).push((Instant::now(), line));
+                }
+            }
         });
         std::thread::sleep(life);
+        // Every second one lives until something of it is safe, whatever the machine has to do besides.
+        let since = Instant::now();
+        while number % 2 == 0 && since.elapsed() < LONGEST_LIFE {
+            if safe_by(Instant::now(), &told_of(&lock(&lines))).is_some() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let ended = child.try_wait().expect("it was started");
         assert_eq!(ended, None, "process {number} has ended by itself");
         // Nobody else has sent its events by now.
@@ -227,19 +244,15 @@ impl Process {
         }
         let status = child.wait().expect("it was started");
         assert_eq!(status.success(), in_order, "process {number}: {status}");
-        let mut lines = reader.join().expect("lines");
+        reader.join().expect("lines");
+        let mut lines = std::mem::take(&mut *lock(&lines));
         let told = in_order.then(|| {
             let (_, told) = lines.pop().expect("it tells its counts");
             serde_json::from_str(&told).expect("counts")
         });
-        let made = |(when, line): &(Instant, String)| {
-            let (spans, feedback) = line.split_once(' ')?;
-            let (spans, feedback) = (spans.parse().ok()?, feedback.parse().ok()?);
-            Some((*when, Made { spans, feedback }))
-        };
-        let told_of: Vec<(Instant, Made)> = lines.iter().filter_map(made).collect();
+        let told_of = told_of(&lines);
         let made = told_of.last().map_or_else(Made::default, |(_, made)| *made);
-        let safe = told_of.iter().rev().find(|(when, _)| *when + SAFE <= at);
+        let safe = safe_by(at, &told_of);
         assert!(
             early.is_empty(),
             "process {number} sent these before their spans: {:?}",
@@ -261,7 +274,7 @@ impl Process {
             // One that ends in order leaves nothing behind that is not safe.
             safe: match told {
                 Some(_) => made,
-                None => safe.map_or_else(Made::default, |(_, made)| *made),
+                None => safe.unwrap_or_default(),
             },
             told,
         }
@@ -275,6 +288,35 @@ impl Process {
         assert!(self.child.wait().expect("it was started").success());
         serde_json::from_str(&told).expect("counts")
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("nobody panics with it")
+}
+
+/// What a process has told of, and when.
+fn told_of(lines: &[(Instant, String)]) -> Vec<(Instant, Made)> {
+    let made = |(when, line): &(Instant, String)| {
+        let (spans, feedback) = line.split_once(' ')?;
+        let (spans, feedback) = (spans.parse().ok()?, feedback.parse().ok()?);
+        Some((*when, Made { spans, feedback }))
+    };
+    lines.iter().filter_map(made).collect()
+}
+
+/// What is safe of a process that is killed `at` that moment. It tells of what it has made every ten
+/// milliseconds: where that comes later, the machine has no time for it, and for its worker neither.
+fn safe_by(at: Instant, told_of: &[(Instant, Made)]) -> Option<Made> {
+    let whens = told_of.iter().map(|(when, _)| *when);
+    let gaps = whens.clone().zip(whens.skip(1).chain([at]));
+    let longest = gaps
+        .map(|(one, next)| next.saturating_duration_since(one))
+        .max()?;
+    let safe = SAFE + longest.saturating_sub(2 * STEP) * LOOKS;
+    let mut newest_first = told_of.iter().rev();
+    newest_first
+        .find(|(when, _)| *when + safe <= at)
+        .map(|(_, made)| *made)
 }
 
 fn count(told: &Value, kind: EventKind, name: &str) -> u64 {

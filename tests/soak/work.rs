@@ -12,7 +12,7 @@ use crate::Options;
 use crate::seen::{Id, every, label, shown, span_name};
 
 /// How long a rate is kept at once.
-const STEP: Duration = Duration::from_millis(10);
+pub(crate) const STEP: Duration = Duration::from_millis(10);
 /// How long a process that is told to end may take for it; what is not sent is in the spool.
 const END: Duration = Duration::from_millis(500);
 

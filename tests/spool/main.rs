@@ -6,6 +6,7 @@ mod foreign;
 mod log;
 mod order;
 mod process;
+mod removed;
 mod survival;
 
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use llmobs::{Config, Evaluation, LlmObs, Span, Stats};
 use llmobs_tests::{Intake, Request};
 
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 /// Where nothing listens.
 pub(crate) const NOWHERE: &str = "http://127.0.0.1:9";
 
@@ -69,7 +70,7 @@ pub(crate) fn config(folder: &Folder, url: &str) -> Config {
         .agent_url(url)
         .dir(&folder.0)
         .spool(true)
-        .timeout(Duration::from_secs(2))
+        .timeout(Duration::from_secs(5))
         .flush_interval(Duration::from_millis(20))
 }
 

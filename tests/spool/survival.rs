@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use llmobs::{Config, Destination, DropReason, Feedback, FeedbackTarget, FlushError, LlmObs};
+use llmobs::{
+    Config, Destination, DropReason, Feedback, FeedbackTarget, FlushError, LlmObs, Verdict,
+};
 use llmobs_tests::Intake;
 use llmobs_tests::intake::Reply;
 use serde_json::Value;
@@ -172,6 +174,132 @@ fn a_shutdown_that_has_no_time_still_writes_what_there_is() {
 }
 
 #[test]
+fn a_shutdown_that_has_no_time_writes_for_as_long_as_it_comes_on() {
+    let folder = Folder::new();
+    let slow = config(&folder, NOWHERE).processor(|_| {
+        std::thread::sleep(Duration::from_millis(3));
+        Verdict::Keep
+    });
+    let client = slow.build().unwrap();
+    // More than a second's work.
+    let all: Vec<String> = (0..400).map(|n| format!("span {n}")).collect();
+    make_spans(&client, &all);
+    let stats = client.shutdown(Duration::ZERO).unwrap().stats;
+    assert_adds_up(&stats);
+    assert_eq!(stats.spans().spooled, 400, "{:?}", stats.spans());
+}
+
+#[test]
+fn a_shutdown_that_writes_is_over_where_a_processor_hangs_and_the_rest_is_written_later() {
+    let folder = Folder::new();
+    let (release, gate) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    let hangs = config(&folder, NOWHERE).processor(move |_| {
+        let _ = gate.lock().unwrap().recv();
+        Verdict::Keep
+    });
+    let client = hangs.build().unwrap();
+    make_spans(&client, &["a", "b", "c"]);
+    let error = client.shutdown(Duration::ZERO).unwrap_err();
+    assert!(
+        matches!(error, FlushError::Undelivered { dropped: 3, .. }),
+        "{error}"
+    );
+    // The line of the log says what the counts do.
+    assert_eq!(client.stats().spans().waiting, 3);
+    drop(release);
+    client.shutdown(SOON).unwrap();
+    assert_eq!(client.stats().spans().spooled, 3);
+}
+
+/// One evaluation and one piece of feedback, each in a request of its own.
+fn judge(client: &LlmObs) {
+    client.scope(|| {
+        let span = llmobs::EvaluationTarget::span("1", "2");
+        llmobs::submit_evaluation(span, llmobs::Evaluation::new("good", true)).unwrap();
+        let session = FeedbackTarget::session_id("s");
+        llmobs::submit_feedback(session, Feedback::new("stars", 4, "u")).unwrap();
+    });
+}
+
+#[test]
+fn what_was_sent_without_an_answer_before_a_restart_is_risked_once_more() {
+    let folder = Folder::new();
+    let intake = Intake::start();
+    intake.script(|_| Reply::hang());
+    let first = config(&folder, intake.url()).timeout(SOON).build().unwrap();
+    judge(&first);
+    intake.wait_for(|requests| !requests.is_empty(), SOON);
+    let stats = first.shutdown(Duration::ZERO).unwrap().stats;
+    assert_eq!(stats.evaluations().spooled, 1);
+    assert_eq!(stats.feedback().spooled, 1);
+
+    // The evaluation has one try left, the feedback two.
+    intake.script(|_| Reply::drop_connection());
+    let second = client(&folder, intake.url());
+    let stats = second.flush(SOON).unwrap().stats;
+    assert_adds_up(&stats);
+    let unanswered = [(DropReason::Unanswered, 1)];
+    assert_eq!(stats.evaluations().dropped, unanswered);
+    assert_eq!(stats.feedback().dropped, unanswered);
+    second.shutdown(SOON).unwrap();
+    let came = |kind: &str| {
+        let events = intake.evaluations().into_iter();
+        let is_feedback = |event: &Value| event["event_kind"] == "feedback";
+        events
+            .filter(|event| is_feedback(event) == (kind == "feedback"))
+            .count()
+    };
+    assert_eq!((came("evaluation"), came("feedback")), (2, 2));
+    assert!(folder.files().is_empty(), "{:?}", folder.files());
+}
+
+#[test]
+fn what_two_processes_have_sent_without_an_answer_is_sent_by_no_third_one() {
+    let folder = Folder::new();
+    let intake = Intake::start();
+    intake.script(|_| Reply::hang());
+    for sent in 1..=2 {
+        let client = config(&folder, intake.url()).timeout(SOON).build().unwrap();
+        if sent == 1 {
+            let span = llmobs::EvaluationTarget::span("1", "2");
+            client.scope(|| {
+                llmobs::submit_evaluation(span, llmobs::Evaluation::new("good", true)).unwrap();
+            });
+        }
+        intake.wait_for(|requests| requests.len() == sent, SOON);
+        let stats = client.shutdown(Duration::ZERO).unwrap().stats;
+        assert_eq!(stats.evaluations().spooled, 1);
+    }
+    intake.script(|_| Reply::default());
+    let third = client(&folder, intake.url());
+    let stats = third.shutdown(SOON).unwrap().stats;
+    assert_adds_up(&stats);
+    assert_eq!(stats.evaluations().dropped, [(DropReason::Unanswered, 1)]);
+    assert_eq!(intake.evaluations().len(), 2);
+}
+
+#[test]
+fn what_was_refused_before_is_no_error_of_a_shutdown_that_leaves_the_rest_on_disk() {
+    let folder = Folder::new();
+    let intake = Intake::start();
+    intake.script(|request| {
+        let is_bad = request.spans().any(|span| span["name"] == "bad");
+        Reply::status(if is_bad { 404 } else { 503 })
+    });
+    let origin = config(&folder, intake.url()).agentless(true).api_key("k");
+    let client = origin.override_origin(intake.url()).build().unwrap();
+    make_spans(&client, &["bad"]);
+    client.flush(SOON).unwrap();
+    make_spans(&client, &["kept"]);
+    intake.wait_for(|requests| requests.len() == 2, SOON);
+    let stats = client.shutdown(Duration::ZERO).unwrap().stats;
+    assert_adds_up(&stats);
+    assert_eq!(stats.spans().dropped, [(DropReason::Refused, 1)]);
+    assert_eq!(stats.spans().spooled, 1);
+}
+
+#[test]
 fn what_a_shutdown_cuts_off_is_a_possible_duplicate() {
     let folder = Folder::new();
     let intake = Intake::start();
@@ -191,6 +319,20 @@ fn what_a_shutdown_cuts_off_is_a_possible_duplicate() {
     assert_eq!(stats.spans().delivered, 2);
     assert_eq!(stats.destinations[0].possible_duplicates, 0);
     assert_eq!(names(&sent_since(&intake, 0)), ["a", "b", "a", "b"]);
+}
+
+#[test]
+fn what_a_shutdown_cuts_off_after_a_try_without_an_answer_is_a_possible_duplicate_once() {
+    let folder = Folder::new();
+    let intake = Intake::start();
+    intake.script(|_| Reply::hang());
+    let client = config(&folder, intake.url()).build().unwrap();
+    make_spans(&client, &["a", "b"]);
+    intake.wait_for(|requests| requests.len() == 2, SOON);
+    let stats = client.shutdown(Duration::ZERO).unwrap().stats;
+    assert_adds_up(&stats);
+    assert_eq!(stats.spans().spooled, 2);
+    assert_eq!(stats.destinations[0].possible_duplicates, 2);
 }
 
 #[test]
@@ -214,7 +356,6 @@ fn what_is_left_is_looked_for_every_ten_seconds_whatever_else_there_is_to_do() {
     while ours.stats().spans().recovered == 0 && ended.elapsed() < SOON {
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert!(ended.elapsed() < Duration::from_secs(15), "{ended:?}");
     let stats = ours.shutdown(SOON).unwrap().stats;
     assert_adds_up(&stats);
     let spans = stats.spans();

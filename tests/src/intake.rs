@@ -66,6 +66,8 @@ pub struct Handshake {
     pub server_name: Option<String>,
     /// `TLSv1_2` or `TLSv1_3`.
     pub version: String,
+    /// As `TLS13_AES_256_GCM_SHA384`.
+    pub suite: String,
 }
 
 type Answer = dyn FnMut(&Request) -> Reply + Send;

@@ -14,7 +14,7 @@ use llmobs_tests::Intake;
 use serde_json::Value;
 
 /// Longer than anything here takes.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 struct Tenant {
     name: &'static str,

@@ -237,7 +237,7 @@ fn any_memory_is_read_in_the_same_way() {
     let config = Config::new().destination(Destination::Memory(memory.clone()));
     let client = config.build().unwrap();
     client.scope(|| drop(answer("Where?", "acme")));
-    client.shutdown(Duration::from_secs(10)).unwrap();
+    client.shutdown(Duration::from_secs(60)).unwrap();
     let finished = Finished::of(&memory);
     finished.span("ask").assert_parent("answer");
 }

@@ -31,7 +31,7 @@ fn record(run: impl FnOnce(&LlmObs)) -> Vec<Value> {
         .destination(Destination::Memory(memory.clone()));
     let client = config.build().unwrap();
     client.scope(|| run(&client));
-    client.shutdown(Duration::from_secs(10)).unwrap();
+    client.shutdown(Duration::from_secs(60)).unwrap();
     memory.spans()
 }
 

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::{current, record, step, tree};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 fn client() -> (LlmObs, Memory) {
     let memory = Memory::new();

@@ -140,7 +140,7 @@ impl Variant {
     }
 }
 
-/// How many calls warm up for so many.
+/// How many calls warm up a thread that then makes many runs.
 fn warm(calls: u32) -> u32 {
     (calls / 10).max(20)
 }
@@ -150,8 +150,10 @@ fn alone(
     calls: u32,
     settle: &impl Fn(u64) -> Result<(), String>,
 ) -> Result<u64, String> {
-    variant.measure(warm(calls));
-    settle(variant.made(warm(calls)))?;
+    // As many once before: other processes have been at work since, and have left none of this one's
+    // memory in the caches.
+    variant.measure(calls);
+    settle(variant.made(calls))?;
     let nanos = variant.measure(calls);
     settle(variant.made(calls))?;
     Ok(nanos)

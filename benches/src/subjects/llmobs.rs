@@ -119,6 +119,12 @@ pub(super) fn alone() {
     let mut variants = Vec::from(common());
     variants.extend([
         Variant::new("#[llm]", 1_000, |bench| bench.time(plain)),
+        Variant::new("#[llm], in a workflow", 1_000, |bench| {
+            let parent = Span::workflow("parent").start();
+            let _in_parent = parent.enter();
+            bench.time(plain);
+        })
+        .and_one(),
         Variant::new("#[llm], three strings made first", 1_000, |bench| {
             let (name, model, provider) = texts();
             bench.time(|| three_strings_made(name, model, provider));
@@ -147,27 +153,10 @@ pub(super) fn alone() {
                 bench.time(|| text_returned(name, model, provider));
             },
         ),
-        Variant::new("#[llm], 10 kB of messages", 200, |bench| {
-            let (system, question, answer) =
-                ("s".repeat(3_000), "q".repeat(5_000), "a".repeat(2_000));
-            bench.time(|| messages(&system, &question, &answer));
-        }),
         Variant::new("export_span(None)", 50_000, |bench| {
             let span = Span::llm("current").start();
             let _in_span = span.enter();
             bench.time(|| llmobs::export_span(None));
-        })
-        .each(0)
-        .and_one(),
-        Variant::new("#[llm] with annotate(None, tag)", 1_000, |bench| {
-            let value = black_box("u1");
-            bench.time(|| one_tag(value));
-        }),
-        Variant::new("annotate(None, tag) again", 1_000, |bench| {
-            let value = black_box("u1");
-            let span = Span::llm("current").start();
-            let _in_span = span.enter();
-            bench.time(|| llmobs::annotate(None, Annotation::new().tag("user", value)));
         })
         .each(0)
         .and_one(),
@@ -191,6 +180,36 @@ pub(super) fn alone() {
             bench.time(|| iterator(black_box(ITEMS)).map(str::len).sum::<usize>());
         }),
     ]);
+    serve(&variants, |config| config);
+}
+
+/// In a process of their own: how long an allocation takes depends on what was freed before it.
+pub(super) fn annotated() {
+    let variants = [
+        Variant::new("#[llm]", 1_000, |bench| bench.time(plain)),
+        Variant::new("#[llm] with annotate(None, tag)", 1_000, |bench| {
+            let value = black_box("u1");
+            bench.time(|| one_tag(value));
+        }),
+        Variant::new("annotate(None, tag) again", 1_000, |bench| {
+            let value = black_box("u1");
+            let span = Span::llm("current").start();
+            let _in_span = span.enter();
+            bench.time(|| llmobs::annotate(None, Annotation::new().tag("user", value)));
+        })
+        .each(0)
+        .and_one(),
+    ];
+    serve(&variants, |config| config);
+}
+
+/// In a process of its own, since megabytes that are freed change how long the next allocations
+/// take.
+pub(super) fn large() {
+    let variants = [Variant::new("#[llm], 10 kB of messages", 200, |bench| {
+        let (system, question, answer) = ("s".repeat(3_000), "q".repeat(5_000), "a".repeat(2_000));
+        bench.time(|| messages(&system, &question, &answer));
+    })];
     serve(&variants, |config| config);
 }
 

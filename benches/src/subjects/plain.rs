@@ -1,6 +1,7 @@
 //! The bare functions; llmobs while it is disabled; `tracing` with and without a registry.
 
 use std::hint::black_box;
+use std::time::Instant;
 
 use llmobs_bench_measure::{Pending, Variant, poll_to_end, serve};
 
@@ -122,4 +123,25 @@ pub(super) fn instrumented() -> [Variant; 3] {
             bench.time(|| poll_to_end(instrument_async(black_box(FURTHER))));
         }),
     ]
+}
+
+/// What any tracer does for a span with three strings, and nothing besides: a measure of the
+/// machine, and of the yardstick.
+pub(super) fn kernel() {
+    let variants = [
+        Variant::new("two readings, three strings, a record", 1_000, |bench| {
+            let (name, model, provider) = texts();
+            let mut records = Vec::with_capacity(1_000);
+            bench.time(|| {
+                let start = Instant::now();
+                let texts = [name.to_owned(), model.to_owned(), provider.to_owned()];
+                records.push((start, black_box(texts), Instant::now()));
+            });
+        }),
+        Variant::new("a copy of 10 kB", 2_000, |bench| {
+            let text = "a".repeat(10_000);
+            bench.time(|| text.clone());
+        }),
+    ];
+    serve(&variants, |_| Ok(()));
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::record::guarded;
 use super::special::{Form, Special};
 use crate::capture;
-use crate::failure::SpanError;
+use crate::failure::{DynError, SpanError};
 
 /// A value to capture.
 pub struct Cap<'a, T: ?Sized>(pub &'a T);
@@ -45,7 +45,15 @@ fn type_text<T: ?Sized>() -> Value {
 fn debug_text<T: Debug + ?Sized>(name: Name, value: &T) -> Value {
     match name {
         Some(name) if capture::redacted_name(name, true) => Value::from(capture::REDACTED),
-        _ => Value::from(capture::debug(value)),
+        Some(name) => {
+            let text = capture::debug(value);
+            if capture::hides_text(name, &text) {
+                Value::from(capture::REDACTED)
+            } else {
+                Value::from(text)
+            }
+        }
+        None => Value::from(capture::debug(value)),
     }
 }
 
@@ -188,16 +196,24 @@ impl<E: Error + ?Sized> FailError for &&&&Fail<'_, E> {
 }
 
 /// `anyhow::Error`, `eyre::Report`, `Box<dyn Error>`: no errors, but they lead to one.
+pub trait FailDyn {
+    fn __llmobs_fail(&self) -> Failure;
+}
+
+impl<E: Deref<Target: DynError> + Display> FailDyn for &&&&&Fail<'_, E> {
+    fn __llmobs_fail(&self) -> Failure {
+        Failure(SpanError::from_dyn(self.0, self.0.as_error()))
+    }
+}
+
+/// What leads to an error of another kind: `Box<dyn MyError>`.
 pub trait FailDeref {
     fn __llmobs_fail(&self) -> Failure;
 }
 
-impl<E: Deref + Display> FailDeref for &&&Fail<'_, E>
-where
-    E::Target: Error,
-{
+impl<E: Deref<Target: Error> + Display> FailDeref for &&&Fail<'_, E> {
     fn __llmobs_fail(&self) -> Failure {
-        Failure(SpanError::with_sources(self.0, || self.0.source()))
+        Failure(SpanError::from_target(self.0, &**self.0))
     }
 }
 

@@ -104,18 +104,11 @@ pub(super) fn content(kind: SpanKind, side: Side, value: Value) -> Option<Conten
     if value.is_null() {
         return None;
     }
-    // What looks like a message or a document and is none is its text at least.
-    let spare = (value.is_object() || value.is_array())
-        .then(|| (kind.has_model() || kind == SpanKind::Retrieval).then(|| value.clone()))
-        .flatten();
-    match Io::from(value).into_content(kind, side) {
-        Ok(content) => content,
-        Err(_) => text_content(kind, side, &spare?),
-    }
+    Io::from(value).into_content(kind, side).ok()?.0
 }
 
 fn text_content(kind: SpanKind, side: Side, value: &Value) -> Option<Content> {
-    Io::from(value.to_string()).into_content(kind, side).ok()?
+    Io::from(value.to_string()).into_content(kind, side).ok()?.0
 }
 
 /// Captured arguments as their kind sends them. A model gets messages: the one argument if it is

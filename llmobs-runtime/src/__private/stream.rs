@@ -69,8 +69,8 @@ pub fn chunk(output: &mut StreamOutput, chunk: &dyn Chunk) {
 }
 
 /// Whether another item is worth a look.
-pub fn takes_items(output: &StreamOutput) -> bool {
-    output.takes_elements()
+pub fn takes_items(output: &mut StreamOutput) -> bool {
+    output.takes_items()
 }
 
 /// Any other item.

@@ -66,14 +66,15 @@ pub(crate) enum Content {
 
 impl Io {
     /// Brings the value into the form of its kind (as in ddtrace), within the limits of
-    /// what is captured.
+    /// what is captured. What the wire does not allow in an element is mended, and told beside
+    /// the content: one element does not cost the others.
     pub(crate) fn into_content(
         self,
         kind: SpanKind,
         side: Side,
-    ) -> Result<Option<Content>, IoError> {
+    ) -> Result<(Option<Content>, Option<String>), IoError> {
         let io = Self(capture::bound_io(self.0));
-        let content = match (kind, side) {
+        let mut content = match (kind, side) {
             (SpanKind::Llm, _) => Content::Messages(io.into_messages(kind, side)?),
             (SpanKind::Embedding, Side::Input) | (SpanKind::Retrieval, Side::Output) => {
                 Content::Documents(io.into_documents(kind, side)?)
@@ -82,7 +83,7 @@ impl Io {
                 IoRepr::Text(text) => Content::Text(text),
                 IoRepr::Texts(texts) => Content::Json(texts.into()),
                 IoRepr::Json(value) | IoRepr::Read(value) => match value {
-                    Value::Null => return Ok(None),
+                    Value::Null => return Ok((None, None)),
                     Value::String(text) => Content::Text(text),
                     value => Content::Json(value),
                 },
@@ -90,15 +91,32 @@ impl Io {
                 IoRepr::Documents(documents) => Content::Json(to_json(&documents)),
             },
         };
-        Ok(match &content {
+        let mut flaw = None;
+        match &mut content {
+            Content::Messages(messages) => {
+                for message in &mut *messages {
+                    let wrong = message.mend();
+                    flaw = flaw.or(wrong);
+                }
+            }
+            Content::Documents(documents) => {
+                for document in &mut *documents {
+                    let wrong = document.mend();
+                    flaw = flaw.or(wrong);
+                }
+            }
+            _ => {}
+        }
+        let content = match &content {
             Content::Messages(messages) if messages.is_empty() => None,
             Content::Documents(documents) if documents.is_empty() => None,
             _ => Some(content),
-        })
+        };
+        Ok((content, flaw))
     }
 
     fn into_messages(self, kind: SpanKind, side: Side) -> Result<Vec<Message>, IoError> {
-        let messages = match self.0 {
+        Ok(match self.0 {
             IoRepr::Text(text) => vec![text.into()],
             IoRepr::Texts(texts) => texts.into_iter().map(Message::from).collect(),
             IoRepr::Messages(messages) => messages,
@@ -107,15 +125,11 @@ impl Io {
                 let field = side.documents();
                 return Err(IoError::WrongKind { field, kind });
             }
-        };
-        match messages.iter().find_map(Message::flaw) {
-            Some(flaw) => Err(IoError::Invalid(flaw)),
-            None => Ok(messages),
-        }
+        })
     }
 
     fn into_documents(self, kind: SpanKind, side: Side) -> Result<Vec<Document>, IoError> {
-        let documents = match self.0 {
+        Ok(match self.0 {
             IoRepr::Text(text) => vec![text.into()],
             IoRepr::Texts(texts) => texts.into_iter().map(Document::from).collect(),
             IoRepr::Documents(documents) => documents,
@@ -124,11 +138,7 @@ impl Io {
                 let field = side.messages();
                 return Err(IoError::WrongKind { field, kind });
             }
-        };
-        match documents.iter().find_map(Document::flaw) {
-            Some(flaw) => Err(IoError::Invalid(flaw)),
-            None => Ok(documents),
-        }
+        })
     }
 }
 
@@ -136,15 +146,20 @@ impl Io {
 #[derive(Debug)]
 pub(crate) enum IoError {
     WrongKind { field: &'static str, kind: SpanKind },
-    Invalid(String),
 }
 
 /// JSON as messages: a string, an object that is a message, or a list of those; whatever
-/// else becomes one message with its JSON text, never an empty one.
+/// else becomes one message with its JSON text, never an empty one. What is no message in a
+/// list that has one becomes a message by itself.
 pub(crate) fn messages_from_json(value: Value) -> Vec<Message> {
     match value {
         Value::Null => Vec::new(),
-        Value::Array(items) if items.iter().all(is_message) => {
+        Value::Array(items)
+            if items.iter().all(is_message)
+                || items
+                    .iter()
+                    .any(|item| item.is_object() && is_message(item)) =>
+        {
             items.into_iter().map(message_from_json).collect()
         }
         value => vec![message_from_json(value)],
@@ -176,7 +191,13 @@ fn message_from_json(value: Value) -> Message {
     match value {
         Value::String(text) => text.into(),
         value if is_message(&value) => serde_json::from_value(value).unwrap_or_default(),
-        value => json_text(&value).into(),
+        value => {
+            let role = value
+                .get("role")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            Message::new(role, json_text(&value))
+        }
     }
 }
 
@@ -192,7 +213,8 @@ fn documents_from_json(value: Value) -> Vec<Document> {
         Value::Array(items)
             if items
                 .iter()
-                .all(|item| item.is_string() || item.is_object()) =>
+                .all(|item| item.is_string() || item.is_object())
+                || items.iter().any(|item| item.get("text").is_some()) =>
         {
             items.into_iter().map(one).collect()
         }
@@ -333,7 +355,11 @@ mod tests {
         let text = "x".repeat(5_000_007);
         let half = "x".repeat(2_500_000);
         let cut = format!("{half}…[7 bytes cut]…{half}");
-        let content = |io: Io, kind| io.into_content(kind, Side::Input).unwrap().unwrap();
+        let content = |io: Io, kind| {
+            let (content, flaw) = io.into_content(kind, Side::Input).unwrap();
+            assert_eq!(flaw, None);
+            content.unwrap()
+        };
         let given = || {
             [
                 Io::from(text.as_str()),
@@ -365,6 +391,7 @@ mod tests {
         let Content::Messages(messages) = Io::from(value)
             .into_content(SpanKind::Llm, Side::Input)
             .unwrap()
+            .0
             .unwrap()
         else {
             unreachable!("an llm span has messages")
@@ -391,6 +418,80 @@ mod tests {
     fn an_empty_list_writes_nothing() {
         let empty = Io::from(Vec::<Message>::new());
         let content = empty.into_content(SpanKind::Llm, Side::Input).unwrap();
-        assert!(content.is_none());
+        assert!(matches!(content, (None, None)));
+    }
+
+    #[test]
+    fn one_odd_element_does_not_cost_the_others() {
+        use crate::message::{MediaPart, ToolCall};
+
+        let content = |io: Io, kind, side| {
+            let (content, flaw) = io.into_content(kind, side).unwrap();
+            let json = match content.unwrap() {
+                Content::Messages(messages) => to_json(&messages),
+                Content::Documents(documents) => to_json(&documents),
+                _ => unreachable!("messages and documents are given"),
+            };
+            (json, flaw)
+        };
+        let call = |arguments: Value| ToolCall::new("f", arguments);
+        let odd = Message::assistant("b")
+            .tool_call(call(json!("")))
+            .tool_call(call(json!("{broken")))
+            .tool_call(call(json!([1])))
+            .tool_call(ToolCall::new("", json!({"a": 1})))
+            .image(MediaPart::base64("", "aWI="));
+        let messages = vec![Message::user("a"), odd, Message::user("c")];
+        let (json, flaw) = content(messages.into(), SpanKind::Llm, Side::Output);
+        assert_eq!(
+            json,
+            json!([
+                {"role": "user", "content": "a"},
+                {"role": "assistant", "content": "b", "tool_calls": [
+                    {"name": "f", "arguments": {}},
+                    {"name": "f", "arguments": {"not_an_object": "{broken"}},
+                    {"name": "f", "arguments": {"not_an_object": [1]}},
+                    {"name": "<no name>", "arguments": {"a": 1}},
+                ], "image_parts": [{"mime_type": "application/octet-stream", "content": "aWI="}]},
+                {"role": "user", "content": "c"},
+            ])
+        );
+        let flaw = flaw.unwrap();
+        assert!(
+            flaw.contains("tool call \"f\"") && flaw.contains("{broken"),
+            "{flaw}"
+        );
+
+        let documents = vec![
+            Document::new("a").score(0.5),
+            Document::new("b").name("odd").score(f64::NAN),
+        ];
+        let (json, flaw) = content(documents.into(), SpanKind::Retrieval, Side::Output);
+        let kept = json!([{"text": "a", "score": 0.5}, {"text": "b", "name": "odd"}]);
+        assert_eq!(json, kept);
+        let flaw = flaw.unwrap();
+        assert!(flaw.contains("\"odd\"") && flaw.contains("NaN"), "{flaw}");
+
+        // By the JSON of other types too, where a NaN is a text by then.
+        let given = json!([{"text": "a"}, {"text": "b", "score": "NaN"}, 7]);
+        let (json, flaw) = content(given.into(), SpanKind::Retrieval, Side::Output);
+        assert_eq!(json, json!([{"text": "a"}, {"text": "b"}, {"text": "7"}]));
+        assert!(flaw.unwrap().contains("NaN"));
+        let given = json!([
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "content": null, "refusal": "no"},
+            {"role": "assistant", "content": "c", "tool_calls": [{"name": "f", "arguments": ""}]},
+        ]);
+        let (json, flaw) = content(given.into(), SpanKind::Llm, Side::Input);
+        assert_eq!(
+            json,
+            json!([
+                {"role": "user", "content": "a"},
+                {"role": "assistant",
+                    "content": "{\"content\":null,\"refusal\":\"no\",\"role\":\"assistant\"}"},
+                {"role": "assistant", "content": "c", "tool_calls": [{"name": "f", "arguments": {}}]},
+            ])
+        );
+        assert_eq!(flaw, None);
     }
 }

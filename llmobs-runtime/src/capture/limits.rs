@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::text::{Text, TextBuffer};
+use crate::text::{Text, TextBuffer, head};
 
 /// What a captured or annotated value may hold. A value within the limits stays as it is;
 /// the marks in one that is cut come on top: a line for each level at most.
@@ -156,13 +156,13 @@ impl Budget {
     pub(super) fn display(&mut self, text: &dyn fmt::Display) -> Result<String, fmt::Error> {
         let room = if self.full { 0 } else { self.text };
         let mut clipped = Clipped::new(room);
-        let written = fmt::write(&mut clipped, format_args!("{text}"));
-        if clipped.cut {
+        let written = fmt::write(clipped.writer(), format_args!("{text}"));
+        if clipped.is_cut() {
             self.full = true;
             self.text = 0;
         } else {
             written?;
-            self.text -= clipped.text.len();
+            self.text -= clipped.writer().len();
         }
         Ok(clipped.finish())
     }
@@ -194,15 +194,6 @@ pub(super) fn cut_mark(bytes: usize) -> String {
     format!("…[{bytes} bytes cut]")
 }
 
-/// The longest start of `text` that has at most `bytes` and ends between characters.
-pub(super) fn head(text: &str, bytes: usize) -> &str {
-    let mut end = bytes.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
-}
-
 /// The longest end of `text` that has at most `bytes` and begins between characters.
 fn tail(text: &str, bytes: usize) -> &str {
     let mut start = text.len().saturating_sub(bytes);
@@ -217,31 +208,28 @@ pub(super) fn too_deep(depth: usize) -> String {
     format!("…[deeper than {depth} levels]")
 }
 
-/// A writer that takes so many bytes and then refuses, which ends a `Debug` or `Display`
-/// that passes errors on.
-pub(super) struct Clipped {
-    text: TextBuffer,
-    limit: usize,
-    cut: bool,
-}
+/// What is printed up to a limit, with a mark where it was cut.
+pub(super) struct Clipped(TextBuffer);
 
 impl Clipped {
     pub(super) fn new(limit: usize) -> Self {
-        Self {
-            text: TextBuffer::default(),
-            limit,
-            cut: false,
-        }
+        Self(TextBuffer::new(limit))
+    }
+
+    /// What takes so many bytes and then refuses.
+    pub(super) fn writer(&mut self) -> &mut TextBuffer {
+        &mut self.0
     }
 
     pub(super) fn is_cut(&self) -> bool {
-        self.cut
+        self.0.is_cut()
     }
 
     /// The text, changed by what is told whether it was cut, and marked where it was.
     pub(super) fn finish_with(self, change: impl FnOnce(String, bool) -> String) -> String {
-        let mut text = change(self.text.into(), self.cut);
-        if self.cut {
+        let is_cut = self.is_cut();
+        let mut text = change(self.0.into(), is_cut);
+        if is_cut {
             text.push_str(REST);
         }
         text
@@ -249,34 +237,14 @@ impl Clipped {
 
     /// The text, marked where it was cut. How much is missing is not known: what had more
     /// to say was stopped.
-    pub(super) fn finish(mut self) -> String {
-        if self.cut {
-            self.text.push_str(REST);
-        }
-        self.text.into()
+    pub(super) fn finish(self) -> String {
+        self.finish_with(|text, _| text)
     }
 
     /// The same, put into `place`.
     pub(super) fn finish_in(&mut self, place: &mut Text) {
-        if self.cut {
-            self.text.push_str(REST);
-        }
-        self.text.move_to(place);
-    }
-}
-
-impl fmt::Write for Clipped {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        if self.cut {
-            return Err(fmt::Error);
-        }
-        let head = head(text, self.limit - self.text.len());
-        self.text.push_str(head);
-        if head.len() == text.len() {
-            return Ok(());
-        }
-        self.cut = true;
-        Err(fmt::Error)
+        let mark = if self.is_cut() { REST } else { "" };
+        self.0.move_to(place, mark);
     }
 }
 

@@ -26,10 +26,17 @@
 //! was cut at the limit, a value that was cut is hidden up to the end, and a literal that
 //! was cut is hidden behind the first `name: ` of a secret in it.
 
-use super::redact::{self, REDACTED, STEMS, Sensitivity};
+//!
+//! A text is read once, and a name only where one ends; what is in a literal is passed over
+//! in blocks. Debug builds, in which every program is written, compile this without
+//! optimisation: there a call of a closure or of an iterator costs as much as ten bytes of a
+//! loop, and a `Debug` with its `format!`, which is the standard library's, 1 to 8 ns a
+//! byte. So what runs for each byte or each field goes by indices.
+
+use super::redact::{self, REDACTED, Sensitivity};
 
 /// The longest key that is looked at as a whole if there are brackets in it; what has a
-/// longer one is hidden.
+/// longer one is hidden, if the name of a secret is anywhere in the text.
 const LONGEST_KEY: usize = 256;
 
 /// Wrappers around one another that are looked into for a number or text.
@@ -41,11 +48,33 @@ const SIGNS: &[u8] = b":=,()[]{}";
 /// What stands between a name and its value.
 const VALUE_SIGNS: &[u8] = b":=([{";
 
+/// What a byte is where a text is followed. A static, since a debug build copies a constant
+/// for each look into it.
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let structure = b":=,()[]{}\"'";
+    let mut at = 0;
+    while at < structure.len() {
+        classes[structure[at] as usize] = STRUCTURE;
+        at += 1;
+    }
+    at = 0;
+    while at < redact::RARE.len() {
+        classes[redact::RARE[at] as usize] = RARE;
+        classes[redact::RARE[at].to_ascii_uppercase() as usize] = RARE;
+        at += 1;
+    }
+    classes
+};
+
+/// [`SIGNS`] and quotes.
+const STRUCTURE: u8 = 1;
+
+/// A letter of which the name of each secret has one.
+const RARE: u8 = 2;
+
 /// `text` without the secrets in it. `is_cut`: it would go on.
 pub(super) fn redact(text: String, is_cut: bool) -> String {
-    if !mentions_secret(text.as_bytes()) {
-        return text;
-    }
     let mut scan = Scan::new(&text, is_cut);
     let followed = scan.entries();
     let end = match followed {
@@ -66,7 +95,6 @@ struct Open {
 }
 
 /// How a literal ends.
-#[derive(PartialEq)]
 enum Literal {
     Whole,
     /// It would go on where the text was cut.
@@ -88,6 +116,11 @@ struct Scan<'t> {
     copied: usize,
     /// Where the first hidden value starts.
     first: Option<usize>,
+    /// Behind the last [`RARE`] letter, or the last literal, so far: a name that begins
+    /// behind it is no secret's.
+    rare: usize,
+    /// Whether the name of a secret may be anywhere in the text, once that was asked.
+    has_stem: Option<bool>,
 }
 
 impl<'t> Scan<'t> {
@@ -103,15 +136,24 @@ impl<'t> Scan<'t> {
             out: String::new(),
             copied: 0,
             first: None,
+            rare: 0,
+            has_stem: None,
         }
     }
 
+    #[allow(clippy::question_mark, reason = "`?` is a call in a debug build")]
     fn entries(&mut self) -> Result<(), Lost> {
-        while let Some(&byte) = self.bytes.get(self.at) {
+        loop {
+            self.skip_to_sign();
+            if self.at >= self.bytes.len() {
+                return self.ended();
+            }
+            let byte = self.bytes[self.at];
+            let mut followed = Ok(());
             match byte {
                 b'"' => {
                     let start = self.at;
-                    if self.literal()? == Literal::Cut {
+                    if let Literal::Cut = self.literal()? {
                         if let Some(secret) = first_secret(self.text, start, VALUE_SIGNS) {
                             self.first.get_or_insert(secret);
                             self.hide(secret, self.text.len());
@@ -120,15 +162,48 @@ impl<'t> Scan<'t> {
                     }
                 }
                 b'\'' => self.character(),
-                b'(' | b'[' | b'{' => self.bracket(byte)?,
-                b')' | b']' | b'}' => self.close(byte)?,
-                b',' => self.start_entry(self.at + 1),
-                b':' if self.bytes.get(self.at + 1) == Some(&b':') => self.at += 2,
-                b':' | b'=' => self.named()?,
-                _ => self.at += 1,
+                b'(' | b'[' | b'{' => followed = self.bracket(byte),
+                b')' | b']' | b'}' => followed = self.close(byte),
+                b':' if self.byte(self.at + 1) == b':' => self.at += 2,
+                _ => followed = self.named(),
+            }
+            if let Err(lost) = followed {
+                return Err(lost);
             }
         }
-        self.ended()
+    }
+
+    /// Goes to the next sign of the structure. At a comma an entry starts, no more.
+    fn skip_to_sign(&mut self) {
+        let bytes = self.bytes;
+        let mut at = self.at;
+        while at < bytes.len() {
+            let byte = bytes[at];
+            let class = CLASSES[byte as usize];
+            if class == 0 {
+                at += 1;
+            } else if class == RARE {
+                at += 1;
+                self.rare = at;
+            } else if byte == b',' {
+                at += 1;
+                self.entry = at;
+                self.word = at;
+            } else {
+                break;
+            }
+        }
+        self.at = at;
+    }
+
+    /// The byte at `at`, or a blank behind the text.
+    #[inline]
+    fn byte(&self, at: usize) -> u8 {
+        if at < self.bytes.len() {
+            self.bytes[at]
+        } else {
+            b' '
+        }
     }
 
     /// The end of the text is no surprise.
@@ -148,17 +223,26 @@ impl<'t> Scan<'t> {
 
     /// At the sign between a name and its value.
     fn named(&mut self) -> Result<(), Lost> {
-        let name = &self.text[self.entry..self.at];
-        if name.trim().is_empty() {
+        let (entry, at) = (self.entry, self.at);
+        if at == entry || self.is_blank(at - 1) && self.text[entry..at].trim().is_empty() {
             return Err(Lost);
         }
-        let has_brackets = self.word != self.entry;
-        let sensitivity = if has_brackets && name.len() > LONGEST_KEY {
+        if self.rare <= entry && (self.word == entry || at - entry <= LONGEST_KEY) {
+            self.start_entry(at + 1);
+            return Ok(());
+        }
+        let has_brackets = self.word != entry;
+        let sensitivity = if !has_brackets || at - entry <= LONGEST_KEY {
+            judge(self.text, entry, at)
+        } else if self.has_stem() {
             Sensitivity::Secret
         } else {
-            judge(name)
+            Sensitivity::Open
         };
         self.start_entry(self.at + 1);
+        if matches!(sensitivity, Sensitivity::Open) {
+            return Ok(());
+        }
         let value = self.skip_blanks(self.at);
         if self.hides(sensitivity, value) {
             self.hide_value(value, true)?;
@@ -167,10 +251,19 @@ impl<'t> Scan<'t> {
         Ok(())
     }
 
+    /// Whether the name of a secret may be anywhere in the text.
+    fn has_stem(&mut self) -> bool {
+        let bytes = self.bytes;
+        *self
+            .has_stem
+            .get_or_insert_with(|| redact::has_stem(bytes, 0, bytes.len()))
+    }
+
     fn hide_value(&mut self, from: usize, names: bool) -> Result<(), Lost> {
         self.first.get_or_insert(from);
         self.at = from;
         self.skip_value(names)?;
+        self.rare = self.at;
         let value = self.text[from..self.at].trim_end();
         self.hide(from, from + value.len());
         Ok(())
@@ -178,12 +271,19 @@ impl<'t> Scan<'t> {
 
     /// At a bracket that opens.
     fn bracket(&mut self, bracket: u8) -> Result<(), Lost> {
-        let sensitivity = judge(&self.text[self.word..self.at]);
+        let sensitivity = if self.rare <= self.word {
+            Sensitivity::Open
+        } else {
+            judge(self.text, self.word, self.at)
+        };
         let is_wrapper = bracket == b'(';
         self.open(bracket);
+        if matches!(sensitivity, Sensitivity::Open) {
+            return Ok(());
+        }
         let value = self.skip_blanks(self.at);
         let hidden = match sensitivity {
-            Sensitivity::Text if !is_wrapper => false,
+            Sensitivity::Text | Sensitivity::Likely if !is_wrapper => false,
             Sensitivity::Counted if !is_wrapper => true,
             _ => self.hides(sensitivity, value),
         };
@@ -252,6 +352,7 @@ impl<'t> Scan<'t> {
         match literal_end(self.bytes, self.at) {
             Some(end) if self.value_ends(end) => {
                 self.at = end;
+                self.rare = end;
                 Ok(Literal::Whole)
             }
             None if self.is_cut => {
@@ -280,28 +381,35 @@ impl<'t> Scan<'t> {
         let end = start + length.unwrap_or(0);
         if end > start && self.bytes.get(end) == Some(&b'\'') && self.value_starts(start - 1) {
             self.at = end + 1;
+            self.rare = self.at;
         }
     }
 
     /// Whether a literal may start here.
     fn value_starts(&self, at: usize) -> bool {
-        let before = &self.bytes[..at];
+        let mut before = at;
         // Bytes are printed as `b"…"`.
-        let before = before.strip_suffix(b"b").unwrap_or(before);
-        matches!(
-            before.last(),
-            None | Some(b' ' | b'\n' | b'(' | b'[' | b'{' | b',' | b':' | b'=' | b'.')
-        )
+        if before > 0 && self.bytes[before - 1] == b'b' {
+            before -= 1;
+        }
+        before == 0
+            || matches!(
+                self.bytes[before - 1],
+                b' ' | b'\n' | b'(' | b'[' | b'{' | b',' | b':' | b'=' | b'.'
+            )
     }
 
     /// Whether a value that ends here is followed by what may follow one.
     fn value_ends(&self, at: usize) -> bool {
-        match &self.bytes[at..] {
-            []
-            | [b',' | b')' | b']' | b'}' | b':' | b'=' | b'>', ..]
-            | [b' ', b'}' | b'=', ..]
-            | [b'.', b'.', ..] => true,
-            [b' ' | b'.'] => self.is_cut,
+        if at >= self.bytes.len() {
+            return true;
+        }
+        let is_last = at + 1 == self.bytes.len();
+        match self.bytes[at] {
+            b',' | b')' | b']' | b'}' | b':' | b'=' | b'>' => true,
+            b' ' | b'.' if is_last => self.is_cut,
+            b' ' => matches!(self.bytes[at + 1], b'}' | b'='),
+            b'.' => self.bytes[at + 1] == b'.',
             _ => false,
         }
     }
@@ -333,10 +441,17 @@ impl<'t> Scan<'t> {
         }
     }
 
+    /// Whether at `at` there is what may be a blank, of Unicode's too.
+    fn is_blank(&self, at: usize) -> bool {
+        matches!(self.bytes[at], 0..=b' ' | 0x80..)
+    }
+
     fn skip_blanks(&self, from: usize) -> usize {
-        let is_more = |byte: &u8| !byte.is_ascii_whitespace();
-        let rest = self.bytes.get(from..).unwrap_or_default();
-        from + rest.iter().position(is_more).unwrap_or(rest.len())
+        let mut at = from;
+        while at < self.bytes.len() && matches!(self.bytes[at], b' ' | b'\n' | b'\t' | b'\r' | 12) {
+            at += 1;
+        }
+        at
     }
 
     /// Whether a value that starts here is hidden by a name.
@@ -344,6 +459,15 @@ impl<'t> Scan<'t> {
         match sensitivity {
             Sensitivity::Open => false,
             Sensitivity::Secret => true,
+            Sensitivity::Likely => {
+                let rest = &self.bytes[value..];
+                let is_end = |byte: &u8| matches!(byte, b',' | b')' | b']' | b'}');
+                let end = rest.iter().position(is_end).unwrap_or(rest.len());
+                let text = rest[..end]
+                    .rsplit(|byte| matches!(byte, b'"' | b'('))
+                    .find(|part| !part.is_empty());
+                !self.is_shown(value, true) && redact::looks_secret(text.unwrap_or_default())
+            }
             Sensitivity::Text => !self.is_shown(value, true),
             Sensitivity::Counted => !self.is_shown(value, false),
         }
@@ -404,22 +528,30 @@ impl<'t> Scan<'t> {
 /// Where the text ends that may be shown, whatever its structure is: behind the first name
 /// of a secret that one of `signs` follows.
 fn first_secret(text: &str, from: usize, signs: &[u8]) -> Option<usize> {
+    let bytes = text.as_bytes();
     let mut start = from;
-    for (at, byte) in text.bytes().enumerate().skip(from) {
-        if SIGNS.contains(&byte) {
-            if signs.contains(&byte) && judge(&text[start..at]) != Sensitivity::Open {
+    let mut at = from;
+    while at < bytes.len() {
+        let byte = bytes[at];
+        if CLASSES[byte as usize] == STRUCTURE && byte != b'"' && byte != b'\'' {
+            if signs.contains(&byte) && judge(text, start, at) != Sensitivity::Open {
                 return Some(at + 1);
             }
             start = at + 1;
         }
+        at += 1;
     }
     None
 }
 
-/// What a name says, as it is printed: what looks like an escape may be one, which is no
-/// letter.
-fn judge(name: &str) -> Sensitivity {
-    let printed = redact::sensitivity(name);
+/// What the name from `start` to `end` says, as it is printed: what looks like an escape may
+/// be one, which is no letter.
+fn judge(text: &str, start: usize, end: usize) -> Sensitivity {
+    if !redact::has_stem(text.as_bytes(), start, end) {
+        return Sensitivity::Open;
+    }
+    let name = &text[start..end];
+    let printed = redact::by_words(name.as_bytes());
     if !name.contains('\\') {
         return printed;
     }
@@ -433,19 +565,56 @@ fn judge(name: &str) -> Sensitivity {
             unescaped.push(character);
         }
     }
-    printed.max(redact::sensitivity(&unescaped))
+    printed.max(redact::by_words(unescaped.as_bytes()))
 }
+
+/// Bytes that are looked through for a quote together, by the standard library's search.
+const BLOCK: usize = 64;
 
 /// Where the literal ends whose quote is at `start`.
 fn literal_end(bytes: &[u8], start: usize) -> Option<usize> {
     let mut at = start + 1;
     loop {
-        match bytes.get(at)? {
-            b'"' => return Some(at + 1),
-            b'\\' => at += 2,
-            _ => at += 1,
+        at = quote(bytes, at)?;
+        let mut escapes = at;
+        while bytes[escapes - 1] == b'\\' && escapes - 1 > start {
+            escapes -= 1;
+        }
+        at += 1;
+        if (at - 1 - escapes).is_multiple_of(2) {
+            return Some(at);
         }
     }
+}
+
+/// Where the next quote is.
+fn quote(bytes: &[u8], mut at: usize) -> Option<usize> {
+    let near = at + BLOCK / 4;
+    while bytes.len() - at > 4 && at < near {
+        if bytes[at] == b'"'
+            || bytes[at + 1] == b'"'
+            || bytes[at + 2] == b'"'
+            || bytes[at + 3] == b'"'
+        {
+            break;
+        }
+        at += 4;
+    }
+    if at >= near {
+        while bytes.len() - at > BLOCK && !bytes[at..at + BLOCK].contains(&b'"') {
+            at += BLOCK;
+        }
+        if bytes.len() - at > BLOCK && !bytes[at..at + BLOCK / 2].contains(&b'"') {
+            at += BLOCK / 2;
+        }
+    }
+    while at < bytes.len() {
+        if bytes[at] == b'"' {
+            return Some(at);
+        }
+        at += 1;
+    }
+    None
 }
 
 /// The bytes of the name at the start of `bytes`.
@@ -455,50 +624,4 @@ fn name_length(bytes: &[u8]) -> usize {
         !is_name && byte.is_ascii()
     };
     bytes.iter().position(is_other).unwrap_or(bytes.len())
-}
-
-/// Positions that are looked at together.
-const BLOCK: usize = 16;
-
-/// Whether one of the stems of secrets' names is anywhere in `text`. This is what most
-/// values pay, and the compiler makes vector code of it (0.5 µs for 1 kB).
-fn mentions_secret(text: &[u8]) -> bool {
-    let mut at = 0;
-    while let Some(block) = text[at..].first_chunk::<{ BLOCK + 2 }>() {
-        let starts = starts(block);
-        if starts != [0; BLOCK] {
-            let mut starts = starts.iter().zip(at..);
-            if starts.any(|(start, at)| *start != 0 && is_stem(&text[at..])) {
-                return true;
-            }
-        }
-        at += BLOCK;
-    }
-    (at..text.len()).any(|at| is_stem(&text[at..]))
-}
-
-/// Where the first letters of a stem are.
-fn starts(block: &[u8; BLOCK + 2]) -> [u8; BLOCK] {
-    let lower = block.map(|byte| byte | 32);
-    let mut found = [0; BLOCK];
-    for [a, b, c] in STARTS {
-        for at in 0..BLOCK {
-            let differs = (lower[at] ^ a) | (lower[at + 1] ^ b) | (lower[at + 2] ^ c);
-            found[at] |= u8::from(differs == 0);
-        }
-    }
-    found
-}
-
-/// The first letters of the stems; `pas` is that of two.
-const STARTS: [[u8; 3]; 9] = [
-    *b"tok", *b"key", *b"sec", *b"pas", *b"pwd", *b"aut", *b"cre", *b"bea", *b"coo",
-];
-
-fn is_stem(text: &[u8]) -> bool {
-    let is_start = |stem: &&&str| stem.as_bytes()[0] == text[0] | 32;
-    STEMS.iter().filter(is_start).any(|stem| {
-        text.get(..stem.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(stem.as_bytes()))
-    })
 }

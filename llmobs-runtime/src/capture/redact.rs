@@ -7,20 +7,31 @@
 //!
 //! A name holds a secret if, anywhere in it,
 //!
-//! * one word is `apikey`, `authorization`, `bearer`, `cookie`, `credential`, `passphrase`,
-//!   `passwd`, `password`, `privatekey`, `pwd`, `secret` or `sessionkey`, or one of these
-//!   with an `s`;
-//! * two words in a row are `api key`, `private key`, `session key`, `access token` or
-//!   `auth token`, or one of these with an `s`;
-//! * one word is `token` and the value is text: `token: 7` is no secret, and neither are
-//!   `tokens` and `max_tokens`, whatever they hold.
+//! * one word is `apikey`, `authorization`, `bearer`, `cookie`, `credential`, `jwt`,
+//!   `passcode`, `passphrase`, `passwd`, `password`, `privatekey`, `pwd`, `secret` or
+//!   `sessionkey`, or one of these with an `s`;
+//! * one word ends with `password` or `passwords` (`PGPASSWORD`);
+//! * two words in a row are `key` behind `access`, `account`, `admin`, `api`, `app`,
+//!   `application`, `auth`, `consumer`, `encryption`, `hmac`, `license`, `master`, `private`,
+//!   `service`, `session`, `shared`, `signing`, `ssh` or `subscription`, or `token` behind `access` or `auth`, or one of
+//!   these with an `s`.
+//!
+//! It holds one if its value is text and its last word is
+//!
+//! * `auth`;
+//! * `token` behind a word that says whose or what for: `refresh_token`, `idToken`,
+//!   `x-token`. What a model reads and writes is content: `next_token`, `eos_token`,
+//!   `stop_token`, `completion_token` and the like are seen ([`OF_TEXT`]), and so is what only
+//!   begins with the word: `token_count`, `token_ids`;
+//! * `token` alone, and the text looks like a credential: 16 letters and digits in a row, of
+//!   both, or the word `Bearer` ([`looks_secret`]). The tokens of `logprobs` are pieces of words.
 //!
 //! If the last word is `count`, `length` or `tokens`, a number, a bool and nothing are
 //! shown all the same, and everything else is hidden: `cookie_count: 3` and
 //! `access_tokens: 3` are seen, `access_tokens: ["…"]` is not.
 //!
-//! So `secretary` and `passwordless` are none, while `secret_name`, `password_hash` and
-//! `cookie_consent` are: one too many is only a value that nobody sees.
+//! So `secretary`, `author` and `passwordless` are none, while `secret_name`, `password_hash`
+//! and `cookie_consent` are: one too many is only a value that nobody sees.
 
 /// What stands in place of a secret.
 pub(crate) const REDACTED: &str = "[redacted]";
@@ -29,6 +40,8 @@ pub(crate) const REDACTED: &str = "[redacted]";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Sensitivity {
     Open,
+    /// A secret if it is text that looks like one.
+    Likely,
     /// A secret if it is text.
     Text,
     /// A secret unless it is a number: how many there are, or how long it is.
@@ -39,100 +52,251 @@ pub(super) enum Sensitivity {
 /// Whether automatic capture hides a value of this name.
 pub(crate) fn redacted_name(name: &str, is_string: bool) -> bool {
     match sensitivity(name) {
-        Sensitivity::Open => false,
+        Sensitivity::Open | Sensitivity::Likely => false,
         Sensitivity::Text | Sensitivity::Counted => is_string,
         Sensitivity::Secret => true,
     }
 }
 
-/// Runs for each argument, field and key that is captured: most names are let go after
-/// one pass over their bytes (7 ns; the words take 20 more).
-pub(super) fn sensitivity(name: &str) -> Sensitivity {
-    let letters = letters(name.as_bytes());
-    if name.len() < "pwd".len() || !LETTERS.iter().any(|word| letters & word == *word) {
-        return Sensitivity::Open;
+/// Whether automatic capture hides `text` as the value of this name.
+pub(crate) fn hides_text(name: &str, text: &str) -> bool {
+    match sensitivity(name) {
+        Sensitivity::Open => false,
+        Sensitivity::Likely => looks_secret(text.as_bytes()),
+        Sensitivity::Text | Sensitivity::Counted | Sensitivity::Secret => true,
     }
-    by_words(name)
 }
 
-/// What every name of a secret has in it, in some letter case.
-pub(super) const STEMS: [&str; 10] = [
-    "token",
-    "key",
-    "secret",
-    "passw",
-    "passphrase",
-    "pwd",
-    "authorization",
-    "credential",
-    "bearer",
-    "cookie",
-];
+/// Letters and digits in a row that are no word of a language.
+const LONG: usize = 16;
 
-/// The letters that each of the words has; `api key` has those of `apikey`, and what ends
-/// in `token` those of `token`.
-const LETTERS: [u32; 11] = [
-    letters(b"token"),
-    letters(b"apikey"),
-    letters(b"privatekey"),
-    letters(b"sessionkey"),
-    letters(b"secret"),
-    letters(b"passphrase"),
-    letters(b"pwd"),
-    letters(b"authorization"),
-    letters(b"credential"),
-    letters(b"bearer"),
-    letters(b"cookie"),
-];
-
-/// A bit for each letter, of either case. Other bytes set bits as well: a word may be
-/// looked for in vain, but none is missed.
-const fn letters(name: &[u8]) -> u32 {
-    let mut letters = 0;
+/// Whether a text looks like a credential rather than a piece of what a model reads.
+pub(super) fn looks_secret(text: &[u8]) -> bool {
+    let (mut run, mut letters, mut digits) = (0, false, false);
     let mut at = 0;
-    while at < name.len() {
-        letters |= 1 << (name[at] & 31);
+    while at < text.len() {
+        match text[at] {
+            b'a'..=b'z' | b'A'..=b'Z' => letters = true,
+            b'0'..=b'9' => digits = true,
+            b'-' | b'_' | b'.' | b'+' | b'/' | b'=' | b'~' => {}
+            _ => (run, letters, digits) = (0, false, false),
+        }
+        if letters || digits {
+            run += 1;
+        }
+        if run >= LONG && letters && digits {
+            return true;
+        }
         at += 1;
     }
-    letters
+    text.get(..7)
+        .is_some_and(|start| start.eq_ignore_ascii_case(b"bearer "))
 }
 
-fn by_words(name: &str) -> Sensitivity {
-    let mut found = Sensitivity::Open;
-    let mut previous: &[u8] = b"";
-    for run in name.as_bytes().split(|byte| !is_letter(*byte)) {
-        let mut rest = run;
-        while !rest.is_empty() {
-            let (word, after) = rest.split_at(word_length(rest));
-            found = found.max(judge(previous, word));
-            previous = word;
-            rest = after;
+/// Runs for each argument, field and key that is captured: most names are let go after
+/// one pass over their bytes. Debug builds compile all of this without optimisation, where
+/// each call of a closure or an iterator costs as much as ten bytes; hence the indices.
+pub(super) fn sensitivity(name: &str) -> Sensitivity {
+    let name = name.as_bytes();
+    if has_stem(name, 0, name.len()) {
+        by_words(name)
+    } else {
+        Sensitivity::Open
+    }
+}
+
+/// What every name of a secret has in it, in some letter case; and where in it its rarest
+/// three letters are.
+static STEMS: [(&[u8], usize); 12] = [
+    (b"token", 1),
+    (b"key", 0),
+    (b"secret", 1),
+    (b"passw", 2),
+    (b"passphrase", 3),
+    (b"pwd", 0),
+    (b"passcode", 4),
+    (b"auth", 0),
+    (b"jwt", 0),
+    (b"credential", 0),
+    (b"bearer", 0),
+    (b"cookie", 2),
+];
+
+/// Letters of which every name of a secret has one.
+pub(super) const RARE: &[u8] = b"bckpuw";
+
+/// For two letters in a row: a bit for each stem whose rarest three they begin; and,
+/// [`SECOND`] bits higher, for each whose rarest three they end. One of the two is found where
+/// every second pair of a text is looked at. A static, since a debug build copies a constant
+/// for each look into it.
+static PAIRS: [u32; 1 << 10] = {
+    let mut pairs = [0; 1 << 10];
+    let mut at = 0;
+    while at < STEMS.len() {
+        let (stem, rare) = STEMS[at];
+        pairs[pair(stem[rare], stem[rare + 1])] |= 1 << at;
+        pairs[pair(stem[rare + 1], stem[rare + 2])] |= 1 << (at + SECOND);
+        at += 1;
+    }
+    pairs
+};
+
+const SECOND: usize = 16;
+
+/// Two letters of either case as a number. Other bytes stand for letters as well: a pair may
+/// be looked at in vain, but none is missed.
+const fn pair(first: u8, second: u8) -> usize {
+    ((first & 31) as usize) << 5 | (second & 31) as usize
+}
+
+/// Whether one of the stems is anywhere in `text` from `start` to `end`.
+pub(super) fn has_stem(text: &[u8], start: usize, end: usize) -> bool {
+    let mut at = start;
+    while at + 1 < end {
+        // As `pair` does it, which is a call in a debug build.
+        let stems = PAIRS[((text[at] & 31) as usize) << 5 | (text[at + 1] & 31) as usize];
+        if stems != 0 && is_stem(text, start, at, end, stems) {
+            return true;
         }
-        if previous.len() < run.len() && judge(b"", run) == Sensitivity::Secret {
+        at += 2;
+    }
+    false
+}
+
+/// Whether one of the `stems` is in `text` whose pair is at `at`.
+fn is_stem(text: &[u8], start: usize, at: usize, end: usize, stems: u32) -> bool {
+    let mut left = stems;
+    let mut which = 0;
+    while left != 0 {
+        if left & 1 != 0 {
+            let (stem, rare) = STEMS[which % SECOND];
+            let before = rare + which / SECOND;
+            if at >= start + before && at - before + stem.len() <= end {
+                let from = at - before;
+                let mut same = 0;
+                while same < stem.len() && text[from + same] | 32 == stem[same] {
+                    same += 1;
+                }
+                if same == stem.len() {
+                    return true;
+                }
+            }
+        }
+        left >>= 1;
+        which += 1;
+    }
+    false
+}
+
+/// Words before `token` that make it one of a model's text, or of the pages of a list.
+const OF_TEXT: &[&str] = &[
+    "audio",
+    "begin",
+    "bos",
+    "cached",
+    "cls",
+    "completion",
+    "continuation",
+    "end",
+    "eos",
+    "first",
+    "generated",
+    "image",
+    "input",
+    "last",
+    "mask",
+    "max",
+    "min",
+    "new",
+    "next",
+    "output",
+    "pad",
+    "padding",
+    "page",
+    "per",
+    "predicted",
+    "previous",
+    "prompt",
+    "reasoning",
+    "sampled",
+    "sep",
+    "special",
+    "start",
+    "stop",
+    "text",
+    "top",
+    "unk",
+    "unknown",
+    "video",
+];
+
+/// What the words of a name say.
+pub(super) fn by_words(name: &[u8]) -> Sensitivity {
+    let mut found = Sensitivity::Open;
+    // What the last word says, if it is the last.
+    let mut last = Sensitivity::Open;
+    let mut previous: &[u8] = b"";
+    let mut at = 0;
+    while at < name.len() {
+        if !is_letter(name[at]) {
+            at += 1;
+            continue;
+        }
+        let run = at;
+        let mut word = at;
+        while at < name.len() && is_letter(name[at]) {
+            at += 1;
+            if at == name.len() || !is_letter(name[at]) || starts_word(name, word, at) {
+                let this = &name[word..at];
+                found = found.max(judge(previous, this));
+                last = judge_last(previous, this);
+                previous = this;
+                word = at;
+            }
+        }
+        if previous.len() < at - run && matches!(judge(b"", &name[run..at]), Sensitivity::Secret) {
             found = Sensitivity::Secret;
         }
     }
     if found == Sensitivity::Secret && is_any(previous, &["count", "length", "tokens"]) {
         return Sensitivity::Counted;
     }
-    found
+    found.max(last)
 }
 
+/// What a word says anywhere in a name.
 fn judge(previous: &[u8], word: &[u8]) -> Sensitivity {
-    let one = word.strip_suffix(b"s").or(word.strip_suffix(b"S"));
-    let one = one.unwrap_or(word);
+    const KEYS: &[&str] = &[
+        "access",
+        "account",
+        "admin",
+        "api",
+        "app",
+        "application",
+        "auth",
+        "consumer",
+        "encryption",
+        "hmac",
+        "license",
+        "master",
+        "private",
+        "service",
+        "session",
+        "shared",
+        "signing",
+        "ssh",
+        "subscription",
+    ];
+    let one = match word {
+        [one @ .., b's' | b'S'] => one,
+        _ => word,
+    };
     let secret = match one.len() {
-        3 if is_any(one, &["key"]) => is_any(previous, &["api", "private", "session"]),
-        3 => is_any(one, &["pwd"]),
-        5 if is_any(one, &["token"]) => {
-            let is_access = is_any(previous, &["access", "auth"]);
-            if !is_access && one.len() == word.len() {
-                return Sensitivity::Text;
-            }
-            is_access
-        }
+        3 if is_any(one, &["key"]) => is_any(previous, KEYS),
+        3 => is_any(one, &["jwt", "pwd"]),
+        5 => is_any(one, &["token"]) && is_any(previous, &["access", "auth"]),
         6 => is_any(one, &["apikey", "bearer", "cookie", "passwd", "secret"]),
-        8 => is_any(one, &["password"]),
+        8 => is_any(one, &["passcode", "password"]),
         10 => is_any(
             one,
             &["credential", "passphrase", "privatekey", "sessionkey"],
@@ -140,230 +304,63 @@ fn judge(previous: &[u8], word: &[u8]) -> Sensitivity {
         13 => is_any(one, &["authorization"]),
         _ => false,
     };
-    if secret {
+    // `PGPASSWORD`: no other word ends so.
+    if secret || one.len() > 8 && is_any(&one[one.len() - 8..], &["password"]) {
         Sensitivity::Secret
     } else {
         Sensitivity::Open
     }
 }
 
+/// What a word says at the end of a name.
+fn judge_last(previous: &[u8], word: &[u8]) -> Sensitivity {
+    if is_any(word, &["auth"]) {
+        Sensitivity::Text
+    } else if !is_any(word, &["token"]) || is_any(previous, OF_TEXT) {
+        Sensitivity::Open
+    } else if previous.is_empty() {
+        Sensitivity::Likely
+    } else {
+        Sensitivity::Text
+    }
+}
+
+/// Whether `word` is one of the `known`, in any letter case.
 fn is_any(word: &[u8], known: &[&str]) -> bool {
-    known
-        .iter()
-        .any(|known| word.eq_ignore_ascii_case(known.as_bytes()))
+    let mut which = 0;
+    while which < known.len() {
+        let known = known[which].as_bytes();
+        if known.len() == word.len() {
+            let mut at = 0;
+            while at < word.len() && word[at] | 32 == known[at] {
+                at += 1;
+            }
+            if at == word.len() {
+                return true;
+            }
+        }
+        which += 1;
+    }
+    false
 }
 
+#[inline]
 fn is_letter(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || !byte.is_ascii()
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | 0x80..)
 }
 
-/// The bytes of the first word of a run: `client|Secret`, `API|Key`.
-fn word_length(run: &[u8]) -> usize {
-    let starts_word = |at: usize| {
-        run[at].is_ascii_uppercase()
-            && (run[at - 1].is_ascii_lowercase()
-                || run.get(at + 1).is_some_and(u8::is_ascii_lowercase))
-    };
-    (1..run.len())
-        .find(|&at| starts_word(at))
-        .unwrap_or(run.len())
+/// Whether camel case begins a word at `at`, in a run of letters: `client|Secret`, `API|Key`.
+#[inline]
+#[allow(
+    clippy::manual_is_ascii_check,
+    reason = "it is a call in a debug build"
+)]
+fn starts_word(run: &[u8], word: usize, at: usize) -> bool {
+    let is_upper = matches!(run[at], b'A'..=b'Z');
+    let after_lower = at > word && matches!(run[at - 1], b'a'..=b'z');
+    let before_lower = at + 1 < run.len() && matches!(run[at + 1], b'a'..=b'z');
+    is_upper && at > word && (after_lower || before_lower)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_secrets_are_known_in_every_spelling() {
-        for name in [
-            "api_key",
-            "apikey",
-            "apiKey",
-            "ApiKey",
-            "APIKey",
-            "APIkey",
-            "APIKEY",
-            "api-key",
-            "api.key",
-            "api key",
-            "x-api-key",
-            "X-Api-Key",
-            "openai_api_key",
-            "OPENAI_API_KEY",
-            "openai_api_key2",
-            "openaiApiKey",
-            "secret",
-            "clientSecret",
-            "client_secret_id",
-            "secret1",
-            "_secret_",
-            "password",
-            "Password",
-            "passWord",
-            "PassWord",
-            "password_hash",
-            "db-password",
-            "passwd",
-            "authorization",
-            "Authorization",
-            "Proxy-Authorization",
-            "credential",
-            "credentials",
-            "awsCredentials",
-            "auth_token",
-            "authToken",
-            "_authToken",
-            "access_token",
-            "accessToken",
-            "access_token_expiry",
-            "bearer",
-            "bearer_token",
-            "geheimnis_für_api_key",
-            "secrets",
-            "clientSecrets",
-            "passwords",
-            "passwds",
-            "api_keys",
-            "apikeys",
-            "apiKeys",
-            "APIkeys",
-            "authorizations",
-            "bearers",
-            "private_key",
-            "privateKeys",
-            "PRIVATEKEY",
-            "ssh-private-key",
-            "session_key",
-            "sessionKeys",
-            "pwd",
-            "PWD",
-            "db_pwd",
-            "passphrase",
-            "passPhrases",
-            "cookie",
-            "Cookies",
-            "Set-Cookie",
-            "set_cookie2",
-            "cookie_consent",
-            "access_tokens_by_user",
-            "tokens_of_bearer",
-            "count_of_secrets",
-        ] {
-            assert!(redacted_name(name, false), "{name}");
-            assert!(redacted_name(name, true), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_token_is_a_secret_only_if_it_is_text() {
-        for name in [
-            "token",
-            "Token",
-            "TOKEN",
-            "session_token",
-            "refreshToken",
-            "token_count",
-            "x-token",
-        ] {
-            assert!(redacted_name(name, true), "{name}");
-            assert!(!redacted_name(name, false), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_number_of_secrets_and_their_length_are_shown_if_they_are_numbers() {
-        for name in [
-            "cookie_count",
-            "cookieCount",
-            "SECRET_COUNT",
-            "password_length",
-            "access_token_count",
-            "access_tokens",
-            "authTokens",
-            "bearer_tokens",
-            "api_keys_count2",
-        ] {
-            assert_eq!(sensitivity(name), Sensitivity::Counted, "{name}");
-            assert!(redacted_name(name, true), "{name}");
-            assert!(!redacted_name(name, false), "{name}");
-        }
-    }
-
-    #[test]
-    fn every_name_of_a_secret_has_one_of_the_stems() {
-        let stems = STEMS.map(str::to_owned);
-        for word in WORDS {
-            let name = word.to_lowercase();
-            assert_ne!(sensitivity(word), Sensitivity::Open, "{word}");
-            assert!(stems.iter().any(|stem| name.contains(stem)), "{word}");
-        }
-    }
-
-    const WORDS: [&str; 18] = [
-        "apikey",
-        "authorization",
-        "bearer",
-        "cookie",
-        "credential",
-        "passphrase",
-        "passwd",
-        "password",
-        "privatekey",
-        "pwd",
-        "secret",
-        "sessionkey",
-        "api key",
-        "private key",
-        "session key",
-        "access token",
-        "auth token",
-        "token",
-    ];
-
-    #[test]
-    fn names_that_only_contain_the_letters_are_no_secrets() {
-        for name in [
-            "",
-            "a",
-            "key",
-            "api",
-            "keys",
-            "key_api",
-            "api_base_key",
-            "secretary",
-            "secretly",
-            "compass_word",
-            "pass",
-            "word",
-            "tokens",
-            "max_tokens",
-            "input_tokens",
-            "maxTokens",
-            "tokenizer",
-            "passwordless",
-            "passes",
-            "public_key",
-            "private",
-            "session",
-            "session_keyboard",
-            "cook",
-            "cookieless",
-            "count",
-            "length",
-            "authorize",
-            "author",
-            "credentialed",
-            "forbearer",
-            "prompt",
-            "messages",
-            "question",
-            "monkey",
-            "sécret",
-            "secretö",
-            "пароль",
-        ] {
-            assert!(!redacted_name(name, true), "{name}");
-            assert!(!redacted_name(name, false), "{name}");
-        }
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::redact::{REDACTED, Sensitivity};
 use super::tree::{Error, Fields, List, Node, Object};
+use crate::number;
 
 /// What `serde_json` calls the structs by which its own types pass through a serializer:
 /// numbers under its feature `arbitrary_precision`, and `RawValue`.
@@ -23,10 +24,10 @@ macro_rules! scalars {
 }
 
 macro_rules! floats {
-    ($($method:ident: $ty:ty,)*) => {$(
+    ($($method:ident: $ty:ty, $wide:expr;)*) => {$(
         fn $method(self, value: $ty) -> Result<(), Error> {
             if value.is_finite() {
-                self.set(value);
+                self.set($wide(value));
             } else {
                 // "NaN", "inf", "-inf"
                 self.set(value.to_string());
@@ -53,15 +54,20 @@ impl<'a> ser::Serializer for Node<'a> {
         serialize_i16: i16,
         serialize_i32: i32,
         serialize_i64: i64,
-        serialize_u8: u8,
         serialize_u16: u16,
         serialize_u32: u32,
         serialize_u64: u64,
     }
 
+    fn serialize_u8(self, value: u8) -> Result<(), Error> {
+        self.reading.byte = Some(self.wrappers());
+        self.set(value);
+        Ok(())
+    }
+
     floats! {
-        serialize_f32: f32,
-        serialize_f64: f64,
+        serialize_f32: f32, number::widened;
+        serialize_f64: f64, f64::from;
     }
 
     fn serialize_i128(self, value: i128) -> Result<(), Error> {
@@ -92,11 +98,12 @@ impl<'a> ser::Serializer for Node<'a> {
     }
 
     fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), Error> {
-        if self.hides_text() {
+        if self.sensitivity > Sensitivity::Likely {
             self.set(REDACTED);
             return Ok(());
         }
         match self.reading.budget.display(&value) {
+            Ok(text) if self.hides_text(&text) => self.set(REDACTED),
             Ok(text) => self.set(text),
             Err(fmt::Error) => return Err(Error::Own("its Display fails".to_owned())),
         }
@@ -214,6 +221,7 @@ macro_rules! list {
             }
 
             fn end(self) -> Result<(), Error> {
+                self.finish();
                 Ok(())
             }
         }

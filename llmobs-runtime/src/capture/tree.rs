@@ -29,6 +29,8 @@ pub(super) struct Reading {
     /// An [`Error::Cut`] is on its way: the place that it comes from is in order. Said here
     /// because a `Serialize` may replace our error by one of its own.
     cutting: bool,
+    /// The value that was read last is a byte, inside so many wrappers.
+    pub(super) byte: Option<usize>,
     /// The first error that a type gave by itself.
     pub(super) failure: Option<String>,
 }
@@ -39,6 +41,7 @@ impl Reading {
             budget,
             redact,
             cutting: false,
+            byte: None,
             failure: None,
         }
     }
@@ -134,12 +137,16 @@ impl<'a> Node<'a> {
         }
     }
 
+    pub(super) fn wrappers(&self) -> usize {
+        self.place.wrappers
+    }
+
     pub(super) fn set(self, value: impl Into<Value>) {
         *self.slot = value.into();
     }
 
     pub(super) fn text(self, text: &str) {
-        let text = if self.hides_text() {
+        let text = if self.hides_text(text) {
             REDACTED.to_owned()
         } else {
             self.reading.budget.copy(text)
@@ -147,8 +154,12 @@ impl<'a> Node<'a> {
         *self.slot = Value::String(text);
     }
 
-    pub(super) fn hides_text(&self) -> bool {
-        self.sensitivity != Sensitivity::Open
+    pub(super) fn hides_text(&self, text: &str) -> bool {
+        match self.sensitivity {
+            Sensitivity::Open => false,
+            Sensitivity::Likely => redact::looks_secret(text.as_bytes()),
+            Sensitivity::Text | Sensitivity::Counted | Sensitivity::Secret => true,
+        }
     }
 
     /// The same value one `Some` or newtype further in.
@@ -182,15 +193,14 @@ impl<'a> Node<'a> {
         let this = self.contain()?;
         let capacity = this.reading.budget.capacity(hint);
         *this.slot = Value::Array(Vec::with_capacity(capacity));
-        match this.slot {
-            Value::Array(items) => Ok(List {
-                items,
-                reading: this.reading,
-                place: this.place.below(),
-                is_cut: false,
-            }),
-            _ => Err(this.reading.cut()),
-        }
+        Ok(List {
+            slot: this.slot,
+            reading: this.reading,
+            place: this.place.below(),
+            hint,
+            bytes: 0,
+            is_cut: false,
+        })
     }
 
     pub(super) fn object(self) -> Result<Object<'a>, Error> {
@@ -241,34 +251,92 @@ fn entry<'a>(
     })
 }
 
-/// A list that is being read.
+/// Bytes in a list that are shown as numbers: an address, a colour, a version. More of them
+/// are data, of which their number says as much as automatic capture may.
+const SHOWN_BYTES: usize = 16;
+
+/// Bytes that a list begins with before the rest of it is taken for bytes too, and is not
+/// read: a hundred megabytes cost what these do.
+const SURELY_BYTES: usize = 64;
+
+/// A list that is being read. A list of bytes is a list of numbers to serde; it is known by
+/// its elements, which no other type gives as bytes.
 pub(super) struct List<'a> {
-    items: &'a mut Vec<Value>,
+    slot: &'a mut Value,
     reading: &'a mut Reading,
     place: Place,
+    /// How many elements there are, if the value says so.
+    hint: Option<usize>,
+    /// How many there were so far, while all of them are bytes.
+    bytes: usize,
     is_cut: bool,
 }
 
 impl List<'_> {
     pub(super) fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+        self.reading.byte = None;
         self.next()?.fill(value);
+        if self.reading.byte == Some(self.place.wrappers) {
+            self.bytes += 1;
+            if self.bytes >= SURELY_BYTES && self.is_all_bytes() {
+                return self.count_bytes();
+            }
+        }
         Ok(())
+    }
+
+    fn is_all_bytes(&self) -> bool {
+        matches!(&*self.slot, Value::Array(items) if items.len() == self.bytes)
+    }
+
+    /// What is surely a list of bytes ends here if it says how many there are; else its bytes
+    /// are counted, up to the limit of values.
+    fn count_bytes(&mut self) -> Result<(), Error> {
+        let Some(all) = self.hint.filter(|all| *all >= self.bytes) else {
+            return Ok(());
+        };
+        *self.slot = Value::String(format!("<{all} bytes>"));
+        Err(self.reading.cut())
+    }
+
+    /// A list that turns out to have been bytes becomes their number.
+    pub(super) fn finish(self) {
+        if self.bytes > SHOWN_BYTES && self.is_all_bytes() {
+            *self.slot = Value::String(format!("<{} bytes>", self.bytes));
+        }
     }
 
     fn next(&mut self) -> Result<Node<'_>, Error> {
         if !self.reading.budget.take_node() {
-            if !std::mem::replace(&mut self.is_cut, true) {
-                self.items.push(REST.into());
+            let is_first = !std::mem::replace(&mut self.is_cut, true);
+            if is_first && self.bytes >= SURELY_BYTES && self.is_all_bytes() {
+                *self.slot = Value::String(format!("<more than {} bytes>", self.bytes));
+            } else if is_first && let Value::Array(items) = &mut *self.slot {
+                items.push(REST.into());
             }
             return Err(self.reading.cut());
         }
-        self.items.push(Value::Null);
-        match self.items.last_mut() {
+        let Value::Array(items) = &mut *self.slot else {
+            // Bytes that were counted; a type that ignores our errors goes on.
+            return Err(self.reading.cut());
+        };
+        // A header's name and its value, in a list of pairs.
+        let mut sensitivity = Sensitivity::Open;
+        if self.hint == Some(2)
+            && let [Value::String(name)] = &items[..]
+        {
+            sensitivity = self.reading.hides(name);
+        }
+        if matches!(sensitivity, Sensitivity::Secret | Sensitivity::Counted) {
+            sensitivity = Sensitivity::Text;
+        }
+        items.push(Value::Null);
+        match items.last_mut() {
             Some(slot) => Ok(Node {
                 slot,
                 reading: self.reading,
                 place: self.place,
-                sensitivity: Sensitivity::Open,
+                sensitivity,
             }),
             None => Err(self.reading.cut()),
         }
@@ -424,7 +492,7 @@ impl ser::Error for Error {
     fn custom<T: fmt::Display>(reason: T) -> Self {
         let mut clipped = Clipped::new(LONGEST_REASON);
         // Where it is cut, and where its Display fails, what it said so far has to do.
-        let _ = fmt::write(&mut clipped, format_args!("{reason}"));
+        let _ = fmt::write(clipped.writer(), format_args!("{reason}"));
         Self::Own(clipped.finish())
     }
 }

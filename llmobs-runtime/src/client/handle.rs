@@ -13,6 +13,13 @@ impl LlmObs {
     }
 }
 
+#[cfg(test)]
+impl LlmObs {
+    pub(crate) fn open_names(&self) -> Vec<String> {
+        crate::span::open::names(&self.inner)
+    }
+}
+
 impl Clone for LlmObs {
     fn clone(&self) -> Self {
         Self::of(Arc::clone(&self.inner))

@@ -10,10 +10,9 @@ use std::io::{self, Read as _};
 use std::mem::MaybeUninit;
 use std::os::fd::IntoRawFd as _;
 use std::ptr;
-use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, Weak};
-use std::thread;
 use std::time::Duration;
 
 use libc::c_int;
@@ -21,6 +20,8 @@ use libc::c_int;
 use super::{ClientInner, lock};
 use crate::process::PerProcess;
 use crate::report;
+use crate::thread;
+use crate::worker::HELD_UP;
 
 const SIGNALS: [(c_int, &str); 2] = [(libc::SIGINT, "SIGINT"), (libc::SIGTERM, "SIGTERM")];
 
@@ -31,8 +32,13 @@ const PATIENCE: Duration = Duration::from_millis(500);
 static OWNER: AtomicI32 = AtomicI32::new(0);
 /// The writing end of the pipe at which that thread waits.
 static PIPE: AtomicI32 = AtomicI32::new(-1);
-/// Whether a signal has come, in the process that owns the thread.
-static CAME: AtomicI32 = AtomicI32::new(0);
+/// When the first signal has come to the process that owns the thread, in milliseconds of the
+/// system's monotonic clock; 0 before that.
+static CAME: AtomicI64 = AtomicI64::new(0);
+/// Who presses Ctrl-C so much later does not want to wait. What comes earlier, or is no SIGINT, is the
+/// first signal once more: `timeout`, systemd, docker and shells send it to the process and to its
+/// group.
+const IMPATIENCE_MS: i64 = 1_000;
 
 #[derive(Default)]
 struct Hook {
@@ -88,8 +94,8 @@ fn start() -> io::Result<()> {
             end_by(c_int::from(signal[0]));
         }
     };
-    let thread = thread::Builder::new().name("llmobs-signals".to_owned());
-    thread.spawn(waits)?;
+    // A program whose own threads block them all has nobody else who takes them.
+    thread::start_for(&SIGNALS.map(|(signal, _)| signal), "llmobs-signals", waits)?;
     CAME.store(0, Ordering::Relaxed);
     PIPE.store(writer.into_raw_fd(), Ordering::Release);
     // SAFETY: it only tells a number. Not from std, for the handler has to ask in this way.
@@ -102,14 +108,15 @@ fn shut_down() {
     let clients = std::mem::take(&mut lock(HOOK.get()).clients);
     let longest = clients.iter().map(|(_, timeout)| *timeout).max();
     let (done, all_done) = channel::<()>();
+    let mut writing = Vec::new();
     for (client, timeout) in clients {
         let Some(client) = client.upgrade() else {
             continue;
         };
+        writing.push((Arc::clone(&client), 0));
         let done = done.clone();
-        let thread = thread::Builder::new().name("llmobs-shutdown".to_owned());
         // Without a thread the client is left as it is: the program ends.
-        let _ = thread.spawn(move || {
+        let _ = thread::start("llmobs-shutdown", move || {
             // What was not delivered is told there.
             let _ = client.shutdown(timeout);
             drop(done);
@@ -117,7 +124,18 @@ fn shut_down() {
     }
     drop(done);
     // Nothing is sent: it ends when the last sender is gone.
-    let _ = all_done.recv_timeout(longest.unwrap_or_default().saturating_add(PATIENCE));
+    let mut wait = longest.unwrap_or_default().saturating_add(PATIENCE);
+    while all_done.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+        // A client that writes to its spool is waited for as long as that comes on.
+        let mut come_on = false;
+        for (client, steps) in &mut writing {
+            come_on |= client.worker().writes_out_since(steps);
+        }
+        if !come_on {
+            return;
+        }
+        wait = HELD_UP;
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -179,13 +197,37 @@ extern "C" fn on_signal(signal: c_int) {
     }
     // SAFETY: no pointer, no state.
     let is_here = unsafe { libc::getpid() } == OWNER.load(Ordering::Acquire);
-    // A forked child has no such thread; and who asks twice does not want to wait.
-    if !is_here || CAME.swap(signal, Ordering::AcqRel) != 0 {
+    if !is_here {
+        // A forked child has no such thread.
         end_by(signal);
+    }
+    let now = monotonic_ms();
+    let first = CAME.compare_exchange(0, now, Ordering::AcqRel, Ordering::Acquire);
+    if let Err(first) = first {
+        if signal == libc::SIGINT && now - first >= IMPATIENCE_MS {
+            end_by(signal);
+        }
+        return;
     }
     let byte = u8::try_from(signal).unwrap_or_default();
     // SAFETY: one byte, into a pipe of ours that is empty.
     unsafe { libc::write(PIPE.load(Ordering::Acquire), (&raw const byte).cast(), 1) };
+}
+
+/// Milliseconds since some moment, at least 1. Allowed in a handler.
+fn monotonic_ms() -> i64 {
+    let mut now = MaybeUninit::<libc::timespec>::zeroed();
+    // SAFETY: it writes a time that is ours; zeros are one as well, should the call fail.
+    let now = unsafe {
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, now.as_mut_ptr());
+        now.assume_init()
+    };
+    #[allow(
+        clippy::useless_conversion,
+        reason = "both have 32 bits on some systems"
+    )]
+    let (seconds, nanos) = (i64::from(now.tv_sec), i64::from(now.tv_nsec));
+    (seconds * 1_000 + nanos / 1_000_000).max(1)
 }
 
 /// Ends the process by the signal, as if it had no handler, so that who started it sees what

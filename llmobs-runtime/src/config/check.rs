@@ -145,19 +145,25 @@ pub(super) fn seconds(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(text.parse().ok()?).ok()
 }
 
-pub(super) const API_KEY: &str = "1 to 1024 visible ASCII characters, without spaces and line ends";
+pub(super) const API_KEY: &str =
+    "1 to 1024 visible ASCII characters, without spaces, line ends and quotes around them";
 
 /// What is shown in place of a value that must not be read.
 pub(super) const HIDDEN: &str = "[hidden]";
 
 pub(super) fn is_api_key(text: &str) -> bool {
-    (1..=1024).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+    let is_quoted = text.starts_with(['"', '\'']) || text.ends_with(['"', '\'']);
+    let is_visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+    (1..=1024).contains(&text.len()) && is_visible && !is_quoted
 }
 
 pub(super) const SITE: &str = "a host name such as datadoghq.com, without scheme, port and path";
 
 pub(super) fn site(text: &str) -> Option<String> {
     let alphanumeric = |byte: u8| byte.is_ascii_alphanumeric();
+    // The same host with a slash or the root's dot at its end, which `api.` before it would not be.
+    let text = text.strip_suffix('/').unwrap_or(text);
+    let text = text.strip_suffix('.').unwrap_or(text);
     is_host_name(text, alphanumeric).then(|| text.to_ascii_lowercase())
 }
 
@@ -245,9 +251,18 @@ fn authority(text: &str) -> Option<String> {
     }
 }
 
-/// Underscores are no part of host names, but container networks have them (`datadog_agent`).
+/// The port of a link to a service as Kubernetes writes it: `tcp://10.0.0.1:8126`.
+pub(super) fn port_of_link(text: &str) -> Option<u16> {
+    let (host, number) = text.strip_prefix("tcp://")?.rsplit_once(':')?;
+    authority(host)?;
+    port(number)
+}
+
+/// Underscores are no part of host names, but container networks have them (`datadog_agent`). A dot
+/// at the end makes a name absolute (`agent.svc.cluster.local.`), and so it stays.
 fn url_host(text: &str) -> Option<String> {
-    is_host_name(text, |byte| byte.is_ascii_alphanumeric() || byte == b'_').then(|| text.to_owned())
+    let name = text.strip_suffix('.').unwrap_or(text);
+    is_host_name(name, |byte| byte.is_ascii_alphanumeric() || byte == b'_').then(|| text.to_owned())
 }
 
 fn is_host_name(text: &str, alphanumeric: impl Fn(u8) -> bool) -> bool {

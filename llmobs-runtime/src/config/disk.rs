@@ -7,7 +7,8 @@ use super::Config;
 
 impl Config {
     /// The folder of the journal and the spool: `LLMOBS_DIR`, default `.llmobs` in the working
-    /// directory.
+    /// directory. A relative path is seen from the working directory in which llmobs is enabled;
+    /// a later change of that changes nothing.
     ///
     /// It is made for its owner alone, with a `.gitignore` that keeps all of it out of commits; in a
     /// folder that is there already, the same is done for the folders in it that are made.

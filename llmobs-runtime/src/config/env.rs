@@ -39,16 +39,35 @@ pub(super) struct Vars {
     pub(super) timeout: Option<Duration>,
     pub(super) flush_interval: Option<Duration>,
     pub(super) warnings: Vec<ConfigWarning>,
+    /// Why nothing of the above was read, in an environment that turns llmobs off: whoever turns it
+    /// on in code is told.
+    pub(super) error: Option<ConfigError>,
 }
 
 impl Vars {
     pub(super) fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Vars, ConfigError> {
-        let mut reader = Reader {
+        let reader = Reader {
             lookup,
             warnings: Vec::new(),
         };
+        let enabled = reader.boolean("DD_LLMOBS_ENABLED")?;
+        match Self::read_rest(reader) {
+            Ok(vars) => Ok(Vars { enabled, ..vars }),
+            Err(error) if enabled == Some(false) => Ok(Vars {
+                enabled,
+                error: Some(error),
+                ..Vars::default()
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read_rest<F: Fn(&str) -> Option<OsString>>(
+        mut reader: Reader<F>,
+    ) -> Result<Vars, ConfigError> {
         Ok(Vars {
-            enabled: reader.boolean("DD_LLMOBS_ENABLED")?,
+            enabled: None,
+            error: None,
             ml_app: reader.free_text("DD_LLMOBS_ML_APP")?,
             service: reader.free_text("DD_SERVICE")?,
             env: reader.free_text("DD_ENV")?,
@@ -65,7 +84,7 @@ impl Vars {
             })?,
             sampling_rules: reader.sampling_rules()?,
             capture: reader.parsed("LLMOBS_CAPTURE", check::capture, check::CAPTURE)?,
-            dir: reader.parsed("LLMOBS_DIR", check::dir, check::DIR)?,
+            dir: reader.dir()?,
             spool: reader.boolean("LLMOBS_SPOOL")?,
             payload_size_bytes: reader.number(
                 "DD_LLMOBS_PAYLOAD_SIZE_BYTES",
@@ -95,18 +114,23 @@ struct Reader<F> {
 }
 
 impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
-    /// The text of a variable; an empty one counts as unset.
+    /// The text of a variable without the white space around it, which files and secret stores put
+    /// there; an empty one counts as unset.
     fn text(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
+        let text = self.raw(name)?;
+        let text = text.map(|text| text.trim().to_owned());
+        Ok(text.filter(|text| !text.is_empty()))
+    }
+
+    fn raw(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
         let value = (self.lookup)(name).map(OsString::into_string).transpose();
-        value
-            .map(|text| text.filter(|text| !text.is_empty()))
-            .map_err(|raw| {
-                if HOLDS_SECRETS.contains(&name) {
-                    ConfigError::not_utf8(name, check::HIDDEN)
-                } else {
-                    ConfigError::not_utf8(name, &shown(&raw))
-                }
-            })
+        value.map_err(|raw| {
+            if HOLDS_SECRETS.contains(&name) {
+                ConfigError::not_utf8(name, check::HIDDEN)
+            } else {
+                ConfigError::not_utf8(name, &shown(&raw))
+            }
+        })
     }
 
     /// A text that may be anything but endless: one that is too long counts as unset, with a
@@ -179,7 +203,7 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
         let Some(text) = self.text(name)? else {
             return Ok(None);
         };
-        let number = parse(text.trim()).filter(|&number| rule.accepts(number));
+        let number = parse(&text).filter(|&number| rule.accepts(number));
         if number.is_none() {
             self.warnings
                 .push(ConfigWarning::new(name, &text, allowed, used));
@@ -224,7 +248,9 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
                 Some((key, value)) if !key.is_empty() => {
                     tags.push((key.to_owned(), value.to_owned()));
                 }
-                _ => self.warnings.push(ConfigWarning::new(
+                // A tag without a value (as in ddtrace).
+                None => tags.push((entry.to_owned(), String::new())),
+                Some(_) => self.warnings.push(ConfigWarning::new(
                     "DD_TAGS",
                     entry,
                     "pairs key:value, separated by commas or by spaces",
@@ -253,10 +279,43 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
             .collect())
     }
 
-    fn agent(&self) -> Result<Option<AgentAddress>, ConfigError> {
+    /// The folder. A space may be part of a path, a line end comes from the file it was read from.
+    fn dir(&self) -> Result<Option<PathBuf>, ConfigError> {
+        let name = "LLMOBS_DIR";
+        let text = self.raw(name)?.unwrap_or_default();
+        let text = text.trim_end_matches(['\r', '\n']);
+        if text.trim().is_empty() {
+            return Ok(None);
+        }
+        let dir = check::dir(text);
+        dir.map(Some)
+            .ok_or_else(|| ConfigError::invalid(name, &check::without_secrets(text), check::DIR))
+    }
+
+    /// The Agent's port. Where a service of Kubernetes is called `dd-trace-agent`, this variable is a
+    /// link to it (`tcp://10.0.0.1:8126`): the port counts, and the host is still that of
+    /// `DD_AGENT_HOST`, or this one.
+    fn agent_port(&mut self) -> Result<Option<u16>, ConfigError> {
+        let name = "DD_TRACE_AGENT_PORT";
+        let Some(text) = self.text(name)? else {
+            return Ok(None);
+        };
+        let Some(port) = check::port_of_link(&text) else {
+            let port = check::port(&text).map(Some);
+            return port.ok_or_else(|| {
+                ConfigError::invalid(name, &check::without_secrets(&text), check::PORT)
+            });
+        };
+        let used = port.to_string();
+        self.warnings
+            .push(ConfigWarning::new(name, &text, check::PORT, used));
+        Ok(Some(port))
+    }
+
+    fn agent(&mut self) -> Result<Option<AgentAddress>, ConfigError> {
         let url = self.origin("DD_TRACE_AGENT_URL")?;
         let host = self.parsed("DD_AGENT_HOST", check::agent_host, check::AGENT_HOST)?;
-        let port = self.parsed("DD_TRACE_AGENT_PORT", check::port, check::PORT)?;
+        let port = self.agent_port()?;
         if let Some(url) = url {
             return Ok(Some(AgentAddress { url, named: true }));
         }

@@ -1,11 +1,11 @@
 //! What the runtime reads: every setting validated, its precedence resolved, its default filled in.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Capture, Certificate, Config, ConfigError, ConfigWarning, Destination, check};
+use super::{Capture, Certificate, Config, ConfigError, ConfigWarning, Destination, check, paths};
 use crate::processor::Processors;
 use crate::sampling::{SamplingRule, rate_text};
 
@@ -154,6 +154,8 @@ pub(crate) struct Settings {
     pub(crate) override_origin: Option<Origin>,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) ca_certificates: Vec<Certificate>,
+    /// Where the system's certificates are, if a variable says so by a relative path.
+    pub(crate) trust: Option<paths::Trust>,
     pub(crate) dir: PathBuf,
     pub(crate) spool: bool,
     pub(crate) spool_max_bytes: u64,
@@ -216,6 +218,10 @@ impl Config {
     /// but needs neither an API key nor a site that it could send to.
     pub(crate) fn settings(&self) -> Result<Settings, ConfigError> {
         let vars = &self.vars;
+        let enabled = self.enabled.or(vars.enabled).unwrap_or(true);
+        if let Some(error) = vars.error.as_ref().filter(|_| enabled) {
+            return Err(error.clone());
+        }
         let mut tags = self.resolved_tags()?;
         let mut unified = |code: Option<&String>, variable: Option<&String>, key: &str| {
             let tag = take(&mut tags, key);
@@ -241,7 +247,6 @@ impl Config {
             .or(vars.sample_rate)
             .unwrap_or(check::SAMPLE_RATE.default);
 
-        let enabled = self.enabled.or(vars.enabled).unwrap_or(true);
         let (site, site_name) = self.resolved_site()?;
         let api_key = match &self.api_key {
             Some(key) => Some(key.clone().checked("api_key")?),
@@ -293,6 +298,7 @@ impl Config {
                 .or_else(|| vars.override_origin.clone()),
             headers: self.resolved_headers()?,
             ca_certificates: self.resolved_certificates()?,
+            trust: paths::Trust::from_env(),
             dir: self.resolved_dir()?,
             spool: self.spool.or(vars.spool).unwrap_or(false),
             spool_max_bytes: spool_max_bytes.unwrap_or(check::SPOOL_MAX_BYTES.default),
@@ -461,14 +467,11 @@ impl Config {
 
     fn resolved_dir(&self) -> Result<PathBuf, ConfigError> {
         let Some(dir) = &self.dir else {
-            return Ok(self
-                .vars
-                .dir
-                .clone()
-                .unwrap_or_else(|| PathBuf::from(".llmobs")));
+            let named = self.vars.dir.as_deref();
+            return Ok(paths::fixed(named.unwrap_or(Path::new(".llmobs"))));
         };
         if check::is_dir(dir) {
-            return Ok(dir.clone());
+            return Ok(paths::fixed(dir));
         }
         Err(ConfigError::invalid(
             "dir",

@@ -13,8 +13,10 @@ impl Config {
     /// that very signal, as it would without this: no destructors run, spans that are open
     /// are lost, and who started the program sees the signal as its status. (The first
     /// process of a container is not ended by signals; it exits with 128 + the signal's
-    /// number.) A second signal ends the program at once. Half a second is added where a
-    /// subscriber of `tracing` or a processor blocks.
+    /// number.) A SIGINT that comes a second or more after the first signal ends the program at once;
+    /// other signals that come meanwhile change nothing, since `timeout`, systemd, docker and shells
+    /// send one both to a process and to its group. Half a second is added where a subscriber of
+    /// `tracing` or a processor blocks.
     ///
     /// It is for programs that handle neither signal. One that does, before or later, by
     /// `signal-hook`, `ctrlc`, `tokio::signal` or by hand, keeps that signal for itself, and

@@ -14,6 +14,11 @@ fn read(vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
     Config::from_vars(|name| value(name).map(OsString::from))
 }
 
+/// A path in the working directory.
+fn here(path: &str) -> PathBuf {
+    std::env::current_dir().unwrap().join(path)
+}
+
 fn settings(vars: &[(&str, &str)]) -> Settings {
     read(vars).unwrap().settings().unwrap()
 }
@@ -117,7 +122,7 @@ fn assert_defaults(settings: &Settings) {
     );
     assert_eq!(settings.site, "datadoghq.com");
     assert!(settings.api_key.is_none() && settings.override_origin.is_none());
-    assert_eq!(settings.dir, PathBuf::from(".llmobs"));
+    assert_eq!(settings.dir, here(".llmobs"));
     assert_eq!(
         (settings.payload_size_bytes, settings.event_size_bytes),
         (5_000_000, 5_000_000)
@@ -226,7 +231,7 @@ fn every_variable_sets_what_its_setter_sets() {
         (&*alone.sample_rate_text, alone.capture),
         ("0.5", Capture::None)
     );
-    assert_eq!(alone.dir, PathBuf::from("v"));
+    assert_eq!(alone.dir, here("v"));
     assert_eq!(
         (alone.payload_size_bytes, alone.event_size_bytes),
         (7_000, 7)
@@ -288,7 +293,7 @@ fn the_code_wins_over_every_variable() {
         (&*code.sample_rate_text, code.capture),
         ("0.25", Capture::Metadata)
     );
-    assert_eq!(code.dir, PathBuf::from("c"));
+    assert_eq!(code.dir, here("c"));
     assert_eq!((code.payload_size_bytes, code.event_size_bytes), (9_000, 9));
     assert_eq!(
         (code.timeout, code.flush_interval),
@@ -333,7 +338,7 @@ fn the_application_is_named_by_agent_service_then_ml_app_then_its_variable_then_
 }
 
 #[test]
-fn a_disabled_configuration_is_validated_all_the_same() {
+fn the_code_of_a_disabled_configuration_is_validated_all_the_same() {
     let disabled = read(&[("DD_LLMOBS_ENABLED", "0")]).unwrap();
     assert!(!disabled.settings().unwrap().enabled);
     assert_eq!(
@@ -341,5 +346,4 @@ fn a_disabled_configuration_is_validated_all_the_same() {
         "sample_rate"
     );
     assert!(disabled.enabled(true).settings().unwrap().enabled);
-    assert!(read(&[("DD_LLMOBS_ENABLED", "0"), ("DD_SITE", "no/host")]).is_err());
 }

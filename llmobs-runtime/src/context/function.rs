@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::stack::{Entry, Token, with_stack};
 use crate::id;
 use crate::kind::SpanKind;
+use crate::span::open::{self, Held};
 use crate::span::{Slot, Span, SpanData, SpanInner};
 use crate::stats::DropReason;
 use crate::worker::{Finished, Refused};
@@ -38,6 +39,9 @@ pub(crate) fn enter(slot: Slot) -> Option<Token> {
     }
     with_stack(|stack| {
         stack.share_own();
+        if let Some(span) = slot.span() {
+            stack.here.owns(span);
+        }
         stack.own = Some(slot);
         stack.push(Entry::Own)
     })
@@ -60,7 +64,12 @@ fn enter_shared(span: &Arc<SpanInner>) -> Option<Token> {
 pub(crate) fn share(mut slot: Slot) -> Option<Arc<SpanInner>> {
     let span = slot.take().map(Arc::new);
     let mut slot = Some(slot);
-    with_stack(|stack| stack.spare.extend(slot.take()));
+    with_stack(|stack| {
+        stack.spare.extend(slot.take());
+        if let Some(span) = &span {
+            stack.here.keep(span);
+        }
+    });
     span
 }
 
@@ -88,7 +97,13 @@ pub(crate) fn with_data<R>(token: Token, change: impl FnOnce(&mut SpanData) -> R
 pub(crate) fn leave(token: Token) -> Option<Span> {
     let left = with_stack(|stack| {
         let span = match stack.pop(token)? {
-            Entry::Own => stack.take_own().map(Arc::new),
+            Entry::Own => {
+                let span = stack.take_own().map(Arc::new);
+                if let Some(span) = &span {
+                    stack.here.keep(span);
+                }
+                span
+            }
             Entry::Span(span) => Some(span),
             _ => None,
         };
@@ -124,6 +139,7 @@ pub(crate) fn finish(token: Token) {
         let Some(mut slot) = stack.own.take() else {
             return;
         };
+        stack.here.owns_none();
         let Some(span) = slot.span_mut() else { return };
         if span.client.is_of_parent() {
             left = Some(Left::OfParent(slot));
@@ -143,12 +159,15 @@ pub(crate) fn finish(token: Token) {
 }
 
 /// Puts a finished span where its client's worker fetches it, or gives it back.
-pub(crate) fn push_finished(span: Arc<SpanInner>, weight: usize) -> Result<(), Refused> {
+pub(crate) fn push_finished(span: Held, weight: usize) -> Result<(), Refused> {
     // Models run all their threads on one of the system's.
     if !cfg!(all(test, llmobs_loom)) {
         let mut waits = Some(span);
         let pushed = with_stack(|stack| {
             let span = waits.take()?;
+            if let Some(place) = span.place() {
+                stack.here.give_back(place);
+            }
             Some(stack.push_finished(Finished::Shared(span), weight))
         });
         return match (pushed.flatten(), waits) {
@@ -161,7 +180,10 @@ pub(crate) fn push_finished(span: Arc<SpanInner>, weight: usize) -> Result<(), R
 }
 
 /// The same in a thread that is being torn down.
-fn push_last(span: Arc<SpanInner>, weight: usize) -> Result<(), Refused> {
+fn push_last(span: Held, weight: usize) -> Result<(), Refused> {
+    if let Some(place) = span.place() {
+        open::give_back(place);
+    }
     let client = Arc::clone(&span.client);
     let span = Finished::Shared(span);
     if client.is_open() {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::num::NonZeroU64;
+use std::ptr;
 use std::sync::Arc;
 
 use tracing::span::EnteredSpan;
@@ -13,6 +14,7 @@ use crate::id::SpanContext;
 use crate::kind::SpanKind;
 use crate::process::Process;
 use crate::remote::Remote;
+use crate::span::open::Here;
 use crate::span::{Checked, Slot, SpanInner};
 use crate::stats::DropReason;
 use crate::worker::{Buffer, Finished, Refused};
@@ -55,6 +57,8 @@ pub(super) struct Stack {
     buffers: Vec<(u64, Arc<Buffer>)>,
     /// Whose they are: those of a parent may be locked, and half written, for ever.
     buffers_of: Option<Process>,
+    /// Which spans are open.
+    pub(super) here: Here,
 }
 
 /// For how many clients a thread keeps a buffer; what it makes for others goes into one that the
@@ -89,6 +93,7 @@ thread_local! {
             spare: Vec::new(),
             buffers: Vec::new(),
             buffers_of: None,
+            here: Here::new(),
         })
     };
 }
@@ -158,6 +163,34 @@ pub(crate) fn current_context() -> Option<SpanContext> {
     with_stack(|stack| Some(stack.span(stack.current()?)?.context())).flatten()
 }
 
+/// Knows a span that has just started as an open one.
+pub(crate) fn keep(span: &Arc<SpanInner>) {
+    with_stack(|stack| stack.here.keep(span));
+}
+
+/// How many open spans of `client` are current on this thread, here or further below.
+pub(crate) fn open_here(client: &ClientInner) -> u64 {
+    let count = |stack: &mut Stack| {
+        let spans = stack.entries.iter().filter_map(|(_, entry)| match entry {
+            Entry::Own | Entry::Span(_) => stack.span(entry),
+            Entry::Context(_) | Entry::Annotations(_) => None,
+        });
+        let mut open: Vec<*const SpanInner> = spans
+            .filter(|span| ptr::eq(&raw const *span.client, client) && span.is_open())
+            .map(ptr::from_ref)
+            .collect();
+        open.sort_unstable();
+        open.dedup();
+        open.len() as u64
+    };
+    with_stack(count).unwrap_or_default()
+}
+
+/// In a child that was forked: what the thread keeps for spans is its parent's.
+pub(crate) fn begin_anew() {
+    with_stack(|stack| stack.here.begin_anew());
+}
+
 pub(crate) fn push(entry: Entry) -> Option<Token> {
     with_stack(|stack| stack.push(entry))
 }
@@ -214,6 +247,7 @@ impl Stack {
     /// The span that the stack owns, out of its place.
     pub(super) fn take_own(&mut self) -> Option<SpanInner> {
         let mut slot = self.own.take()?;
+        self.here.owns_none();
         let span = slot.take();
         self.spare.push(slot);
         span
@@ -225,7 +259,9 @@ impl Stack {
             let mut entries = self.entries.iter_mut().rev();
             let entry = entries.find(|(_, entry)| matches!(entry, Entry::Own));
             if let Some((_, entry)) = entry {
-                *entry = Entry::Span(Arc::new(span));
+                let span = Arc::new(span);
+                self.here.keep(&span);
+                *entry = Entry::Span(span);
             }
         }
     }
@@ -382,5 +418,37 @@ impl Stack {
             remote,
             annotations: self.annotations(),
         })
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "enabled")]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Destination};
+    use crate::export::memory::Memory;
+    use crate::span::Span;
+
+    #[test]
+    fn a_thread_lets_go_of_the_buffers_of_clients_that_have_ended() {
+        let spans_of_a_client = || {
+            let config = Config::new().tracing_spans(false);
+            let config = config.destination(Destination::Memory(Memory::new()));
+            let client = config.build().unwrap();
+            client.scope(|| drop(Span::task("t").start()));
+            client
+        };
+        let buffers = || with_stack(|stack| stack.buffers.len()).unwrap();
+        let kept = spans_of_a_client();
+        for _ in 0..3 {
+            let ended = spans_of_a_client();
+            assert_eq!(
+                buffers(),
+                2,
+                "the last one's, and that of the one that is kept"
+            );
+            ended.shutdown(std::time::Duration::from_secs(60)).unwrap();
+        }
+        drop(kept);
     }
 }

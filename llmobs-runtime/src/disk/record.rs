@@ -1,8 +1,5 @@
 //! One event as a line of a segment.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use crate::stats::EventKind;
 
 /// The version of the format, the first thing in each line.
@@ -29,32 +26,33 @@ pub(crate) fn write(lines: &mut Vec<u8>, kind: EventKind, made_ms: u64, json: &[
 }
 
 /// Reads a line; `None` for what no version of llmobs that we know has written.
+///
+/// It is read as [`write`] makes it, to the byte. `RawValue` of `serde_json` would do it as well, but its
+/// feature is on for the whole program, whose parser then gives one key of an object a meaning.
 pub(crate) fn read(line: &[u8]) -> Option<Record<'_>> {
-    // Another field would be passed over without a look at its bytes: damage makes such lines, and a
-    // version with more fields has another number.
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Stored<'a> {
-        v: u64,
-        kind: &'a str,
-        made_ms: u64,
-        #[serde(borrow)]
-        event: &'a RawValue,
-    }
-    // An array of the same values would be taken as well.
-    if !line.starts_with(b"{") {
-        return None;
-    }
-    let stored: Stored<'_> = serde_json::from_slice(line).ok()?;
+    let line = str::from_utf8(line).ok()?;
+    let rest = line.strip_prefix("{\"v\":")?;
+    let (version, rest) = rest.split_once(",\"kind\":\"")?;
+    let (kind, rest) = rest.split_once("\",\"made_ms\":")?;
+    let (made_ms, rest) = rest.split_once(",\"event\":")?;
+    let json = rest.strip_suffix('}')?;
     let kind = EventKind::ALL
         .into_iter()
-        .find(|kind| kind.as_str() == stored.kind)?;
-    let json = stored.event.get();
-    (stored.v == VERSION && json.starts_with('{')).then_some(Record {
+        .find(|known| known.as_str() == kind)?;
+    let is_object = json.starts_with('{')
+        && json.ends_with('}')
+        && serde_json::from_str::<serde::de::IgnoredAny>(json).is_ok();
+    (number(version)? == VERSION && is_object).then_some(Record {
         kind,
-        made_ms: stored.made_ms,
+        made_ms: number(made_ms)?,
         json,
     })
+}
+
+/// A number as JSON has it: `parse` takes a sign and zeros in front as well.
+fn number(text: &str) -> Option<u64> {
+    let number: u64 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
 }
 
 #[cfg(test)]
@@ -86,6 +84,12 @@ mod tests {
             r#"{"v":1,"kind":"span","made_ms":1,"event":{}}{}"#,
             r#"[1,"span",1,{}]"#,
             r#"{"v":1,"kind":"span","made_ms":1,"x":1,"event":{}}"#,
+            r#"{"v":1,"kind":"span","made_ms":+1,"event":{}}"#,
+            r#"{"v":1,"kind":"span","made_ms":01,"event":{}}"#,
+            r#"{"v":1,"kind":"span","made_ms":1,"event":{} }"#,
+            r#"{"v":+1,"kind":"span","made_ms":1,"event":{}}"#,
+            r#"{"v":1,"kind":"span","made_ms":1,"event":{},"x":{}}"#,
+            r#"{"v":1,"kind":"span","made_ms":1,"event":{"a":}}"#,
         ] {
             assert!(read(line.as_bytes()).is_none(), "{line}");
         }

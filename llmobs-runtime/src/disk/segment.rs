@@ -1,7 +1,12 @@
 //! A segment: a file that one writer appends to, and holds the lock of.
 //!
 //! `<segment>.ack` beside it says how far its events have been settled: the last complete
-//! line of it that is not empty, in bytes of the segment.
+//! line of it that is a number, in bytes of the segment. A line `sent <first> <last>` says of the events
+//! whose lines end there and between that they were sent as a whole, and not answered.
+//!
+//! Its folder may be removed at any time, by `git clean` or a job that tidies up. Then the file is
+//! still open and takes what is written, and nobody will find that: so a segment looks whether its
+//! path leads to it before it takes anything, and after.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
@@ -44,8 +49,12 @@ struct Open {
     len: u64,
     /// A part of a line stands at its end and could not be taken back.
     torn: bool,
+    /// It was removed, or moved: it takes no more.
+    gone: bool,
     ack: Option<File>,
     acked: u64,
+    /// What earlier processes have sent without an answer, by the ends of the first and the last line.
+    risked: Vec<(u64, u64)>,
 }
 
 /// What a reader of a segment finds, line by line.
@@ -85,11 +94,49 @@ impl Writer {
     }
 }
 
+/// The parts of a segment's name, `<process>-<start in ms>-<number>` and for the spool `-<label>`. Any
+/// other name is not one of ours, whatever the file holds.
+pub(crate) struct Name<'a> {
+    /// Process and start.
+    pub(crate) writer: &'a str,
+    pub(crate) start_ms: u64,
+    pub(crate) label: Option<&'a str>,
+}
+
+impl<'a> Name<'a> {
+    pub(crate) fn of(path: &'a Path) -> Option<Self> {
+        if path.extension()? != EXTENSION {
+            return None;
+        }
+        let stem = path.file_stem()?.to_str()?;
+        let mut parts = stem.splitn(4, '-');
+        let (process, start, number) = (parts.next()?, parts.next()?, parts.next()?);
+        let [_, start_ms, _] = [plain(process)?, plain(start)?, plain(number)?];
+        let label = parts.next();
+        // A name like `2024-01-01-notes` has parts of the same kind.
+        let is_label =
+            |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_lowercase());
+        if !label.is_none_or(is_label) {
+            return None;
+        }
+        Some(Self {
+            writer: &stem[..process.len() + 1 + start.len()],
+            start_ms,
+            label,
+        })
+    }
+}
+
+/// A number as it is written by us: without sign and zeros in front.
+fn plain(text: &str) -> Option<u64> {
+    let number: u64 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
+}
+
 /// The writer and the label in the name of a segment that has one.
 pub(crate) fn labelled(path: &Path) -> Option<(&str, &str)> {
-    let (name, label) = path.file_stem()?.to_str()?.rsplit_once('-')?;
-    let (writer, _) = name.rsplit_once('-')?;
-    Some((writer, label))
+    let name = Name::of(path)?;
+    Some((name.writer, name.label?))
 }
 
 impl Segment {
@@ -134,8 +181,11 @@ impl Segment {
         // Names are never used twice: one that is gone was delivered in the meantime.
         fs::symlink_metadata(path)?;
         let len = file.metadata()?.len();
-        let acked = acked(dir, name, &file, len);
-        Ok(Some(Self::new(dir, path.to_owned(), file, len, acked)))
+        let beside = Beside::read(dir, name);
+        let acked = beside.acked(&file, len);
+        let segment = Self::new(dir, path.to_owned(), file, len, acked);
+        segment.open().risked = beside.risked();
+        Ok(Some(segment))
     }
 
     fn new(dir: &PrivateDir, path: PathBuf, file: File, len: u64, acked: u64) -> Self {
@@ -144,8 +194,10 @@ impl Segment {
             file,
             len,
             torn: false,
+            gone: false,
             ack: None,
             acked,
+            risked: Vec::new(),
         };
         Self {
             dir: dir.clone(),
@@ -172,19 +224,37 @@ impl Segment {
     /// # Errors
     ///
     /// As the file system says: a full disk, say. Where a part of a line could not be taken
-    /// back, the segment [is torn](Self::is_torn) and takes no more.
+    /// back, the segment [is torn](Self::is_torn) and takes no more; and where it was removed, it
+    /// [is gone](Self::is_gone).
     pub(crate) fn append(&self, lines: &[u8]) -> io::Result<Range<u64>> {
         let mut open = self.open();
         let from = open.len;
         if open.torn {
             return Err(io::Error::other("a line of it is torn"));
         }
+        self.look_for_it(&mut open)?;
         if let Err(error) = open.file.write_all(lines) {
             open.torn = open.file.set_len(from).is_err();
             return Err(error);
         }
         open.len += lines.len() as u64;
-        Ok(from..open.len)
+        let len = open.len;
+        self.look_for_it(&mut open)?;
+        Ok(from..len)
+    }
+
+    /// Whether it was removed or moved, so that nobody would find what is in it.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.look_for_it(&mut self.open()).is_err()
+    }
+
+    fn look_for_it(&self, open: &mut Open) -> io::Result<()> {
+        open.gone = open.gone || !leads_to(&self.path, &open.file);
+        if open.gone {
+            let told = format!("{} was removed while it was open", self.path.display());
+            return Err(io::Error::new(io::ErrorKind::NotFound, told));
+        }
+        Ok(())
     }
 
     pub(crate) fn is_torn(&self) -> bool {
@@ -239,6 +309,30 @@ impl Segment {
             return;
         }
         open.acked = to;
+        self.write_beside(&mut open, &to.to_string());
+    }
+
+    /// Remembers that the events whose lines end there and between were sent as a whole, and not
+    /// answered. This process has no need of it.
+    pub(crate) fn note_risk(&self, first: u64, last: u64) {
+        self.write_beside(&mut self.open(), &format!("{SENT} {first} {last}"));
+    }
+
+    /// How often earlier processes have noted that of the event whose line ends there.
+    pub(crate) fn risked(&self, end: u64) -> usize {
+        let open = self.open();
+        let noted = open.risked.iter();
+        noted
+            .filter(|(first, last)| (*first..=*last).contains(&end))
+            .count()
+    }
+
+    fn write_beside(&self, open: &mut Open, line: &str) {
+        if self.look_for_it(open).is_err() {
+            return;
+        }
+        let ack_path = self.ack_path();
+        open.ack.take_if(|ack| !leads_to(&ack_path, ack));
         if open.ack.is_none() {
             let name = ack_name(self.path.file_name().unwrap_or_default());
             let ack = match self.dir.create(&name) {
@@ -250,19 +344,25 @@ impl Segment {
             open.ack = ack.ok();
         }
         if let Some(ack) = &mut open.ack {
-            // Behind a line that was torn it would be read as one number with it.
-            drop(ack.write_all(format!("\n{to}\n").as_bytes()));
+            // Behind a line that was torn it would be read as one with it.
+            drop(ack.write_all(format!("\n{line}\n").as_bytes()));
         }
     }
 
     /// Removes it from the disk.
     pub(crate) fn remove(&self) {
+        if self.is_gone() {
+            return;
+        }
         drop(fs::remove_file(&self.path));
         drop(fs::remove_file(self.ack_path()));
     }
 
     /// Puts it out of the way of readers, under a name that says why.
     pub(crate) fn set_aside(&self) {
+        if self.is_gone() {
+            return;
+        }
         drop(fs::rename(&self.path, self.path.with_extension("corrupt")));
         drop(fs::remove_file(self.ack_path()));
     }
@@ -278,32 +378,80 @@ impl Segment {
     }
 }
 
+/// Whether the file at `path` is this one. An error that says nothing of that counts as a yes.
+fn leads_to(path: &Path, file: &File) -> bool {
+    match fs::symlink_metadata(path) {
+        #[cfg(unix)]
+        Ok(there) => {
+            use std::os::unix::fs::MetadataExt as _;
+            let is_here =
+                |here: fs::Metadata| (here.dev(), here.ino()) == (there.dev(), there.ino());
+            file.metadata().map_or(true, is_here)
+        }
+        #[cfg(not(unix))]
+        Ok(_) => {
+            let _ = file;
+            true
+        }
+        Err(error) => !matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+        ),
+    }
+}
+
 fn ack_name(segment: &OsStr) -> OsString {
     let mut name = segment.to_owned();
     name.push(".ack");
     name
 }
 
-/// The last complete line of the file beside a segment that can be true: one that was changed by
-/// somebody else must not settle events that are not.
-fn acked(dir: &PrivateDir, segment: &OsStr, file: &File, len: u64) -> u64 {
-    let Ok(mut ack) = dir.open(ack_name(segment), OpenOptions::new().read(true)) else {
-        return 0;
-    };
-    // Many lines: where power was lost, the segment may be shorter than the last ones say.
-    let from = ack.metadata().map_or(0, |metadata| metadata.len());
-    let mut end = Vec::new();
-    let read = ack
-        .seek(SeekFrom::Start(from.saturating_sub(ACKS)))
-        .and_then(|_| ack.take(ACKS).read_to_end(&mut end));
-    let Ok(_) = read else { return 0 };
-    let text = String::from_utf8_lossy(&end);
-    let complete = text.rfind('\n').map_or("", |end| &text[..end]);
-    complete
-        .rsplit('\n')
-        .filter_map(|line| line.parse().ok())
-        .find(|to| *to == len || *to < len && begins_a_line(file, *to))
-        .unwrap_or(0)
+/// What a line of the file beside a segment begins with that tells of events that were sent.
+const SENT: &str = "sent";
+
+/// The complete lines at the end of the file beside a segment.
+struct Beside(String);
+
+impl Beside {
+    fn read(dir: &PrivateDir, segment: &OsStr) -> Self {
+        let Ok(mut ack) = dir.open(ack_name(segment), OpenOptions::new().read(true)) else {
+            return Self(String::new());
+        };
+        // Many lines: where power was lost, the segment may be shorter than the last ones say.
+        let from = ack.metadata().map_or(0, |metadata| metadata.len());
+        let mut end = Vec::new();
+        let read = ack
+            .seek(SeekFrom::Start(from.saturating_sub(ACKS)))
+            .and_then(|_| ack.take(ACKS).read_to_end(&mut end));
+        let mut text = read.map_or_else(
+            |_| String::new(),
+            |_| String::from_utf8_lossy(&end).into_owned(),
+        );
+        text.truncate(text.rfind('\n').unwrap_or(0));
+        if from > ACKS {
+            // What is left of a line says something else.
+            text.drain(..text.find('\n').unwrap_or(0));
+        }
+        Self(text)
+    }
+
+    /// The last line that can be true: one that was changed by somebody else must not settle events
+    /// that are not.
+    fn acked(&self, file: &File, len: u64) -> u64 {
+        self.0
+            .rsplit('\n')
+            .filter_map(|line| line.parse().ok())
+            .find(|to| *to == len || *to < len && begins_a_line(file, *to))
+            .unwrap_or(0)
+    }
+
+    fn risked(&self) -> Vec<(u64, u64)> {
+        let note = |line: &str| {
+            let (first, last) = line.strip_prefix(SENT)?.trim_start().split_once(' ')?;
+            Some((first.parse().ok()?, last.parse().ok()?))
+        };
+        self.0.split('\n').filter_map(note).collect()
+    }
 }
 
 /// Whether a line begins at `at`.
@@ -317,6 +465,9 @@ fn begins_a_line(mut file: &File, at: u64) -> bool {
         .and_then(|_| file.read_exact(&mut byte));
     read.is_ok() && byte == [b'\n']
 }
+
+#[cfg(test)]
+mod removed;
 
 #[cfg(test)]
 mod tests {
@@ -481,5 +632,81 @@ mod tests {
             assert_eq!(adopted.acked(), 0, "{nonsense:?}");
         }
         fs::remove_dir_all(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn what_was_sent_without_an_answer_is_known_to_who_takes_a_segment_over() {
+        let dir = folder();
+        let segment = Segment::create(&dir, &Writer::new(), Some("evaluations")).unwrap();
+        let ends = ["a", "b", "c", "d"].map(|name| segment.append(&line(name)).unwrap().end);
+        segment.note_risk(ends[1], ends[2]);
+        segment.ack(ends[0]);
+        segment.note_risk(ends[2], ends[2]);
+        assert_eq!(segment.risked(ends[1]), 0, "this process has no need of it");
+        let path = segment.path().to_owned();
+        drop(segment);
+        let adopted = Segment::adopt(&dir, &path).unwrap().unwrap();
+        assert_eq!(adopted.acked(), ends[0]);
+        assert_eq!(ends.map(|end| adopted.risked(end)), [0, 1, 2, 0]);
+    }
+
+    #[test]
+    fn half_a_line_at_the_beginning_of_what_is_looked_at_settles_nothing() {
+        let dir = folder();
+        let segment = Segment::create(&dir, &Writer::new(), Some("evaluations")).unwrap();
+        let end = segment.append(&line("a")).unwrap().end;
+        let path = segment.path().to_owned();
+        let note = format!("{SENT} {end} {end}\n");
+        // Wherever what is looked at begins, no end of a note is a number that settles.
+        for more in 0..note.len() {
+            let notes = note.repeat(usize::try_from(ACKS).unwrap());
+            let beside = format!("{notes}{}\n", "x".repeat(more));
+            std::fs::write(segment.ack_path(), beside).unwrap();
+            let beside = Beside::read(&dir, path.file_name().unwrap());
+            let open = segment.open();
+            assert_eq!(beside.acked(&open.file, open.len), 0);
+        }
+    }
+
+    /// The kernel writes up to the limit, and then no more.
+    #[cfg(all(unix, feature = "enabled"))]
+    #[test]
+    #[cfg_attr(miri, ignore = "there is no fork")]
+    #[allow(unsafe_code, reason = "calls of the system")]
+    fn a_line_that_was_written_in_part_is_taken_back() {
+        let is_so = || {
+            let dir = folder();
+            let segment = Segment::create(&dir, &Writer::new(), Some("spans")).unwrap();
+            let first = segment.append(&line("first")).unwrap();
+            let set = |bytes: libc::rlim_t| {
+                let limit = libc::rlimit {
+                    rlim_cur: bytes,
+                    rlim_max: libc::RLIM_INFINITY,
+                };
+                // SAFETY: it reads a limit of ours; the signal is one that is never waited for.
+                unsafe {
+                    libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+                    libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit)
+                }
+            };
+            set(first.end + 5);
+            let fails = segment.append(&line("second")).is_err();
+            set(libc::RLIM_INFINITY);
+            let third = segment.append(&line("third"));
+            fails
+                && third.is_ok_and(|third| third.start == first.end)
+                && found(&segment) == [r#"{"name":"first"}"#, r#"{"name":"third"}"#]
+        };
+        // SAFETY: the child runs code of ours alone, which is made for it, and ends.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let is_so = std::panic::catch_unwind(is_so).unwrap_or(false);
+            // SAFETY: it only ends the child.
+            unsafe { libc::_exit(i32::from(!is_so)) };
+        }
+        let mut status = 0;
+        // SAFETY: a child of ours, and a number of ours.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(status, 0);
     }
 }

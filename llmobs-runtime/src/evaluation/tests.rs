@@ -88,6 +88,16 @@ fn validation_goes_target_label_value_timestamp_tags() {
 }
 
 #[test]
+fn a_timestamp_is_positive() {
+    for given in [i64::MIN, -1, 0] {
+        let error = submit(Evaluation::new("l", 1).timestamp_ms(given)).unwrap_err();
+        assert!(matches!(error, EvaluationError::InvalidTimestamp { .. }));
+    }
+    let event = submit(Evaluation::new("l", 1).timestamp_ms(1)).unwrap();
+    assert_eq!(event.timestamp_ms, 1);
+}
+
+#[test]
 fn an_empty_id_or_tag_is_refused() {
     for target in [
         EvaluationTarget::span("", "t"),

@@ -48,10 +48,7 @@ fn of_spool(exporters: &[Exporter], settings: &Settings) -> String {
     if !settings.spool {
         String::new()
     } else if exporters.iter().any(Exporter::is_remote) {
-        let spool = settings.dir.join("spool");
-        // For a service, the working directory is the question.
-        let spool = std::path::absolute(&spool).unwrap_or(spool);
-        format!(", spool {}", spool.display())
+        format!(", spool {}", settings.dir.join("spool").display())
     } else {
         ", no spool: nothing here waits for a server".to_owned()
     }

@@ -1,18 +1,21 @@
 //! Datadog's two doors: an Agent's EVP proxy, and the intake (as in ddtrace).
 
 mod answer;
+mod http;
 mod sending;
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Body, Client, ClientBuilder, StatusCode};
+use ::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use ::http::{StatusCode, Uri};
 use ring::digest;
 use serde_json::Value;
 
 use answer::{asked_wait, bounded, shown};
+use http::{Answer, Http, Way, proxies};
 use sending::Sending;
 pub(crate) use sending::Sent;
 
@@ -40,13 +43,11 @@ const INFO_TIMEOUT: Duration = Duration::from_secs(2);
 const AGENT_IDLE: Duration = Duration::from_secs(4);
 /// The same for the intake, which closes after sixty.
 const INTAKE_IDLE: Duration = Duration::from_secs(45);
-/// One for each lane.
-const MOST_IDLE: usize = 2;
 
 /// An Agent or the intake.
 #[derive(Clone)]
 pub(crate) struct Datadog {
-    http: Client,
+    http: Http,
     headers: HeaderMap,
     door: Door,
     /// Hidden in what is told of an answer.
@@ -92,22 +93,14 @@ impl Datadog {
             Origin::Http(base) => (base.clone(), None),
             Origin::Unix(path) => ("http://localhost".to_owned(), Some(path)),
         };
-        // Proxies are for the way out; an Agent is on this side of them.
-        let mut http = client(settings, base.starts_with("https:"), AGENT_IDLE)?.no_proxy();
-        match socket {
-            #[cfg(unix)]
-            Some(path) => http = http.unix_socket(path.as_path()),
-            #[cfg(not(unix))]
-            Some(path) => {
-                return Err(format!(
-                    "{} cannot be used: there are no Unix sockets here",
-                    path.display()
-                ));
-            }
-            None => {}
-        }
+        let way = Way {
+            socket: reachable(socket)?,
+            // Proxies are for the way out; an Agent is on this side of them.
+            proxies: None,
+            tls: None,
+        };
         Ok(Self {
-            http: built(http)?,
+            http: http(settings, way, &base, AGENT_IDLE)?,
             headers: headers(settings)?,
             secrets: Arc::new(Secrets::of(settings)),
             substitute: Arc::default(),
@@ -170,20 +163,13 @@ impl Datadog {
                 ("http://localhost".to_owned(), "http://localhost".to_owned())
             }
         };
-        let mut http = client(settings, spans.starts_with("https:"), INTAKE_IDLE)?;
-        if let Some(path) = socket {
-            #[cfg(unix)]
-            {
-                http = http.no_proxy().unix_socket(path.as_path());
-            }
-            #[cfg(not(unix))]
-            return Err(format!(
-                "{} cannot be used: there are no Unix sockets here",
-                path.display()
-            ));
-        }
+        let way = Way {
+            socket: reachable(socket)?,
+            proxies: socket.is_none().then(proxies),
+            tls: None,
+        };
         Ok(Self {
-            http: built(http)?,
+            http: http(settings, way, &spans, INTAKE_IDLE)?,
             headers,
             secrets: Arc::new(Secrets::of(settings)),
             substitute: Arc::default(),
@@ -216,10 +202,10 @@ impl Datadog {
         let Door::Agent { base, known, .. } = &mut self.door else {
             return Ok(true);
         };
-        let request = self.http.get(format!("{base}/info")).timeout(INFO_TIMEOUT);
-        let answer = request.send().await;
+        let url = format!("{base}/info");
+        let answer = self.http.get(&url, &plain_headers(), INFO_TIMEOUT).await;
         let mut response =
-            answer.map_err(|error| self.secrets.hidden_in_text(&describe(&error.without_url())))?;
+            answer.map_err(|error| self.secrets.hidden_in_text(&error.describe()))?;
         let status = response.status();
         if status.is_server_error() || may_pass(status) {
             return Err(format!("its /info answers {status}"));
@@ -231,7 +217,7 @@ impl Datadog {
         let (answer, broken) = bounded(&mut response).await;
         if let Some(error) = broken {
             // Half an answer says nothing of what is offered.
-            return Err(describe(&error.without_url()));
+            return Err(error.describe());
         }
         let info: Value = serde_json::from_slice(&answer).unwrap_or_default();
         let endpoints = info["endpoints"].as_array();
@@ -276,28 +262,21 @@ impl Datadog {
         let envelope = self.envelope(kind, events);
         let (url, subdomain) = self.endpoint(&envelope);
         let body = Sending::new(envelope.body(events), sent);
-        let mut request = self
-            .http
-            .post(url)
-            .headers(self.headers.clone())
-            .body(Body::wrap(body));
+        let mut headers = self.headers.clone();
         if let Some(subdomain) = subdomain {
-            request = request.header(SUBDOMAIN, subdomain);
+            let name = HeaderName::from_static(SUBDOMAIN);
+            headers.insert(name, HeaderValue::from_static(subdomain));
         }
-        match request.send().await {
+        match self.http.post(&url, &headers, body).await {
             Ok(response) => self.judge(response).await,
             Err(error) => {
-                let times_out = error.is_timeout();
-                let reason = describe(&error.without_url());
-                let reason = self.secrets.hidden_in_text(&reason);
-                match (sent.whole(), times_out) {
+                let reason = self.secrets.hidden_in_text(&error.describe());
+                if sent.whole() {
+                    Outcome::Unanswered { reason }
+                } else {
                     // Nobody was reached, or nobody has read all of it.
-                    (false, _) => Outcome::Retry {
-                        after: None,
-                        reason,
-                    },
-                    (true, true) => Outcome::Unanswered { reason },
-                    (true, false) => Outcome::Broken { reason },
+                    let after = None;
+                    Outcome::Retry { after, reason }
                 }
             }
         }
@@ -328,7 +307,7 @@ impl Datadog {
     }
 
     /// What an answer means.
-    async fn judge(&mut self, mut response: reqwest::Response) -> Outcome {
+    async fn judge(&mut self, mut response: Answer) -> Outcome {
         let status = response.status();
         let after = asked_wait(response.headers());
         // The status says it all: what goes wrong while the rest is read does not matter.
@@ -433,26 +412,40 @@ impl Origin {
     }
 }
 
-fn client(settings: &Settings, tls: bool, idle: Duration) -> Result<ClientBuilder, String> {
-    Ok(Client::builder()
-        .user_agent(concat!("llmobs-rust/", env!("CARGO_PKG_VERSION")))
-        .timeout(settings.timeout)
-        .http1_only()
-        .pool_idle_timeout(idle)
-        .pool_max_idle_per_host(MOST_IDLE)
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .tls_backend_preconfigured(tls::config(tls, &settings.ca_certificates)?))
+fn http(settings: &Settings, mut way: Way, url: &str, idle: Duration) -> Result<Http, String> {
+    let url: Uri = url
+        .parse()
+        .map_err(|error| format!("{url} cannot be used as an address ({error})"))?;
+    if way.has_tls(&url) {
+        way.tls = Some(Arc::new(tls::config(
+            &settings.ca_certificates,
+            settings.trust.as_ref(),
+        )?));
+    }
+    Ok(Http::new(way, idle, settings.timeout))
 }
 
-fn built(builder: ClientBuilder) -> Result<Client, String> {
-    builder
-        .build()
-        .map_err(|error| format!("the HTTP client cannot be made ({})", describe(&error)))
+fn reachable(socket: Option<&PathBuf>) -> Result<Option<PathBuf>, String> {
+    match socket {
+        Some(path) if cfg!(not(unix)) => Err(format!(
+            "{} cannot be used: there are no Unix sockets here",
+            path.display()
+        )),
+        socket => Ok(socket.cloned()),
+    }
+}
+
+/// Those of every request.
+fn plain_headers() -> HeaderMap {
+    let agent = concat!("llmobs-rust/", env!("CARGO_PKG_VERSION"));
+    [(USER_AGENT, agent), (ACCEPT, "*/*")]
+        .into_iter()
+        .map(|(name, value)| (name, HeaderValue::from_static(value)))
+        .collect()
 }
 
 fn headers(settings: &Settings) -> Result<HeaderMap, String> {
-    let mut headers = HeaderMap::new();
+    let mut headers = plain_headers();
     let extra = settings.headers.iter().map(|(k, v)| (&**k, &**v));
     let container = container::headers();
     let container = container.iter().map(|(k, v)| (*k, &**v));
@@ -466,12 +459,4 @@ fn headers(settings: &Settings) -> Result<HeaderMap, String> {
     }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(headers)
-}
-
-/// An error with its causes, which is where reqwest says what happened.
-fn describe(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |&error| error.source());
-    sources.fold(error.to_string(), |text, source| {
-        format!("{text}: {source}")
-    })
 }

@@ -27,7 +27,7 @@ pub(super) struct Secrets {
 
 impl Secrets {
     /// The API key, the values of the headers, and the passwords of the proxies that the
-    /// environment names, which `reqwest` reads there.
+    /// environment names.
     pub(super) fn of(settings: &Settings) -> Self {
         let mut secrets = Self::default();
         if let Some(key) = &settings.api_key {

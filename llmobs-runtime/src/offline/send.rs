@@ -6,7 +6,6 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::thread;
 
 use tokio::sync::oneshot;
 
@@ -16,6 +15,7 @@ use crate::config::Settings;
 use crate::export::{self, Encoded, Exporter, Line, PublicLine};
 use crate::report::Silencer;
 use crate::stats::{EventKind, Ledger};
+use crate::thread;
 use crate::worker::batch::Gathering;
 use crate::worker::retry::{Delivery, Fate, Patience};
 
@@ -89,12 +89,10 @@ pub(super) fn blocking(
     rows: &[Row],
     results: &mut [RowResult],
 ) {
-    let done = thread::scope(|scope| {
-        let thread = thread::Builder::new().name(THREAD.to_owned());
+    let done = std::thread::scope(|scope| {
         let silencer = Silencer::new();
-        let thread = thread.spawn_scoped(scope, || {
-            on_this_thread(silencer, send(settings, kind, rows))
-        });
+        let work = || on_this_thread(silencer, send(settings, kind, rows));
+        let thread = thread::start_scoped(scope, THREAD, work);
         match thread {
             Ok(thread) => thread.join().ok(),
             Err(error) => Some(Err(error)),
@@ -116,10 +114,9 @@ pub(super) async fn detached(
 ) -> Vec<RowResult> {
     let rows: Arc<[Row]> = rows.into();
     let (mut sender, receiver) = oneshot::channel();
-    let thread = thread::Builder::new().name(THREAD.to_owned());
     let sent = Arc::clone(&rows);
     let silencer = Silencer::new();
-    let thread = thread.spawn(move || {
+    let thread = thread::start(THREAD, move || {
         let done = on_this_thread(silencer, async {
             let mut work = pin!(send(&settings, kind, &sent));
             let mut abandoned = pin!(sender.closed());

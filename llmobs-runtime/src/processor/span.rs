@@ -13,7 +13,7 @@ use crate::event::{IoFields, Meta, NO_PARENT, SpanEvent, Status};
 use crate::failure::SpanError;
 use crate::kind::SpanKind;
 use crate::message::Message;
-use crate::number::Number;
+use crate::number::{self, Number};
 use crate::span;
 use crate::text::IntoText;
 
@@ -205,7 +205,8 @@ impl ProcessedSpan {
 
     /// Sets a property, whether it was there or not.
     pub fn set_metadata(&mut self, key: impl Into<String>, value: impl Into<Value>) {
-        self.event.meta.metadata.insert(key.into(), value.into());
+        let value = number::json(value);
+        self.event.meta.metadata.insert(key.into(), value);
     }
 
     /// Takes a property away.

@@ -350,4 +350,13 @@ mod tests {
             assert_eq!(literals(text), None, "{text}");
         }
     }
+
+    #[test]
+    fn a_mark_that_counts_an_earlier_one_has_room_for_its_digits() {
+        let text = format!("{0}…[4000000000 bytes cut]…{0}", "a".repeat(200));
+        for most in 60..200 {
+            let cut = cut(&text, Form::Plain, most);
+            assert!(cut.contains("…[4000000"), "{cut}");
+        }
+    }
 }

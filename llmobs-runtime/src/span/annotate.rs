@@ -16,6 +16,7 @@ use crate::report;
 use crate::tags;
 use crate::text::Text;
 use crate::tool::ToolDefinition;
+use crate::usage::TokenUsage;
 
 /// The most links of one span: more than anybody reads, and about 1.5 MB of the event.
 const MOST_LINKS: usize = 10_000;
@@ -91,13 +92,12 @@ impl<'a> Checked<'a> {
         } = self;
         if let Some(given) = annotation.io.take() {
             let mut content = |io: Option<Io>, side| match io?.into_content(kind, side) {
-                Ok(content) => content,
+                Ok((content, wrong)) => {
+                    flaw.invalid(wrong);
+                    content
+                }
                 Err(IoError::WrongKind { field, kind }) => {
                     flaw.note(AnnotateError::WrongKind { field, kind });
-                    None
-                }
-                Err(IoError::Invalid(reason)) => {
-                    flaw.invalid(Some(reason));
                     None
                 }
             };
@@ -177,6 +177,10 @@ impl SpanData {
         if !annotation.metadata.is_empty() {
             self.metadata.extend(take(&mut annotation.metadata));
         }
+        if let Some(usage) = annotation.usage.take() {
+            usage.replace(&mut self.metrics);
+            TokenUsage::add(&mut self.usage, usage);
+        }
         if !annotation.metrics.is_empty() {
             tags::set_all(&mut self.metrics, take(&mut annotation.metrics));
         }
@@ -227,7 +231,7 @@ impl SpanInner {
             flaw,
         } = checked;
         let mut data = self.lock();
-        if data.end.is_some() {
+        if data.end.is_reached() {
             let name = self.name.to_string();
             flaw.0 = Some(AnnotateError::Ended { name });
             return;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::SpanInner;
+use super::{SpanData, SpanInner};
 use crate::agent::AgentManifest;
 use crate::kind::SpanKind;
 use crate::link::SpanLink;
@@ -66,36 +66,44 @@ impl SpanExtra {
     }
 }
 
-impl SpanInner {
-    /// What the span has from those above it as it ends: an `llm` without a prompt that of
-    /// its parent (golden 09), a `tool` its version from the nearest `llm` (golden 11).
+impl SpanData {
+    /// What a span of that kind has from those above it as it ends: an `llm` without a prompt that
+    /// of its parent (golden 09), a `tool` its version from the nearest `llm` (golden 11). `name`
+    /// is the one that it started with.
     #[inline]
-    pub(super) fn inherited(&self) -> Option<Inherited> {
-        self.inherited_from(self.parent.as_ref()?)
-    }
-
-    fn inherited_from(&self, parent: &Arc<Self>) -> Option<Inherited> {
-        match self.kind {
-            SpanKind::Llm if !self.carries(PROMPT) && parent.carries(PROMPT) => {
+    pub(super) fn inherited(
+        &self,
+        kind: SpanKind,
+        name: &Text,
+        has_prompt: bool,
+    ) -> Option<Inherited> {
+        let parent = self.above.parent.as_ref()?;
+        match kind {
+            SpanKind::Llm if !has_prompt && parent.carries(PROMPT) => {
                 let prompt = parent.lock().extra.as_ref()?.prompt.clone();
                 prompt.map(Inherited::Prompt)
             }
             SpanKind::Tool => {
-                let mut above = Some(parent);
-                while above.is_some_and(|span| span.kind != SpanKind::Llm) {
-                    above = above?.parent.as_ref();
-                }
-                let llm = above.filter(|llm| llm.carries(TOOLS))?;
-                let tools = llm.lock().extra.as_ref()?.tools.clone()?;
-                let name = self.current_name();
-                let tool = tools.iter().find(|tool| *tool.name == *name)?;
+                let tools = self.above.tools()?;
+                let name = self.name_since(name);
+                let tool = tools.iter().find(|tool| *tool.name == **name)?;
                 tool.version.clone().map(Inherited::ToolVersion)
             }
             _ => None,
         }
     }
+}
 
-    fn carries(&self, what: u8) -> bool {
+impl SpanInner {
+    /// The tools that it was given.
+    pub(super) fn tools(&self) -> Option<Arc<[ToolDefinition]>> {
+        if !self.carries(TOOLS) {
+            return None;
+        }
+        self.lock().extra.as_ref()?.tools.clone()
+    }
+
+    pub(super) fn carries(&self, what: u8) -> bool {
         self.carries.load(Ordering::Acquire) & what != 0
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::extra;
 use super::trace::{TraceIds, TraceState};
-use super::{SpanData, SpanInner};
+use super::{At, SpanData, SpanInner};
 use crate::annotation::{Annotations, apply};
 use crate::capture;
 use crate::client::ClientInner;
@@ -102,14 +102,13 @@ impl SpanInner {
             name: Text::literal(name),
             span_id,
             trace: TraceIds::new(randoms),
-            parent: None,
             root: None,
             state: TraceState::default(),
-            agent: None,
             ml_app: None,
             start: Moment::ZERO,
             decorated,
             has_tracing: false,
+            place: At::default(),
             panicking_at_start: std::thread::panicking(),
             handles: AtomicUsize::new(1),
             carries: AtomicU8::new(0),
@@ -135,11 +134,7 @@ impl SpanInner {
             self.trace.clone_from(&parent.trace);
             self.ml_app.clone_from(&parent.ml_app);
             self.root = Some(Arc::clone(parent.root.as_ref().unwrap_or(&parent)));
-            self.agent = match parent.kind {
-                SpanKind::Agent => Some(Arc::clone(&parent)),
-                _ => parent.agent.clone(),
-            };
-            self.parent = Some(parent);
+            self.data_mut().above.parent = Some(parent);
         }
     }
 
@@ -177,7 +172,7 @@ impl SpanInner {
     pub(crate) fn settle(&mut self, annotations: Option<Annotations>) {
         // Not before: what an attribute says may take its time.
         self.start = Moment::now();
-        if self.parent.is_none() && self.state.is_of_here() {
+        if self.root.is_none() && self.state.is_of_here() {
             self.trace.begin(self.start);
         }
         if annotations.is_some() || self.data_mut().holds_more() {
@@ -188,10 +183,10 @@ impl SpanInner {
         let data = data.unwrap_or_else(PoisonError::into_inner);
         if let Some(session) = &data.session {
             state.session.get_or_init(|| Arc::clone(session));
-        } else {
-            let parent = self.parent.as_ref();
-            let of_parent = parent.and_then(|parent| parent.lock().session.clone());
-            data.session = of_parent.or_else(|| state.session.get().cloned());
+        }
+        data.above.inherit(&mut data.session);
+        if data.session.is_none() {
+            data.session = state.session.get().cloned();
         }
         data.tracing = visible::open(
             &self.client,

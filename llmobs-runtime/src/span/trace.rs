@@ -6,8 +6,7 @@ use std::sync::{Arc, OnceLock};
 use super::SpanInner;
 use crate::clock::{self, Moment};
 use crate::id::{LlmTraceId, TraceId};
-use crate::kind::SpanKind;
-use crate::remote::{Remote, RemoteAgent, RemoteParent};
+use crate::remote::{Remote, RemoteParent};
 use crate::sampling::{Sampling, rate_text};
 use crate::tags;
 
@@ -83,12 +82,6 @@ impl TraceState {
     }
 }
 
-/// The nearest agent above a span.
-pub(crate) struct AgentIds {
-    pub(crate) span: String,
-    pub(crate) name: Option<String>,
-}
-
 impl SpanInner {
     fn root(&self) -> &Self {
         self.root.as_deref().unwrap_or(self)
@@ -99,52 +92,8 @@ impl SpanInner {
         self.root().state.remote.as_deref()
     }
 
-    /// The parent's id, in this process or in another one; `None` for a root.
-    pub(crate) fn parent_id(&self) -> Option<u64> {
-        match &self.parent {
-            Some(parent) => Some(parent.span_id),
-            None => Some(self.remote()?.parent.as_ref()?.span),
-        }
-    }
-
-    /// The nearest agent above, in this process or in another one.
-    pub(crate) fn agent(&self) -> Option<AgentIds> {
-        if let Some(agent) = &self.agent {
-            return Some(AgentIds {
-                span: agent.span_id.to_string(),
-                name: Some(agent.current_name().into()),
-            });
-        }
-        let agent = self.remote()?.agent.as_ref()?;
-        Some(AgentIds {
-            span: agent.span.clone(),
-            name: agent.name.clone(),
-        })
-    }
-
-    /// The nearest agent for spans below this one.
-    pub(crate) fn agent_of_children(&self) -> Option<AgentIds> {
-        if self.kind != SpanKind::Agent {
-            return self.agent();
-        }
-        Some(AgentIds {
-            span: self.span_id.to_string(),
-            name: Some(self.current_name().into()),
-        })
-    }
-
-    /// What a process that is forked off goes on with, as if headers had said it. The
-    /// agent's name is that of its start: a lock that a thread of the parent held stays
-    /// locked.
+    /// What a process that is forked off goes on with, as if headers had said it.
     pub(crate) fn for_forked(&self) -> Remote {
-        let agent = match self.kind {
-            SpanKind::Agent => Some(self),
-            _ => self.agent.as_deref(),
-        };
-        let agent = agent.map(|agent| RemoteAgent {
-            span: agent.span_id.to_string(),
-            name: Some(agent.name.to_string()),
-        });
         let before = self.remote();
         Remote {
             parent: Some(RemoteParent {
@@ -155,7 +104,7 @@ impl SpanInner {
             ml_app: self.ml_app.clone(),
             session: self.trace_session().cloned(),
             sampling: Some(Arc::new(self.sampling())),
-            agent: agent.or_else(|| before?.agent.clone()),
+            agent: self.agent_for_forked().or_else(|| before?.agent.clone()),
             passed: before
                 .map(|remote| remote.passed.clone())
                 .unwrap_or_default(),

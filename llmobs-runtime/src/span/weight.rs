@@ -18,10 +18,8 @@ impl SpanInner {
             name,
             span_id: _,
             trace: _,
-            parent: _,
             root: _,
             state: _,
-            agent: _,
             ml_app,
             start: _,
             decorated: _,
@@ -29,6 +27,7 @@ impl SpanInner {
             panicking_at_start: _,
             handles: _,
             carries: _,
+            place: _,
             data: _,
         } = self;
         size_of::<Self>() + name.weight() + weight::of_shared(ml_app.as_ref())
@@ -44,12 +43,14 @@ impl SpanData {
             model_provider,
             session,
             end: _,
+            above: _,
             tracing: _,
             // Of these, below.
             input: _,
             output: _,
             metadata: _,
             metrics: _,
+            usage: _,
             tags: _,
             error: _,
             extra: _,
@@ -69,6 +70,7 @@ impl SpanData {
             output,
             metadata,
             metrics,
+            usage,
             tags,
             error,
             extra,
@@ -77,11 +79,13 @@ impl SpanData {
             model_provider: _,
             session: _,
             end: _,
+            above: _,
             tracing: _,
         } = self;
         let mut weight = weight::of_map(metadata);
         weight += weight::of_list(tags, |(key, value)| key.weight() + value.weight());
         weight += weight::of_list(metrics, |(key, _)| key.capacity());
+        weight += usage.as_ref().map_or(0, |usage| size_of_val(&**usage));
         for content in [input, output].into_iter().flatten() {
             weight += weight::of_content(content);
         }

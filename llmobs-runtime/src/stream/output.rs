@@ -6,12 +6,13 @@ use std::error::Error;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::Chunk;
+use super::{Chunk, first};
 use crate::annotation::{Content, Io, IoRepr, Side};
 use crate::capture::{self, Growing, Room};
 use crate::failure::SpanError;
 use crate::kind::SpanKind;
 use crate::message::{Message, ToolCall};
+use crate::number;
 use crate::usage::TokenUsage;
 
 /// The name of a tool call whose name never came: the wire wants one.
@@ -31,6 +32,10 @@ const UNPARSED: &str = "unparsed";
 /// [`Capture`](crate::Capture) forbids outputs, nothing but usage, metadata and errors is
 /// kept.
 #[derive(Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "they are independent of each other"
+)]
 pub struct StreamOutput {
     captures: bool,
     /// Of a model that talks.
@@ -44,6 +49,8 @@ pub struct StreamOutput {
     usage: Option<TokenUsage>,
     metadata: Map<String, Value>,
     metadata_room: Room,
+    /// Something was said: text, a message, a call of a tool, or an element.
+    pub(super) has_token: bool,
     pub(super) error: Option<SpanError>,
 }
 
@@ -81,15 +88,18 @@ impl StreamOutput {
             usage: None,
             metadata: Map::new(),
             metadata_room: Room::new(),
+            has_token: false,
             error: None,
         }
     }
 
     /// Adds to the text of the message.
     pub fn text(&mut self, text: &str) -> &mut Self {
-        if !text.is_empty()
-            && let (Some(message), room) = self.open()
-        {
+        if text.is_empty() {
+            return self;
+        }
+        self.has_token = true;
+        if let (Some(message), room) = self.open() {
             room.grow(&mut message.content, text);
         }
         self
@@ -114,6 +124,7 @@ impl StreamOutput {
     /// The call of a tool that the following parts are of, by its index among the calls of
     /// the message.
     pub fn tool_call(&mut self, index: usize) -> ToolCallDelta<'_> {
+        self.has_token = true;
         let (message, room) = self.open();
         let call = message.and_then(|message| {
             let is_there = message.tool_calls.contains_key(&index);
@@ -124,6 +135,7 @@ impl StreamOutput {
 
     /// A message that is whole.
     pub fn message(&mut self, message: Message) -> &mut Self {
+        self.has_token = self.has_token || message.says_something();
         if self.captures {
             let message = self.room.take_message(message);
             self.push(message.map(|message| Part::Whole(Box::new(message))));
@@ -135,10 +147,18 @@ impl StreamOutput {
     /// `null` is nothing. Values that are named like a secret are hidden, as in automatic
     /// capture.
     pub fn json<T: Serialize + ?Sized>(&mut self, element: &T) -> &mut Self {
-        if self.takes_elements() {
+        if self.takes_items() {
             self.element(capture::serialize(None, element));
         }
         self
+    }
+
+    /// Adds JSON that can be looked at where it may not be kept.
+    pub(super) fn value(&mut self, element: &Value) {
+        self.has_token = self.has_token || first::brings_token(element);
+        if self.takes_elements() {
+            self.element(capture::serialize(None, element));
+        }
     }
 
     /// How many tokens the call took so far: what is told later wins over what was told
@@ -151,7 +171,7 @@ impl StreamOutput {
     /// A property of the call, such as `finish_reason`; the later value wins. `null` says
     /// nothing.
     pub fn metadata(&mut self, key: &str, value: impl Into<Value>) -> &mut Self {
-        let value = value.into();
+        let value = number::json(value);
         if value.is_null() || self.metadata.get(key) == Some(&value) {
             return self;
         }
@@ -190,13 +210,22 @@ impl StreamOutput {
         chunk.add_to(self);
     }
 
-    /// Whether an element is worth a look.
-    pub(crate) fn takes_elements(&self) -> bool {
+    /// Whether an element is kept.
+    fn takes_elements(&self) -> bool {
         self.captures && !self.rest_cut
+    }
+
+    /// Whether an item is worth a look that does not say itself what it adds. Without one, nobody
+    /// knows that it says nothing.
+    pub(crate) fn takes_items(&mut self) -> bool {
+        let takes = self.takes_elements();
+        self.has_token = self.has_token || !takes;
+        takes
     }
 
     /// Adds an element of the list that has been read.
     pub(crate) fn element(&mut self, element: Value) {
+        self.has_token = self.has_token || first::brings_token(&element);
         match element {
             Value::Null => {}
             Value::String(text) => {
@@ -213,6 +242,7 @@ impl StreamOutput {
     /// all else is an element.
     pub(crate) fn captured(&mut self, item: Value) {
         if item.is_string() && !self.is_model {
+            self.has_token = self.has_token || first::brings_token(&item);
             let item = self.room.take(item);
             self.push(item.map(Part::Element));
         } else {
@@ -298,24 +328,18 @@ fn content(kind: SpanKind, mut parts: Vec<Part>, rest_cut: bool) -> Option<Conte
         }
         last => {
             let parts = parts.into_iter().chain(last);
-            let messages: Vec<Message> = parts.filter_map(Part::into_message).collect();
-            if kind == SpanKind::Llm && messages.iter().all(|message| message.flaw().is_none()) {
+            let mut messages: Vec<Message> = parts.filter_map(Part::into_message).collect();
+            if kind == SpanKind::Llm {
+                for message in &mut messages {
+                    message.mend();
+                }
                 return Some(Content::Messages(messages));
             }
             json(&messages)
         }
     };
     let read = |value| Io(IoRepr::Read(value)).into_content(kind, Side::Output);
-    // What looks like a message or a document and is none is its text at least.
-    let may_be_none = matches!(kind, SpanKind::Llm | SpanKind::Retrieval) && !value.is_string();
-    let spare = may_be_none.then(|| value.clone());
-    read(value)
-        .or_else(|error| {
-            let text = spare.ok_or(error)?.to_string();
-            read(Value::String(capture::bound_text(text)))
-        })
-        .ok()
-        .flatten()
+    read(value).ok()?.0
 }
 
 fn json<T: Serialize>(value: &T) -> Value {

@@ -13,7 +13,8 @@ use crate::report;
 use crate::span::Span;
 use crate::usage::TokenUsage;
 
-/// Seconds from the start of the span, as ddtrace's constant of this name.
+/// Seconds from the start of the span to the first item that says something, under the name of
+/// ddtrace's constant.
 const TIME_TO_FIRST_TOKEN: &str = "time_to_first_token";
 
 /// A span that is open until the last item.
@@ -87,7 +88,7 @@ impl Tracked {
         }
         if output.error.is_some() {
             self.finish(None);
-        } else if now.is_some() {
+        } else if now.is_some() && running.output.has_token {
             running.time_to_first = now;
         }
     }
@@ -131,18 +132,24 @@ impl Tracked {
             } = *running;
             let finished = output.finish(inner.kind);
             let error = error.or(finished.error);
-            let usage = finished.usage.iter().flat_map(TokenUsage::metrics);
-            let time = time_to_first.map(|time| (TIME_TO_FIRST_TOKEN.to_owned(), time.into()));
-            let metrics: Vec<(String, Number)> = usage.chain(time).collect();
+            let usage = finished.usage.map(Box::new);
+            let time: Option<(String, Number)> =
+                time_to_first.map(|time| (TIME_TO_FIRST_TOKEN.to_owned(), time.into()));
             // What was annotated by hand wins.
             span.with_data(|data| {
                 if data.output.is_none() {
                     data.output = finished.content;
                 }
-                for (key, number) in metrics {
-                    if data.metrics.iter().all(|(known, _)| *known != key) {
-                        data.metrics.push((key, number));
+                if let Some(usage) = usage {
+                    let by_hand = data.usage.replace(usage);
+                    if let Some(by_hand) = by_hand {
+                        TokenUsage::add(&mut data.usage, by_hand);
                     }
+                }
+                if let Some((key, number)) = time
+                    && data.metrics.iter().all(|(known, _)| *known != key)
+                {
+                    data.metrics.push((key, number));
                 }
                 for (key, value) in finished.metadata {
                     data.metadata.entry(key).or_insert(value);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::lane::Account;
 use super::queue::Budget;
 use super::retry::Fate;
-use super::spool::Place;
+use super::spool::{Kept, Place};
 use crate::clock;
 use crate::export::{Encoded, Line};
 use crate::stats::{DropReason, EventKind};
@@ -64,9 +64,14 @@ pub(crate) struct Pending {
     pub(crate) event: Arc<Event>,
     account: Arc<Account>,
     /// It is on disk as well, and counts as spooled until it is settled.
-    spooled: bool,
+    spooled: Option<Spooled>,
     settled: bool,
-    /// Where its line in the spool ends; 0 for one that has none.
+}
+
+/// Where an event is on disk.
+struct Spooled {
+    segment: Arc<Kept>,
+    /// Where its line ends.
     end: u64,
 }
 
@@ -77,27 +82,42 @@ impl Pending {
             account.ledger.dropped(event.kind, reason);
             return None;
         }
-        Some(Self::reserved(event, account, false, 0))
+        Some(Self::reserved(event, account, None))
     }
 
     /// One that is on disk, and was counted as that; room is taken whether there is some or not.
-    pub(super) fn spooled(event: Arc<Event>, account: &Arc<Account>, end: u64) -> Self {
+    pub(super) fn spooled(
+        event: Arc<Event>,
+        account: &Arc<Account>,
+        segment: &Arc<Kept>,
+        end: u64,
+    ) -> Self {
         account.budget.take(event.cost());
-        Self::reserved(event, account, true, end)
+        let segment = Arc::clone(segment);
+        Self::reserved(event, account, Some(Spooled { segment, end }))
     }
 
-    fn reserved(event: Arc<Event>, account: &Arc<Account>, spooled: bool, end: u64) -> Self {
+    fn reserved(event: Arc<Event>, account: &Arc<Account>, spooled: Option<Spooled>) -> Self {
         Self {
             event,
             account: Arc::clone(account),
             spooled,
             settled: false,
-            end,
         }
     }
 
+    /// Where its line in the spool ends; 0 for one that has none.
     pub(super) fn end(&self) -> u64 {
-        self.end
+        self.spooled.as_ref().map_or(0, |spooled| spooled.end)
+    }
+
+    /// Its line was written anew, with what stood around it: `from` is where that began and `to` is where it
+    /// begins now.
+    pub(super) fn moved(&mut self, from: u64, to: &Place) {
+        self.spooled = Some(Spooled {
+            segment: Arc::clone(&to.segment),
+            end: (self.end() - from) + to.range.start,
+        });
     }
 
     pub(super) fn settle(mut self, fate: &Fate) {
@@ -116,7 +136,7 @@ impl Pending {
 
     fn settled(&mut self) {
         self.settled = true;
-        if self.spooled {
+        if self.spooled.is_some() {
             self.account.ledger.unspooled(self.event.kind, 1);
         }
     }
@@ -131,11 +151,17 @@ impl Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         self.account.budget.release(1, self.event.cost());
-        // What is on disk is for a later process.
-        if !self.settled && !self.spooled {
-            let ledger = &self.account.ledger;
-            ledger.dropped(self.event.kind, DropReason::Shutdown);
+        if self.settled {
+            return;
         }
+        let ledger = &self.account.ledger;
+        match &self.spooled {
+            // It is for a later process.
+            Some(spooled) if !spooled.segment.is_gone() => return,
+            Some(_) => ledger.unspooled(self.event.kind, 1),
+            None => {}
+        }
+        ledger.dropped(self.event.kind, DropReason::Shutdown);
     }
 }
 
@@ -161,7 +187,21 @@ impl Encoded for Pending {
     }
 
     fn is_spooled(&self) -> bool {
-        self.spooled
+        self.spooled.is_some()
+    }
+
+    fn risked(&self) -> usize {
+        let spooled = self.spooled.as_ref();
+        spooled.map_or(0, |spooled| spooled.segment.risked(spooled.end))
+    }
+
+    /// They stand one after the other in one segment.
+    fn note_risk(events: &[Self]) {
+        let mut spooled = events.iter().filter_map(|event| event.spooled.as_ref());
+        if let Some(first) = spooled.next() {
+            let last = spooled.next_back().unwrap_or(first);
+            first.segment.note_risk(first.end, last.end);
+        }
     }
 }
 

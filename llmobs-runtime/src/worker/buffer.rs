@@ -9,6 +9,7 @@ use tokio::sync::mpsc::WeakUnboundedSender;
 use super::Control;
 use super::queue::{Ahead, Budget, Payload, Queued};
 use crate::client::ClientInner;
+use crate::span::open::Held;
 use crate::span::{Slot, SpanInner};
 use crate::stats::{DropReason, EventKind};
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +26,7 @@ type Chunk = Vec<Queued<Finished>>;
 pub(crate) enum Finished {
     /// Nobody else has it.
     Own(Slot),
-    Shared(Arc<SpanInner>),
+    Shared(Held),
 }
 
 impl Finished {
@@ -57,6 +58,11 @@ impl Refused {
     pub(crate) fn count(self) {
         if let Some(client) = self.span.client() {
             client.refused(self.reason);
+        }
+        if let Finished::Shared(span) = self.span {
+            let content = span.lock().take();
+            SpanInner::let_go(span.record());
+            drop(content);
         }
     }
 }

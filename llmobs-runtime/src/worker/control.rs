@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::asked::Asked;
 use super::lane::Mark;
 
 /// What a caller asks of the worker.
@@ -15,6 +16,11 @@ pub(crate) enum Control {
 }
 
 impl Control {
+    /// Whether it is a flush that nobody waits for any more.
+    pub(super) fn is_void(&self) -> bool {
+        matches!(self, Self::Flush(flush) if flush.answer.is_void())
+    }
+
     /// The flush that is asked for, if one is, over at `mark`.
     pub(super) fn asked(self, mark: &Mark) -> Option<(Flush, Mark)> {
         match self {
@@ -33,14 +39,26 @@ pub(crate) struct Flush {
 pub(super) enum Answer {
     Blocking(std::sync::mpsc::SyncSender<bool>),
     Async(tokio::sync::oneshot::Sender<bool>),
+    /// The caller's side keeps the time as well.
+    Timed(Asked),
 }
 
 impl Answer {
+    /// Whether the caller has gone: a future that was dropped.
+    pub(super) fn is_void(&self) -> bool {
+        match self {
+            Self::Blocking(_) => false,
+            Self::Async(sender) => sender.is_closed(),
+            Self::Timed(asked) => asked.is_void(),
+        }
+    }
+
     pub(super) fn tell(self, done: bool) {
         // A caller that has gone needs no answer.
         match self {
             Self::Blocking(sender) => drop(sender.try_send(done)),
             Self::Async(sender) => drop(sender.send(done)),
+            Self::Timed(asked) => asked.tell(done),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::kind::SpanKind;
 use crate::link::SpanLink;
 use crate::report;
 use crate::shrink;
-use crate::span::{SpanData, SpanExtra, SpanInner};
+use crate::span::{AgentIds, SpanData, SpanExtra, SpanInner};
 use crate::stats::DropReason;
 use crate::tags;
 
@@ -144,12 +144,15 @@ fn fill(event: &mut SpanEvent, span: &SpanInner, anchor: &Anchor) {
         span_links,
         collection_errors,
     } = event;
-    let mut data = span.lock().take();
+    let (parent, agent, mut data) = {
+        let mut data = span.lock();
+        (span.parent_id(&data), span.agent(&data), data.take())
+    };
     set(name, data.name(span));
     tags::fill(tags, tags::of(span, &data), data.error.as_deref());
     let session = data.session.take().filter(|session| !session.is_empty());
     set_option(session_id, session.as_deref());
-    let end = data.end.unwrap_or(span.start);
+    let end = data.end.moment().unwrap_or(span.start);
     *start_ns = anchor.unix_ns(span.start);
     *duration = anchor.ns_between(span.start, end);
     *status = match &data.error {
@@ -158,16 +161,19 @@ fn fill(event: &mut SpanEvent, span: &SpanInner, anchor: &Anchor) {
     };
     print(trace_id, &span.trace.llmobs);
     print(span_id, span.span_id);
-    match span.parent_id() {
+    match parent {
         Some(parent) => print(parent_id, parent),
         None => set(parent_id, NO_PARENT),
     }
     fill_internal(internal, span, span_id);
+    if let Some(usage) = data.usage.take() {
+        usage.complete(&mut data.metrics);
+    }
     event::set_metrics(metrics, std::mem::take(&mut data.metrics));
     collection_errors.clear();
     let extra = data.extra.take();
     let extra = extra.map_or_else(SpanExtra::default, |extra| *extra);
-    *span_links = fill_meta(meta, span, data, extra, name);
+    *span_links = fill_meta(meta, span, data, extra, agent, name);
 }
 
 fn fill_internal(internal: &mut Internal, span: &SpanInner, id: &str) {
@@ -204,6 +210,7 @@ fn fill_meta(
     span: &SpanInner,
     data: SpanData,
     extra: SpanExtra,
+    agent: Option<AgentIds>,
     name: &str,
 ) -> Vec<SpanLink> {
     let Meta {
@@ -234,7 +241,7 @@ fn fill_meta(
         *model_name = None;
         *model_provider = None;
     }
-    *agent_attribution = span.agent().map(|agent| AgentAttribution {
+    *agent_attribution = agent.map(|agent| AgentAttribution {
         pagent_name: agent.name,
         pagent_span_id: Some(agent.span),
     });

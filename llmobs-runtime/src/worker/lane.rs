@@ -125,6 +125,11 @@ impl Lanes {
         }
     }
 
+    /// Whether what waits for any destination is kept on disk.
+    pub(super) fn keep_on_disk(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.line.is_kept_on_disk())
+    }
+
     /// Counts an event that cannot be sent anywhere.
     pub(super) fn dropped(&self, kind: EventKind, reason: DropReason) {
         for account in &self.accounts {
@@ -257,7 +262,7 @@ impl Task {
             read += 1;
             let json = Bytes::copy_from_slice(record.json.as_bytes());
             let event = Event::new(kind, json, record.made_ms, Arc::clone(&budget), 0);
-            let pending = Pending::spooled(event, &self.account, end);
+            let pending = Pending::spooled(event, &self.account, &place.segment, end);
             if record.json.len() > gathering.largest_event() {
                 // Requests were larger when it was written.
                 pending.give_up(DropReason::TooLarge);
@@ -371,6 +376,46 @@ mod tests {
                 let stats = crate::stats::Front::default().stats(&[&ledger], || 0);
                 assert_eq!(stats.spans().dropped, [(DropReason::Shutdown, 2)]);
             }
+        });
+    }
+
+    /// What has expired stands among others, of which those before it are not settled.
+    #[test]
+    fn what_has_expired_settles_nothing_that_stands_before_it() {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap().block_on(async {
+            let name = format!("llmobs-lane-{}", fastrand::u64(..));
+            let dir = std::env::temp_dir().join(name);
+            let config = Config::new().agent_url("http://127.0.0.1:9").spool(true);
+            let settings = config.dir(&dir).settings().unwrap();
+            let (control, _receiver) = tokio::sync::mpsc::unbounded_channel();
+            let exporters = export::choose(&settings).await;
+            let mut lanes = Lanes::open(exporters, &settings, &control.downgrade());
+            let budget = Arc::new(Budget::new(usize::MAX / 2, usize::MAX / 2));
+            let event = |made_ms| {
+                let json = Bytes::from_static(b"{}");
+                Event::new(EventKind::Span, json, made_ms, budget.clone(), 0)
+            };
+            let now = crate::clock::unix_ms();
+            lanes.submit(EventKind::Span, &[event(now), event(1), event(now)]);
+            let counts = |lanes: &Lanes| {
+                let stats = crate::stats::Front::default().stats(&[&lanes.ledgers()[0]], || 3);
+                stats.spans()
+            };
+            while counts(&lanes).dropped.is_empty() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            assert_eq!(counts(&lanes).dropped, [(DropReason::Expired, 1)]);
+            assert_eq!(counts(&lanes).spooled, 2);
+            lanes.close().await;
+            let folder = std::fs::read_dir(dir.join("spool")).unwrap().next();
+            let folder = folder.unwrap().unwrap().path();
+            let files = std::fs::read_dir(folder).unwrap();
+            let files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+            let is_ack = |file: &&std::path::PathBuf| file.extension().unwrap() == "ack";
+            assert_eq!(files.len(), 1, "{files:?}");
+            assert!(!files.iter().any(|file| is_ack(&file)), "{files:?}");
+            std::fs::remove_dir_all(dir).unwrap();
         });
     }
 }

@@ -1,6 +1,6 @@
 //! The batches that wait in a lane, in memory or on disk, in order.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -84,11 +84,12 @@ impl Line {
         self.follow_its_spans();
         let after = self.spans.as_ref().map_or(0, |spans| spans.submitted());
         let mut inner = self.lock();
-        let spool = if inner.spools {
-            inner.spool.as_mut()
-        } else {
-            None
-        };
+        let writes = inner.spools && inner.spool.is_some();
+        if writes && inner.spool.as_ref().is_some_and(Spool::was_removed) {
+            // What waits stands before what comes.
+            inner.write_what_was_removed();
+        }
+        let spool = inner.spool.as_mut().filter(|_| writes);
         let written = spool.and_then(|spool| spool.write(kind, events));
         let (held, place, began) = match written {
             None => {
@@ -105,8 +106,9 @@ impl Line {
                 let held = if self.account.budget.is_quarter_full() {
                     Held::Disk(events.len())
                 } else {
+                    let segment = &written.place.segment;
                     let pending = |(event, end): (&Arc<Event>, u64)| {
-                        Pending::spooled(Arc::clone(event), &self.account, end)
+                        Pending::spooled(Arc::clone(event), &self.account, segment, end)
                     };
                     let events = events.iter().zip(written.ends);
                     Held::Memory(events.map(pending).collect())
@@ -137,6 +139,12 @@ impl Line {
         }
         drop(inner);
         self.news.notify_one();
+    }
+
+    /// Whether what is submitted is written to disk.
+    pub(super) fn is_kept_on_disk(&self) -> bool {
+        let inner = self.lock();
+        inner.spools && inner.spool.is_some()
     }
 
     pub(super) fn submitted(&self) -> u64 {
@@ -270,8 +278,20 @@ impl Line {
     pub(super) fn close(&self) {
         let mut inner = self.lock();
         inner.closed = true;
+        inner.write_what_was_removed();
         let rest = std::mem::take(&mut inner.queue);
         drop(inner);
+        for batch in &rest {
+            let segment = batch.place.as_ref().map(|place| &place.segment);
+            if let (Held::Disk(count), true) =
+                (&batch.held, segment.is_some_and(|one| one.is_gone()))
+            {
+                let ledger = &self.account.ledger;
+                ledger.unspooled(batch.kind, *count as u64);
+                ledger.dropped_many(batch.kind, DropReason::Shutdown, *count as u64);
+            }
+        }
+        // What is in memory counts itself.
         drop(rest);
         self.tell();
     }
@@ -384,6 +404,7 @@ impl Line {
         let Some(max_age) = inner.spool.as_ref().map(|spool| spool.max_age) else {
             return;
         };
+        inner.write_what_was_removed();
         let all = std::mem::take(&mut inner.queue);
         // What is acknowledged of a segment is all up to there: clocks may have made an earlier part younger.
         let mut staying = HashSet::new();
@@ -461,6 +482,30 @@ impl Inner {
         let segments = waiting.chain(sent);
         let is_here = |path: &Path| segments.clone().any(|segment| segment.path() == path);
         self.spool.as_mut().map(|spool| with(spool, &is_here))
+    }
+
+    /// Writes to new files what waits in some that somebody has removed. Where that fails it stays as it is:
+    /// it can still be sent, and is looked at again.
+    fn write_what_was_removed(&mut self) {
+        let Some(spool) = &mut self.spool else { return };
+        let mut seen: HashMap<*const Kept, bool> = HashMap::new();
+        let mut told = false;
+        for batch in &mut self.queue {
+            let Some(place) = &batch.place else { continue };
+            let is_gone = seen
+                .entry(Arc::as_ptr(&place.segment))
+                .or_insert_with(|| place.segment.is_gone());
+            if !*is_gone {
+                continue;
+            }
+            if !std::mem::replace(&mut told, true) {
+                spool.tell_removed();
+            }
+            let Ok(again) = spool.write_again(place) else {
+                return;
+            };
+            batch.stands_at(again);
+        }
     }
 
     /// Whether nothing that an earlier process left stands in front.

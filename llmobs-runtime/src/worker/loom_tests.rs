@@ -114,7 +114,7 @@ fn loom_a_span_that_ends_while_the_client_closes_is_counted_once() {
 
 /// What a thread with a buffer of its own has finished.
 fn push(client: &Arc<ClientInner>, buffer: &Buffer) {
-    let span = Finished::Shared(Arc::new(SpanInner::of_nothing(client)));
+    let span = Finished::Shared(Arc::new(SpanInner::of_nothing(client)).into());
     if let Err(refused) = buffer.push(span, 1) {
         refused.count();
     }

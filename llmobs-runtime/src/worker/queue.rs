@@ -11,7 +11,7 @@ use super::buffer::Buffers;
 pub(crate) use super::buffer::{Buffer, Finished, Refused};
 use crate::client::ClientInner;
 use crate::event::{EvaluationEvent, FeedbackEvent};
-use crate::span::Slot;
+use crate::span::{Slot, SpanInner};
 use crate::stats::{DropReason, EventKind};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::mpsc;
@@ -319,9 +319,12 @@ impl Receiver {
 
     /// Takes back what was given out.
     pub(super) fn done(&mut self, span: Finished) {
-        if let Finished::Own(mut slot) = span {
-            slot.clear();
-            self.fetched.slots.push(slot);
+        match span {
+            Finished::Own(mut slot) => {
+                slot.clear();
+                self.fetched.slots.push(slot);
+            }
+            Finished::Shared(span) => SpanInner::let_go(span.record()),
         }
     }
 
@@ -341,5 +344,29 @@ impl Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(llmobs_loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_somebody_was_refused_nothing_is_taken_in_advance_until_the_worker_has_fetched() {
+        let budget = Budget::new(10_000, 1 << 30);
+        let taken_ahead = || {
+            let mut ahead = Ahead::default();
+            budget.reserve_by(&mut ahead, 1).unwrap();
+            let taken = ahead.events;
+            budget.give_back(&mut ahead);
+            taken
+        };
+        assert!(taken_ahead() > 0);
+        assert!(budget.tighten());
+        assert_eq!(taken_ahead(), 0);
+        assert!(!budget.tighten(), "it is so already");
+        budget.loosen();
+        assert!(taken_ahead() > 0);
     }
 }

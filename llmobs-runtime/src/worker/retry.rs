@@ -117,11 +117,20 @@ impl Delivery {
     ) {
         self.lost = Lost::default();
         let all = events.len();
-        // The next part stands last.
-        let mut parts = vec![Part::new(events)];
+        let mut parts = if kind == EventKind::Span {
+            vec![Part::new(events)]
+        } else {
+            parts_by_risk(events)
+        };
         while let Some(mut part) = parts.pop() {
             settle(self.expired(&mut part), &Fate::Expired);
             if part.events.is_empty() {
+                continue;
+            }
+            if part.spent {
+                let reason = "sent twice by earlier processes, and not answered";
+                let reason = self.give_up(&part, reason);
+                settle(part.events, &Fate::Unanswered(reason));
                 continue;
             }
             match self.attempt(kind, part).await {
@@ -157,7 +166,7 @@ impl Delivery {
         }
         let outcome = {
             let lines: Vec<Line<'_>> = part.events.iter().map(E::line).collect();
-            let on_its_way = OnItsWay::new(&part, &self.ledger);
+            let on_its_way = OnItsWay::new(kind, &part, &self.ledger);
             let outcome = self.exporter.export(kind, &lines, &on_its_way.sent).await;
             on_its_way.ends();
             outcome
@@ -179,15 +188,14 @@ impl Delivery {
             },
             Outcome::Unanswered { reason } => {
                 // The server may have it. A span that comes twice is one span; an
-                // evaluation counts twice, so it is risked once.
+                // evaluation counts twice, so it is risked once more, be it by a later process.
                 let again = std::mem::replace(&mut part.unanswered, true);
+                if kind != EventKind::Span {
+                    E::note_risk(&part.events);
+                }
                 if again && kind != EventKind::Span {
                     return self.run_out(part, &reason, false);
                 }
-                self.may_come_twice(&mut part);
-                self.again(kind, part, None, &reason).await
-            }
-            Outcome::Broken { reason } => {
                 self.may_come_twice(&mut part);
                 self.again(kind, part, None, &reason).await
             }
@@ -342,8 +350,11 @@ enum Step<E> {
 struct Part<E> {
     events: Vec<E>,
     tries: u32,
-    /// It was sent before without an answer, by itself or as part of more.
+    /// It was sent before without an answer, by itself or as part of more, here or by an earlier
+    /// process.
     unanswered: bool,
+    /// Earlier processes have sent it as often as it may be.
+    spent: bool,
     /// Its events are among the possible duplicates.
     counted: bool,
 }
@@ -354,21 +365,53 @@ impl<E> Part<E> {
             events,
             tries: 0,
             unanswered: false,
+            spent: false,
             counted: false,
+        }
+    }
+
+    /// Of events that earlier processes have sent so often without an answer; they have counted that.
+    fn risked(events: Vec<E>, times: usize) -> Self {
+        Self {
+            unanswered: times > 0,
+            spent: times >= MOST_RISKED,
+            counted: times > 0,
+            ..Self::new(events)
         }
     }
 }
 
+/// How often an event that counts twice where it arrives twice is sent without an answer.
+const MOST_RISKED: usize = 2;
+
+/// Parts of events that were risked equally often; the first stands last.
+fn parts_by_risk<E: Encoded>(events: Vec<E>) -> Vec<Part<E>> {
+    let mut parts: Vec<(usize, Vec<E>)> = Vec::new();
+    for event in events {
+        let times = event.risked();
+        match parts.last_mut() {
+            Some((same, part)) if *same == times => part.push(event),
+            _ => parts.push((times, vec![event])),
+        }
+    }
+    let parts = parts.into_iter().rev();
+    parts
+        .map(|(times, events)| Part::risked(events, times))
+        .collect()
+}
+
 /// A request that is being sent. Where a shutdown cuts it off, the server may have what a later
 /// process sends again.
-struct OnItsWay<'a> {
+struct OnItsWay<'a, E: Encoded> {
     sent: Sent,
     ledger: &'a Ledger,
     may_come_twice: u64,
+    /// Those of which a later process has to know that they were sent.
+    risked: &'a [E],
 }
 
-impl<'a> OnItsWay<'a> {
-    fn new<E: Encoded>(part: &Part<E>, ledger: &'a Ledger) -> Self {
+impl<'a, E: Encoded> OnItsWay<'a, E> {
+    fn new(kind: EventKind, part: &'a Part<E>, ledger: &'a Ledger) -> Self {
         let spooled = part.events.iter().filter(|event| event.is_spooled());
         Self {
             sent: Sent::default(),
@@ -378,18 +421,24 @@ impl<'a> OnItsWay<'a> {
             } else {
                 spooled.count() as u64
             },
+            risked: match kind {
+                EventKind::Span => &[],
+                _ => &part.events,
+            },
         }
     }
 
     fn ends(mut self) {
         self.may_come_twice = 0;
+        self.risked = &[];
     }
 }
 
-impl Drop for OnItsWay<'_> {
+impl<E: Encoded> Drop for OnItsWay<'_, E> {
     fn drop(&mut self) {
-        if self.may_come_twice > 0 && self.sent.whole() {
+        if self.sent.whole() {
             self.ledger.possible_duplicates(self.may_come_twice);
+            E::note_risk(self.risked);
         }
     }
 }

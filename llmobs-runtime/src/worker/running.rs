@@ -1,6 +1,7 @@
 //! The worker at work: it takes what was made, encodes it, and hands it to the lanes.
 
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -27,8 +28,6 @@ use crate::stats::{DropReason, EventKind};
 const TICK: Duration = Duration::from_millis(100);
 /// With a spool, what was finished is on disk within this and a look at the queue or two.
 const SPOOL_INTERVAL: Duration = Duration::from_millis(300);
-/// With a spool, how long what waits may be written to it past the time of a shutdown.
-const WRITE_OUT: Duration = Duration::from_millis(250);
 /// How often what is too old, and what is delivered, goes from the spool.
 const TIDY: Duration = Duration::from_secs(30);
 /// How many events are encoded before requests in flight get their turn.
@@ -54,8 +53,11 @@ async fn choose(
         while let Ok(message) = control.try_recv() {
             early.push(message);
         }
+        // Of those that nobody waits for any more one is enough to send what is there.
+        let mut has_void = false;
+        early.retain(|message| !message.is_void() || !std::mem::replace(&mut has_void, true));
         let now = Instant::now();
-        if let Some(deadline) = closing.get() {
+        if let Some(deadline) = closing.deadline.get() {
             let half = deadline.saturating_duration_since(now) / 2;
             if *last_look.get_or_insert(now + half) <= now {
                 return (vec![export::without_agent(settings)], early);
@@ -141,7 +143,10 @@ impl Running {
             Control::Progress => {}
             Control::Flush(flush) => {
                 let mark = self.seal_everything().await;
-                self.flushes.push((flush, mark));
+                // What was asked for is on its way, though nobody may wait for it any more.
+                if !flush.answer.is_void() {
+                    self.flushes.push((flush, mark));
+                }
             }
             Control::Shutdown(flush) => return Some(flush),
         }
@@ -201,17 +206,16 @@ impl Running {
         let fetched = Instant::now();
         let mut turn = fetched;
         self.receiver.fetch();
-        // What is on disk is not lost: there it still gets when a shutdown has little time.
-        let grace = if self.settings.spool {
-            WRITE_OUT
-        } else {
-            Duration::ZERO
-        };
+        // What is on disk is not lost: there it still gets when a shutdown has no time, however long
+        // that takes. A caller waits for it as long as it comes on.
+        let writes_out = self.lanes.keep_on_disk();
+        self.closing.writes_out.store(writes_out, Ordering::Release);
         for taken in 1.. {
-            let over = |deadline: &Instant| *deadline + grace <= Instant::now();
-            if self.closing.get().is_some_and(over) {
+            let over = |deadline: &Instant| !writes_out && *deadline <= Instant::now();
+            if self.closing.deadline.get().is_some_and(over) {
                 return false;
             }
+            self.closing.step();
             match self.receiver.next() {
                 Some(Next::Span(span, weight)) => {
                     if let Some(span) = span.span() {
@@ -358,8 +362,9 @@ impl Running {
 
     fn answer_flushes(&mut self) {
         let now = Instant::now();
-        let over =
-            |(flush, mark): &mut (Flush, Mark)| self.lanes.reached(mark) || flush.deadline <= now;
+        let over = |(flush, mark): &mut (Flush, Mark)| {
+            flush.answer.is_void() || flush.deadline <= now || self.lanes.reached(mark)
+        };
         for (flush, mark) in self.flushes.extract_if(.., over) {
             flush.answer.tell(self.lanes.reached(&mark));
         }

@@ -17,7 +17,7 @@ pub(super) use self::left::{Beside, Spans};
 use super::batch::{Batch, Event, Held, MOST_EVENTS};
 use crate::config::Settings;
 use crate::disk::private::PrivateDir;
-use crate::disk::segment::{Segment, Writer};
+use crate::disk::segment::{Segment, Writer, labelled};
 use crate::disk::{self, record};
 use crate::export;
 use crate::report;
@@ -66,6 +66,21 @@ impl Kept {
 
     pub(super) fn path(&self) -> &Path {
         self.segment.path()
+    }
+
+    /// How often earlier processes have sent the event whose line ends there without an answer.
+    pub(super) fn risked(&self, end: u64) -> usize {
+        self.segment.risked(end)
+    }
+
+    /// Notes that the events whose lines end there and between were sent without an answer.
+    pub(super) fn note_risk(&self, first: u64, last: u64) {
+        self.segment.note_risk(first, last);
+    }
+
+    /// Whether somebody has removed it: no later process will find it.
+    pub(super) fn is_gone(&self) -> bool {
+        self.segment.is_gone()
     }
 }
 
@@ -198,31 +213,64 @@ impl Spool {
     }
 
     fn try_write(&mut self, kind: EventKind, events: &[Arc<Event>]) -> io::Result<Written> {
-        let full = SEGMENT_BYTES.min(self.most_bytes / 8);
-        let fits = |kept: &mut Arc<Kept>| kept.bytes() < full && !kept.segment.is_torn();
-        let open = self.writer.take_if(|kept| fits(kept));
-        let began = open.is_none();
-        let segment = match open {
-            Some(segment) => segment,
-            None => self.begin()?,
-        };
-        self.writer = Some(Arc::clone(&segment));
-
         let mut lines = Vec::new();
         let mut ends = Vec::with_capacity(events.len());
         for event in events {
             record::write(&mut lines, kind, event.made_ms, &event.json);
             ends.push(lines.len() as u64);
         }
-        let range = segment.segment.append(&lines)?;
+        let (place, began) = self.append(&lines)?;
         for end in &mut ends {
-            *end += range.start;
+            *end += place.range.start;
         }
-        Ok(Written {
-            place: Place { segment, range },
-            ends,
-            began,
-        })
+        Ok(Written { place, ends, began })
+    }
+
+    /// Writes whole lines, and says whether a new segment was begun for them: because there was none, the
+    /// last one is full, or somebody has removed it.
+    fn append(&mut self, lines: &[u8]) -> io::Result<(Place, bool)> {
+        let full = SEGMENT_BYTES.min(self.most_bytes / 8);
+        let fits = |kept: &mut Arc<Kept>| kept.bytes() < full && !kept.segment.is_torn();
+        if let Some(segment) = self.writer.take_if(|kept| fits(kept)) {
+            let written = segment.segment.append(lines);
+            if !segment.segment.is_gone() {
+                self.writer = Some(Arc::clone(&segment));
+                let range = written?;
+                return Ok((Place { segment, range }, false));
+            }
+        }
+        let segment = self.begin()?;
+        self.writer = Some(Arc::clone(&segment));
+        let range = segment.segment.append(lines)?;
+        Ok((Place { segment, range }, true))
+    }
+
+    /// Writes anew what stands at a place that somebody has removed; it can be read as long as its
+    /// file is open here.
+    pub(super) fn write_again(&mut self, place: &Place) -> io::Result<Place> {
+        let mut lines = place.read()?;
+        if lines.len() as u64 != place.range.end - place.range.start {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        // Behind the last line of an earlier process a part of one may stand.
+        let end = lines.iter().rposition(|byte| *byte == b'\n');
+        lines.truncate(end.map_or(0, |end| end + 1));
+        self.append(&lines).map(|(place, _)| place)
+    }
+
+    /// Whether somebody has removed the segment that is written.
+    pub(super) fn was_removed(&self) -> bool {
+        self.writer.as_ref().is_some_and(|kept| kept.is_gone())
+    }
+
+    pub(super) fn tell_removed(&self) {
+        report::warn(|| {
+            format!(
+                "files of the spool {} were removed while they were in use: what waits is written \
+                 to new ones",
+                self.shown()
+            )
+        });
     }
 
     fn begin(&self) -> io::Result<Arc<Kept>> {
@@ -237,7 +285,8 @@ impl Spool {
     /// How many bytes the destination's folder has over what it may have.
     pub(super) fn excess(&self) -> u64 {
         let segments = disk::list(&self.dir).unwrap_or_default();
-        let total: u64 = segments.iter().map(|segment| segment.bytes).sum();
+        let ours = segments.iter().filter(|one| labelled(&one.path).is_some());
+        let total: u64 = ours.map(|segment| segment.bytes).sum();
         total.saturating_sub(self.most_bytes)
     }
 
@@ -288,6 +337,16 @@ impl Batch {
             number: 0,
             after: 0,
         }
+    }
+
+    /// Its lines were written anew.
+    pub(super) fn stands_at(&mut self, place: Place) {
+        if let (Held::Memory(events), Some(before)) = (&mut self.held, &self.place) {
+            for event in events {
+                event.moved(before.range.start, &place);
+            }
+        }
+        self.place = Some(place);
     }
 
     /// Whether `next` can be one with this: both on disk only, one right behind the other, and

@@ -163,6 +163,7 @@ fn what_somebody_has_to_mend_pauses_and_keeps() {
         let client = to_agent(&intake);
         make(&client, 0..EACH);
         wait_for_both_lanes(&intake);
+        wait_for_retries(&client, 2);
         (status, client, intake, elsewhere)
     });
     // A backoff would be over, all ten of them within that time.
@@ -317,7 +318,7 @@ fn a_shutdown_tries_at_once_what_waits_for_its_next_try_and_soon_again() {
     };
     intake.wait_for(enough, 2 * SOON);
     first(&intake, |_| Reply::status(503));
-    let report = client.shutdown(Duration::from_secs(4)).unwrap();
+    let report = client.shutdown(Duration::from_secs(7)).unwrap();
     llmobs_tests::assert_accounted(&report.stats, &intake);
     assert_all_delivered(&report.stats);
 }

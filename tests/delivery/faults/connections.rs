@@ -63,6 +63,30 @@ fn evaluations_and_feedback_that_no_answer_came_to_are_risked_once_more_and_span
 }
 
 #[test]
+fn evaluations_and_feedback_whose_answer_is_lost_are_risked_once_more_and_spans_for_ever() {
+    for reply in [Reply::drop_connection(), Reply::reset()] {
+        let intake = Intake::start();
+        intake.script(move |_| reply.clone());
+        let client = to_agent(&intake);
+        make(&client, 0..EACH);
+        let spans = |all: &[Request]| all.iter().filter(|one| one.spans().len() > 0).count();
+        intake.wait_for(|all| spans(all) > 2, SOON);
+        let lost = |client: &LlmObs| {
+            let stats = client.stats();
+            stats.evaluations().dropped_total() + stats.feedback().dropped_total()
+        };
+        wait_until(|| lost(&client) == 2 * u64::from(EACH));
+        let stats = give_up(&client, &intake);
+        let all = u64::from(EACH);
+        assert_eq!(stats.evaluations().dropped, [(DropReason::Unanswered, all)]);
+        assert_eq!(stats.feedback().dropped, [(DropReason::Unanswered, all)]);
+        assert_eq!(waiting(&stats), [all, 0, 0]);
+        let judgements = |request: &Request| request.evaluations().len() > 0;
+        assert_eq!(events(&intake, judgements), 4 * all, "each came twice");
+    }
+}
+
+#[test]
 fn an_answer_that_drips_past_the_timeout_is_none() {
     let drip = Reply::default().dripping_after(0, Duration::from_millis(50));
     let intake = Intake::start();
@@ -138,13 +162,24 @@ fn what_a_server_has_not_read_to_its_end_is_no_possible_duplicate() {
 fn a_connection_that_is_reset_while_a_small_body_is_sent_is_tried_again() {
     for reading in [Reading::ResetAfter(10), Reading::HangUpAfter(10)] {
         let intake = Intake::start();
-        intake.readings([reading; 4]);
+        intake.readings([reading]);
         let stats = settle(&to_agent(&intake), &intake);
         assert_all_delivered(&stats);
-        assert_eq!(stats.destinations[0].retried, 4);
+        assert_eq!(stats.destinations[0].retried, 1);
         // It was small enough to be under way as a whole.
-        assert!(duplicates(&stats) > 0);
+        assert_eq!(duplicates(&stats), u64::from(EACH));
         assert_eq!(events(&intake, |_| true), 3 * u64::from(EACH));
+
+        // Spans are sent as often as it takes.
+        let intake = Intake::start();
+        intake.readings([reading; 4]);
+        let client = to_agent(&intake);
+        client.scope(|| drop(Span::task("a").start()));
+        let stats = client.shutdown(SOON).unwrap().stats;
+        assert_accounted(&stats, &intake);
+        assert_eq!(stats.spans().delivered, 1);
+        let destination = &stats.destinations[0];
+        assert_eq!((destination.retried, duplicates(&stats)), (4, 1));
     }
 }
 

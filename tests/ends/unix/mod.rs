@@ -1,9 +1,11 @@
 //! What the program does on Unix.
 
+mod directory;
 mod exit;
 mod fork;
 #[path = "../../scenarios/log.rs"]
 mod log;
+mod open;
 mod signal;
 mod start;
 
@@ -33,13 +35,25 @@ pub fn main() {
         "exit_thread_local" => exit::thread_local(&url),
         "exit_in_a_function" => exit::in_a_function(&url, &next()),
         "exit_handler" => exit::handler(&url),
+        "guard_outside_of_the_runtime" => open::guard_outside(&url),
+        "guard_within_the_runtime" => open::guard_within(&url),
+        "left_open" => open::left_open(&url),
+        "left_current" => open::left_current(&url),
+        "directory" => directory::changes(&url, &next()),
         "start_that_fails" => start::fails(&url),
         "signal" => signal::no_handler(&url, &next()),
         "signal_with_a_spool" => signal::with_a_spool(&url, &next()),
+        "signal_with_a_slow_processor" => {
+            signal::with_a_spool_and_a_slow_processor(&url, &next());
+        }
         "signal_ignored" => signal::ignored(&url),
         "signal_handled_before" => signal::handled_before(&url),
         "signal_handled_after" => signal::handled_after(&url),
         "signal_tokio" => signal::tokio(&url),
+        "signal_waited_for" => signal::waited_for(&url),
+        #[cfg(target_os = "linux")]
+        "signal_masks" => signal::masks(&url),
+        "signal_pipe" => signal::pipe(),
         other => panic!("no such ending: {other}"),
     }
 }

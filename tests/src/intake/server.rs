@@ -38,6 +38,9 @@ pub(super) async fn accept_tls(
                         version: connection
                             .protocol_version()
                             .map_or_else(String::new, |version| format!("{version:?}")),
+                        suite: connection
+                            .negotiated_cipher_suite()
+                            .map_or_else(String::new, |suite| format!("{:?}", suite.suite())),
                     }));
                     serve(&mut stream, &shared).await;
                 }

@@ -3,7 +3,7 @@ use std::net::TcpStream;
 
 use super::*;
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 const SPANS: &str = "/evp_proxy/v2/api/v2/llmobs";
 
 fn connect(intake: &Intake) -> TcpStream {

@@ -29,7 +29,7 @@ struct Login {
 
 #[derive(Debug, Default)]
 struct Session {
-    token: Option<&'static str>,
+    refresh_token: Option<&'static str>,
     token_count: u32,
     max_tokens: u32,
     api_key: [u8; 2],
@@ -42,7 +42,7 @@ fn login() -> Login {
         user: "ada",
         password: "HUNTER",
         session: Some(Session {
-            token: Some("HUNTER"),
+            refresh_token: Some("HUNTER"),
             token_count: 7,
             max_tokens: 8,
             api_key: [1, 2],
@@ -58,7 +58,7 @@ fn login() -> Login {
 }
 
 const LOGIN: &str = "Login { user: \"ada\", password: [redacted], session: Some(Session { \
-    token: [redacted], token_count: 7, max_tokens: 8, api_key: [redacted], headers: \
+    refresh_token: [redacted], token_count: 7, max_tokens: 8, api_key: [redacted], headers: \
     {\"accept\": [\"*\", \"password: none\"], \"authorization\": [redacted], \"x-api-key\": \
     [redacted]}, expires: (1, 2) }), attempts: 1 }";
 
@@ -94,7 +94,7 @@ fn the_alternate_form_is_read_as_well() {
     assert!(!text.contains("HUNTER"), "{text}");
     for part in [
         "Login {\n    user: \"ada\",\n    password: [redacted],\n    session: Some(\n",
-        "token: [redacted],\n",
+        "refresh_token: [redacted],\n",
         "token_count: 7,\n",
         "api_key: [redacted],\n",
         "\"authorization\": [redacted],\n",
@@ -105,8 +105,9 @@ fn the_alternate_form_is_read_as_well() {
     }
     let text = format!("{:#?}", Auth::Password { text: "HUNTER" });
     assert_eq!(redacted(&text), "Password {\n    [redacted]\n}");
-    let text = format!("{:#?}", [Some(Auth::Token("HUNTER"))]);
-    let hidden = "[\n    Some(\n        Token(\n            [redacted]\n        ),\n    ),\n]";
+    let text = format!("{:#?}", [Some(Auth::RefreshToken("HUNTER"))]);
+    let hidden =
+        "[\n    Some(\n        RefreshToken(\n            [redacted]\n        ),\n    ),\n]";
     assert_eq!(redacted(&text), hidden);
 }
 
@@ -115,7 +116,7 @@ enum Auth {
     Bearer(&'static str),
     ApiKey(u8, &'static str),
     Password { text: &'static str },
-    Token(&'static str),
+    RefreshToken(&'static str),
     TokenId(u8),
     Secret,
     None,
@@ -128,13 +129,13 @@ fn what_is_wrapped_in_the_name_of_a_secret_is_hidden() {
             Auth::Bearer("HUNTER"),
             Auth::ApiKey(1, "HUNTER"),
             Auth::Password { text: "HUNTER" },
-            Auth::Token("HUNTER"),
+            Auth::RefreshToken("HUNTER"),
             Auth::TokenId(1),
             Auth::Secret,
             Auth::None,
         ]),
         "[Bearer([redacted]), ApiKey([redacted]), Password { [redacted] }, \
-         Token([redacted]), TokenId(1), Secret, None]"
+         RefreshToken([redacted]), TokenId(1), Secret, None]"
     );
     assert_redacted! {
         "Secret<alloc::string::String>(hunter)" => "Secret<alloc::string::String>([redacted])",
@@ -215,6 +216,8 @@ fn text_without_the_name_of_a_secret_stays_as_it_is() {
         "Usage { input_tokens: 5, max_tokens: 7, tokens: [\"hel\", \"lo\"] }",
         "Text(\"password: hunter\")",
         "[(\"password\", \"hunter\")]",
+        "LogProb { token: \"Hi\", logprob: -0.1, top: [Top { token: \" internationalization\" }] }",
+        "Token(\"Hi\")",
         "\"{\\\"password\\\": \\\"hunter\\\"}\"",
         "Bearer hunter",
         "unbalanced { key: (1, don't",
@@ -229,33 +232,36 @@ fn text_without_the_name_of_a_secret_stays_as_it_is() {
 #[test]
 fn a_token_is_hidden_in_debug_text_if_it_is_text() {
     assert_redacted! {
-        "D { token: 7, x: 1 }" => "D { token: 7, x: 1 }",
-        "D { token: -7.5 }" => "D { token: -7.5 }",
-        "D { token: Some(7) }" => "D { token: Some(7) }",
-        "D { token: None }" => "D { token: None }",
-        "D { token: () }" => "D { token: () }",
-        "D { token: true }" => "D { token: true }",
-        "D { token: [\"a\"] }" => "D { token: [\"a\"] }",
-        "D { token: Id { a: \"b\", secret: 1 } }" => "D { token: Id { a: \"b\", secret: [redacted] } }",
-        "D { token: \"a\" }" => "D { token: [redacted] }",
-        "D { token: 'a' }" => "D { token: [redacted] }",
-        "D { token: \"7\" }" => "D { token: [redacted] }",
-        "D { token: Some(Id(\"a\")) }" => "D { token: [redacted] }",
-        "D { token: Some(\n    \"a\",\n) }" => "D { token: [redacted] }",
-        "D { token: b\"a\" }" => "D { token: [redacted] }",
-        "D { token: bare }" => "D { token: [redacted] }",
-        "D { token: 7 bare }" => "D { token: [redacted] }",
-        "D { token: 7,bare }" => "D { token: [redacted] }",
-        "D { token: 127.0.0.1 }" => "D { token: [redacted] }",
-        "D { token: a(a(a(a(a(a(a(a(a(7))))))))) }" => "D { token: [redacted] }",
-        "Token(7)" => "Token(7)",
-        "Token { a: \"b\" }" => "Token { a: \"b\" }",
+        "D { refresh_token: 7, x: 1 }" => "D { refresh_token: 7, x: 1 }",
+        "D { refresh_token: -7.5 }" => "D { refresh_token: -7.5 }",
+        "D { refresh_token: Some(7) }" => "D { refresh_token: Some(7) }",
+        "D { refresh_token: None }" => "D { refresh_token: None }",
+        "D { refresh_token: () }" => "D { refresh_token: () }",
+        "D { refresh_token: true }" => "D { refresh_token: true }",
+        "D { refresh_token: [\"a\"] }" => "D { refresh_token: [\"a\"] }",
+        "D { refresh_token: Id { a: \"b\", secret: 1 } }" => "D { refresh_token: Id { a: \"b\", secret: [redacted] } }",
+        "D { refresh_token: \"a\" }" => "D { refresh_token: [redacted] }",
+        "D { refresh_token: 'a' }" => "D { refresh_token: [redacted] }",
+        "D { refresh_token: \"7\" }" => "D { refresh_token: [redacted] }",
+        "D { refresh_token: Some(Id(\"a\")) }" => "D { refresh_token: [redacted] }",
+        "D { refresh_token: Some(\n    \"a\",\n) }" => "D { refresh_token: [redacted] }",
+        "D { refresh_token: b\"a\" }" => "D { refresh_token: [redacted] }",
+        "D { refresh_token: bare }" => "D { refresh_token: [redacted] }",
+        "D { refresh_token: 7 bare }" => "D { refresh_token: [redacted] }",
+        "D { refresh_token: 7,bare }" => "D { refresh_token: [redacted] }",
+        "D { refresh_token: 127.0.0.1 }" => "D { refresh_token: [redacted] }",
+        "D { refresh_token: a(a(a(a(a(a(a(a(a(7))))))))) }" => "D { refresh_token: [redacted] }",
+        "RefreshToken(7)" => "RefreshToken(7)",
+        "RefreshToken { a: \"b\" }" => "RefreshToken { a: \"b\" }",
         "TokenStream [\"a\"]" => "TokenStream [\"a\"]",
-        "Token(\"a\")" => "Token([redacted])",
-        "Token(Some(bare))" => "Token([redacted])",
-        "token=7" => "token=7",
-        "token=7, bare" => "token=7, bare",
-        "token=7a" => "token=[redacted]",
+        "RefreshToken(\"a\")" => "RefreshToken([redacted])",
+        "RefreshToken(Some(bare))" => "RefreshToken([redacted])",
+        "refresh_token=7" => "refresh_token=7",
+        "refresh_token=7, bare" => "refresh_token=7, bare",
+        "D { token: \"ghp_16C7e42F292c6912E7710c83\", x: 1 }" => "D { token: [redacted], x: 1 }",
+        "D { token: Some(\"ghp_16C7e42F292c6912E7710c83\"), x: 1 }" => "D { token: [redacted], x: 1 }",
+        "Token(\"ghp_16C7e42F292c6912E7710c83\")" => "Token([redacted])",
+        "refresh_token=7a" => "refresh_token=[redacted]",
     }
 }
 
@@ -349,9 +355,9 @@ const WITH_SECRETS: [&str; 14] = [
     "[Some(D { secret: [\"QQ\", 'Q', Q, (QQ, Q)] }), None]",
     "{\"password\": \"QQ\", \"b\": 1, \"x-api-key\": {\"a\": \"QQ\"}, \"c\": \"d\"}",
     "{(1, \"password\"): \"QQ\", (2, \"b\"): 1}",
-    "[Bearer(\"QQ\"), ApiKey(1, \"QQ\"), Password { text: \"QQ\" }, Token(\"QQ\")]",
-    "D { token: Some(Wrapped(\"QQ\")), access_tokens: [\"QQ\"], cookie_count: 7Q, a: 1 }",
-    "D { token: 7Q, b: 1, session_key: Key { a: \"QQ\", b: 2 }, c: (1,) }",
+    "[Bearer(\"QQ\"), ApiKey(1, \"QQ\"), Password { text: \"QQ\" }, RefreshToken(\"QQ\")]",
+    "D { refresh_token: Some(Wrapped(\"QQ\")), access_tokens: [\"QQ\"], cookie_count: 7Q, a: 1 }",
+    "D { refresh_token: 7Q, b: 1, session_key: Key { a: \"QQ\", b: 2 }, c: (1,) }",
     "D {\n    password: Some(\n        \"QQ\",\n    ),\n    b: \"c\",\n    pwd: 'Q',\n}",
     "user=a, password=QQ Q, QQ,Q; Q, b=c",
     "Authorization: Bearer QQ",
@@ -380,7 +386,7 @@ fn no_cut_shows_a_part_of_a_secret() {
 
 #[test]
 fn the_limit_may_fall_anywhere_in_a_secret() {
-    let secret = "D { a: \"b\", password: Some(\"QQQ \\\" QQQ\"), token: \"QQQ\" }";
+    let secret = "D { a: \"b\", password: Some(\"QQQ \\\" QQQ\"), refresh_token: \"QQQ\" }";
     for before in (LONGEST_TEXT - secret.len() - 20)..=LONGEST_TEXT {
         let pad = "x".repeat(before);
         let listed = debug(&format_args!("[\"{pad}\", {secret}, 1]"));

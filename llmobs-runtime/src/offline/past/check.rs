@@ -43,19 +43,23 @@ pub(in crate::offline) fn event(
     }
     let annotation = span.annotation;
     let content = |io: Option<Io>, side| match io {
-        Some(io) => io.into_content(kind, side).map_err(|error| match error {
-            IoError::WrongKind { field, kind } => {
+        Some(io) => match io.into_content(kind, side) {
+            Ok((content, None)) => Ok(content),
+            Ok((_, Some(reason))) => Err(Rejection::new(Code::InvalidValue, reason)),
+            Err(IoError::WrongKind { field, kind }) => {
                 let reason = format!("a span of kind {kind} carries no {field}");
-                Rejection::new(Code::WrongKind, reason)
+                Err(Rejection::new(Code::WrongKind, reason))
             }
-            IoError::Invalid(reason) => Rejection::new(Code::InvalidValue, reason),
-        }),
+        },
         None => Ok(None),
     };
     let io = annotation.io.unwrap_or_default();
     let input = content(io.input, Side::Input)?;
     let output = content(io.output, Side::Output)?;
-    let metrics = metrics(annotation.metrics)?;
+    let mut metrics = metrics(annotation.metrics)?;
+    if let Some(usage) = annotation.usage {
+        usage.complete(&mut metrics);
+    }
     if let Some((_, value)) = annotation.tags.iter().find(|(key, _)| key.is_empty()) {
         let reason = format!("it has a tag with an empty key (value {value:?})");
         return Err(Rejection::new(Code::InvalidTags, reason));

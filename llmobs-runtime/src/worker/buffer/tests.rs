@@ -24,7 +24,7 @@ fn queue(max_events: usize, max_bytes: usize) -> (Sender, Receiver) {
 }
 
 fn span(client: &Arc<ClientInner>) -> Finished {
-    Finished::Shared(Arc::new(SpanInner::of_nothing(client)))
+    Finished::Shared(Arc::new(SpanInner::of_nothing(client)).into())
 }
 
 fn evaluation(client: &Arc<ClientInner>, label: String) -> Submitted {

@@ -202,3 +202,30 @@ fn what_is_too_old_stays_behind_a_younger_part_of_its_segment() {
     ages(1);
     assert_eq!(expired(), 1, "the first");
 }
+
+#[test]
+fn what_earlier_processes_left_goes_out_in_its_order() {
+    let (disk, account) = (Disk::new(), account());
+    let (first, second) = (Writer::new(), Writer::new());
+    for spans in 1..=3 {
+        disk.left("agent-x", &first, spans);
+    }
+    for spans in 4..=5 {
+        disk.left("agent-x", &second, spans);
+    }
+    let line = line(&account, None, disk.spool("agent-x", &Writer::new(), SPANS));
+    line.submit(EventKind::Span, &events(6));
+    for writer in [&first, &second] {
+        assert!(line.take_over_spans_of(writer.name()));
+    }
+    // A segment of which nobody has anything any more would be found again.
+    let taken: Vec<Batch> = (0..6)
+        .map(|_| {
+            let batch = runtime().block_on(line.next());
+            line.done();
+            batch
+        })
+        .collect();
+    let lengths: Vec<u64> = taken.iter().map(Batch::len).collect();
+    assert_eq!(lengths, [1, 2, 3, 4, 5, 6]);
+}

@@ -195,6 +195,7 @@ fn usage_and_json_are_read_as_an_annotation_reads_them() {
             Io::from(vec!["a", "b"])
                 .into_content(SpanKind::Llm, Side::Input)
                 .unwrap()
+                .0
                 .unwrap()
         )
     );

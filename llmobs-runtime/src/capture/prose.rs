@@ -1,0 +1,146 @@
+//! Secrets in what an error says: in URLs, and behind `Bearer`.
+//!
+//! Clients put the URL of a request into their errors, and some providers take the key in it
+//! (`?key=…`). Hidden are the values of a query whose names are those of secrets, or `key`,
+//! `sig`, `signature`; the password of `scheme://user:password@host`; and what follows
+//! `Bearer ` or `Basic ` if it is no word. All else is prose and stays.
+
+use super::redact::{self, REDACTED, Sensitivity};
+
+/// Bytes from which on what follows `Bearer` is no word of a sentence.
+const SHORTEST: usize = 8;
+
+/// `text` without the secrets in it.
+pub(crate) fn scrub(text: String) -> String {
+    let mut hidden: Vec<(usize, usize)> = Vec::new();
+    let bytes = text.as_bytes();
+    for (at, byte) in bytes.iter().enumerate() {
+        let found = match byte {
+            b'=' => query(&text, at),
+            b':' if text[at..].starts_with("://") => password(&text, at + 3),
+            b' ' => scheme(&text, at),
+            _ => None,
+        };
+        hidden.extend(found.filter(|(from, to)| from < to));
+    }
+    if hidden.is_empty() {
+        return text;
+    }
+    hidden.sort_unstable();
+    let mut out = String::with_capacity(text.len());
+    let mut copied = 0;
+    for (from, to) in hidden {
+        if from >= copied {
+            out.push_str(&text[copied..from]);
+            out.push_str(REDACTED);
+        }
+        copied = copied.max(to);
+    }
+    out.push_str(&text[copied..]);
+    out
+}
+
+/// The value behind the `=` at `at`, in the query of a URL.
+fn query(text: &str, at: usize) -> Option<(usize, usize)> {
+    let before = &text[..at];
+    let is_name = |sign: char| sign.is_ascii_alphanumeric() || matches!(sign, '_' | '-' | '.');
+    let name = &before[before.trim_end_matches(is_name).len()..];
+    let in_query = before[..at - name.len()].ends_with(['?', '&', ';']);
+    let is_key = ["key", "sig", "signature"]
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known));
+    let is_secret = is_key || redact::sensitivity(name) != Sensitivity::Open;
+    (in_query && is_secret).then(|| (at + 1, end(text, at + 1, "&;#")))
+}
+
+/// The password in what stands behind `://`.
+fn password(text: &str, from: usize) -> Option<(usize, usize)> {
+    let authority = &text[from..end(text, from, "/?#")];
+    let user = authority.rfind('@')?;
+    let colon = authority[..user].find(':')?;
+    Some((from + colon + 1, from + user))
+}
+
+/// What stands behind the blank at `at`, if that is behind the name of a scheme.
+fn scheme(text: &str, at: usize) -> Option<(usize, usize)> {
+    let before = &text.as_bytes()[..at];
+    let is_scheme = ["bearer", "basic"].iter().any(|name| {
+        let start = before.len().checked_sub(name.len());
+        start.is_some_and(|start| {
+            before[start..].eq_ignore_ascii_case(name.as_bytes())
+                && !before[..start]
+                    .last()
+                    .is_some_and(u8::is_ascii_alphanumeric)
+        })
+    });
+    let to = end(text, at + 1, ",;");
+    let value = &text[at + 1..to];
+    let is_word = value.len() < SHORTEST || value.bytes().all(|byte| byte.is_ascii_lowercase());
+    (is_scheme && !is_word).then_some((at + 1, to))
+}
+
+/// Where a value ends that begins at `from`: at a blank, a quote, a bracket or one of `signs`.
+fn end(text: &str, from: usize, signs: &str) -> usize {
+    let is_end = |sign: char| {
+        sign.is_whitespace()
+            || matches!(sign, '"' | '\'' | '`' | ')' | ']' | '}' | '>' | '<')
+            || signs.contains(sign)
+    };
+    text[from..]
+        .find(is_end)
+        .map_or(text.len(), |length| from + length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_in_the_urls_of_errors_are_hidden_and_the_rest_stays() {
+        for (text, expected) in [
+            (
+                "error sending request for url (https://a.b/v1?key=AIzaSy_x-1&alt=sse)",
+                "error sending request for url (https://a.b/v1?key=[redacted]&alt=sse)",
+            ),
+            (
+                "GET /x?alt=sse&api_key=k#top",
+                "GET /x?alt=sse&api_key=[redacted]#top",
+            ),
+            (
+                "at https://a.b/?access_token=t 401",
+                "at https://a.b/?access_token=[redacted] 401",
+            ),
+            (
+                "no route to postgres://ada:pa:ss@db:5432/x?y=1",
+                "no route to postgres://ada:[redacted]@db:5432/x?y=1",
+            ),
+            (
+                "Authorization: Bearer sk-12345678, x",
+                "Authorization: Bearer [redacted], x",
+            ),
+            (
+                "sent 'authorization: Basic YWRhOng6MQ=='",
+                "sent 'authorization: Basic [redacted]'",
+            ),
+            (
+                "?sig=ä1&sig=2 and ?key=3",
+                "?sig=[redacted]&sig=[redacted] and ?key=[redacted]",
+            ),
+        ] {
+            assert_eq!(scrub(text.to_owned()), expected);
+        }
+        for text in [
+            "",
+            "=",
+            "a=b",
+            "invalid key = 7 in line 3",
+            "https://a.b/v1?max_tokens=7&author=ada",
+            "the bearer of this letter, a basic assumption, Bearer token",
+            "https://ada@host/ and http://host:80/a@b:c",
+            "://",
+            "ünï ?ü=ä",
+        ] {
+            assert_eq!(scrub(text.to_owned()), text);
+        }
+    }
+}
