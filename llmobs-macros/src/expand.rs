@@ -187,10 +187,18 @@ impl Expansion<'_> {
         let future = self.lazy_future();
         let record = self.recorder();
         let pin = self.pin(&quote_spanned!(*span=> #p::output_of(__llmobs_f)));
+        let instrumented =
+            quote_spanned!(*span=> #p::Instrumented::lazy(__llmobs_f, #record).await);
+        // Nothing is returned where nothing comes back.
+        let instrumented = if shape::is_never(&self.function.sig.output) {
+            instrumented
+        } else {
+            quote_spanned!(*span=> return #instrumented;)
+        };
         quote_spanned!(*span=>
             let __llmobs_f = #future;
             #pin
-            #p::Instrumented::lazy(__llmobs_f, #record).await
+            #instrumented
         )
     }
 
@@ -218,16 +226,17 @@ impl Expansion<'_> {
             let method = Ident::new("__llmobs_boxed", shape::output_span(&self.function.sig));
             quote_spanned!(*span=>
                 let __llmobs_b = { use #p::ladder::*; (&&&&&&#p::Ret(&__llmobs_f)).#method() };
-                __llmobs_b.wrap(__llmobs_in, __llmobs_f, #record)
+                return __llmobs_b.wrap(__llmobs_in, __llmobs_f, #record);
             )
         } else {
             let output = self.future_output(output);
-            self.boxed(
+            let future = self.boxed(
                 form,
                 &quote_spanned!(*span=>
                     #p::Instrumented::started(__llmobs_in, #p::typed::<#output, _>(__llmobs_f), #record)
                 ),
-            )
+            );
+            quote_spanned!(*span=> return #future;)
         };
         quote_spanned!(*span=>
             let __llmobs_in = #start;
@@ -260,7 +269,7 @@ impl Expansion<'_> {
                 let __llmobs_out = &__llmobs_out;
                 #record
             }
-            __llmobs_out
+            return __llmobs_out;
         )
     }
 
@@ -430,7 +439,12 @@ impl Expansion<'_> {
         let returned = shape::returned(&self.function.sig.output);
         let hold = self.hold();
         let body = self.body();
-        quote_spanned!(self.span=> move || -> #returned { #hold #body })
+        let braces = self
+            .function
+            .body
+            .around(quote_spanned!(self.span=> #hold #body));
+        // Of the user's span, so that clippy looks at what is in it.
+        quote_spanned!(self.function.body.span=> move || -> #returned #braces)
     }
 
     /// Moves each parameter as a whole into the closure or future that this stands in, in
@@ -477,9 +491,9 @@ impl Expansion<'_> {
                 && !names(self.exprs.clone(), ident);
             if unused || *mutable && self.redeclares_mut() {
                 let mutability = binding.mutability(ident.span());
-                rebind.extend(
-                    quote_spanned!(span=> #(#cfg)* #(#lints)* let #mutability #ident = #ident;),
-                );
+                rebind.extend(quote_spanned!(span=>
+                    #(#cfg)* #(#lints)* #[allow(clippy::shadow_same)] let #mutability #ident = #ident;
+                ));
             }
         }
         rebind

@@ -55,7 +55,18 @@ impl Function {
 
     /// Whether the caller's line must be seen by the body.
     pub(crate) fn tracks_caller(&self) -> bool {
-        self.attrs.iter().any(tracks_caller)
+        self.attrs.iter().any(tracks_caller) || self.is_index()
+    }
+
+    /// Whether it may be `Index::index` or `IndexMut::index_mut`: they have `#[track_caller]` in their
+    /// trait, and with it each implementation has.
+    fn is_index(&self) -> bool {
+        let sig = &self.sig;
+        matches!(&sig.output, syn::ReturnType::Type(_, ty) if matches!(**ty, syn::Type::Reference(_)))
+            && (sig.ident == "index" || sig.ident == "index_mut")
+            && sig.receiver().is_some()
+            && sig.inputs.len() == 2
+            && matches!(self.vis, Visibility::Inherited)
     }
 
     /// Whether what it returns is seen where the body stands inline.

@@ -301,6 +301,33 @@ fn case_37_a_traits_method_that_leaves_with_an_error_is_an_error() {
     assert_eq!(spans[4]["status"], "ok");
 }
 
+/// A shelf that knows who looks at it.
+struct Shelf(std::cell::Cell<u32>, [u8; 2]);
+
+impl std::ops::Index<usize> for Shelf {
+    type Output = u8;
+
+    #[task]
+    fn index(&self, at: usize) -> &u8 {
+        self.0.set(line());
+        if at == 0 {
+            return &self.1[0];
+        }
+        &self.1[1]
+    }
+}
+
+#[test]
+fn case_37_an_index_sees_its_callers_line_as_its_trait_says() {
+    let ((), spans) = record(|| {
+        let shelf = Shelf(std::cell::Cell::new(0), [7, 8]);
+        assert_eq!((shelf[0], shelf.0.get()), (7, line!()));
+        assert_eq!((shelf[1], shelf.0.get()), (8, line!()));
+    });
+    assert!(spans.iter().all(|span| span["status"] == "ok"));
+    assert_eq!(output(&spans[1]), json!(8));
+}
+
 #[tool]
 fn gives_up(why: &str) -> ! {
     panic!("{why}")

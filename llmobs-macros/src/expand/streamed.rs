@@ -34,7 +34,7 @@ impl Expansion<'_> {
                 let handover = handover(&declared);
                 quote_spanned!(*span=>
                     let __llmobs_f = #future;
-                    #p::Instrumented::lazy_stream(__llmobs_f, #handover).await
+                    return #p::Instrumented::lazy_stream(__llmobs_f, #handover).await;
                 )
             }
             Shape::Future { output, form } => {
@@ -54,7 +54,7 @@ impl Expansion<'_> {
                 quote_spanned!(*span=>
                     let __llmobs_in = #start;
                     let __llmobs_f #annotation = #called;
-                    #future
+                    return #future;
                 )
             }
             Shape::Sync => {
@@ -66,7 +66,7 @@ impl Expansion<'_> {
                     let __llmobs_in = #start;
                     let __llmobs_out #annotation = #called;
                     let __llmobs_in = #p::leave(__llmobs_in);
-                    #wrapped
+                    return #wrapped;
                 )
             }
         }
