@@ -96,8 +96,8 @@ impl Fault {
     fn passing(self, is_spans: bool) -> Self {
         match self {
             Self::Status(400 | 413) => Self::Status(500),
-            // An evaluation that is answered neither time is given up; a span never is.
-            Self::Hang | Self::Silent if !is_spans => Self::Reset,
+            // An evaluation that is answered neither time is given up, taken or not; a span never is.
+            Self::Hang | Self::Silent | Self::Reset if !is_spans => Self::HangUp,
             other => other,
         }
     }
