@@ -25,6 +25,7 @@ pub trait IntoTokens: sealed::Sealed {
 macro_rules! tokens {
     ($($ty:ty)*) => {$(
         impl sealed::Sealed for $ty {}
+        #[diagnostic::do_not_recommend]
         impl IntoTokens for $ty {
             fn into_tokens(self) -> Option<u64> {
                 u64::try_from(self).ok()
@@ -37,6 +38,7 @@ tokens! { u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize }
 
 impl<T: sealed::Sealed> sealed::Sealed for Option<T> {}
 
+#[diagnostic::do_not_recommend]
 impl<T: IntoTokens> IntoTokens for Option<T> {
     fn into_tokens(self) -> Option<u64> {
         self.and_then(IntoTokens::into_tokens)
@@ -45,6 +47,7 @@ impl<T: IntoTokens> IntoTokens for Option<T> {
 
 impl<T: sealed::Sealed> sealed::Sealed for &T {}
 
+#[diagnostic::do_not_recommend]
 impl<T: IntoTokens + Copy> IntoTokens for &T {
     fn into_tokens(self) -> Option<u64> {
         (*self).into_tokens()

@@ -11,9 +11,9 @@ use crate::capture;
 use crate::document::Document;
 use crate::event::{IoFields, Meta, NO_PARENT, SpanEvent, Status};
 use crate::failure::SpanError;
+use crate::given::{IntoJson, IntoNumber};
 use crate::kind::SpanKind;
 use crate::message::Message;
-use crate::number::{self, Number};
 use crate::span;
 use crate::text::IntoText;
 
@@ -204,8 +204,8 @@ impl ProcessedSpan {
     }
 
     /// Sets a property, whether it was there or not.
-    pub fn set_metadata(&mut self, key: impl Into<String>, value: impl Into<Value>) {
-        let value = number::json(value);
+    pub fn set_metadata(&mut self, key: impl Into<String>, value: impl IntoJson) {
+        let value = value.into_json();
         self.event.meta.metadata.insert(key.into(), value);
     }
 
@@ -233,9 +233,9 @@ impl ProcessedSpan {
     pub fn set_metric(
         &mut self,
         key: impl Into<String>,
-        value: impl Into<Number>,
+        value: impl IntoNumber,
     ) -> Result<(), AnnotateError> {
-        let (key, number) = span::metric(key.into(), value.into())?;
+        let (key, number) = span::metric(key.into(), value.into_number())?;
         if let Some(number) = number.to_json() {
             self.event.metrics.insert(key, number);
         }
