@@ -181,7 +181,8 @@ impl Annotation {
     ///
     /// Every kind takes one and only `llm` sends it: an `llm` span without a prompt of its
     /// own has that of its parent when it ends. Prompts of one span add up, field by field.
-    /// One that has a template and chat messages is refused by `annotate`.
+    /// Of one that has a template and chat messages the template is left out, and `annotate` returns
+    /// an error.
     pub fn prompt(mut self, prompt: Prompt) -> Self {
         self.extra().prompt = Some(prompt);
         self

@@ -82,8 +82,8 @@ impl Prompt {
         self
     }
 
-    /// The template as one text. A prompt has this or messages: with both, `annotate`
-    /// refuses it.
+    /// The template as one text. A prompt has this or messages: with both the messages stay,
+    /// and `annotate` returns an error.
     pub fn template(mut self, template: impl IntoText) -> Self {
         set(&mut self.template, template);
         self
@@ -183,14 +183,18 @@ impl Prompt {
         text
     }
 
-    /// What the wire does not allow in it.
-    pub(crate) fn flaw(&self) -> Option<String> {
-        (!self.template.is_empty() && !self.chat.is_empty()).then(|| {
-            format!(
-                "prompt {:?} has a template and chat messages: it can have one of them",
-                shortened(&self.id)
-            )
-        })
+    /// Leaves out the template of a prompt that has chat messages, since the wire allows one of the
+    /// two and the model gets the messages ([`text`](Self::text)); tells of it.
+    pub(crate) fn mend(&mut self) -> Option<String> {
+        if self.template.is_empty() || self.chat.is_empty() {
+            return None;
+        }
+        self.template = Text::default();
+        Some(format!(
+            "prompt {:?} has a template and chat messages, and can have one of them: the template is \
+             left out",
+            shortened(&self.id)
+        ))
     }
 
     /// Adds what `prompt` says to what is there.
@@ -413,7 +417,7 @@ mod tests {
             .variable("y", 2);
         assert_eq!(prompt, expected);
         prompt.update(Prompt::new("a").chat_message("user", "u"));
-        assert_eq!(prompt.flaw(), None, "one template replaces the other");
+        assert_eq!(prompt.mend(), None, "one template replaces the other");
     }
 
     #[test]

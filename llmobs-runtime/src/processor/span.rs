@@ -380,17 +380,35 @@ impl ProcessedSpan {
         }
     }
 
-    /// Whether a processor left what the wire does not allow.
-    pub(super) fn is_flawed(&self) -> bool {
-        [&self.input.0, &self.output.0].iter().any(|io| {
-            let messages = io.messages.iter().flatten();
-            let mut flaws = messages.filter_map(Message::flaw);
-            flaws.next().is_some()
-                || io
-                    .documents
-                    .iter()
-                    .any(|document| document.flaw().is_some())
-        })
+    /// Mends or takes out what a processor left and the wire does not allow, as `annotate` does. Tells
+    /// the first of that, without a value: what it says may be what nobody is to see.
+    pub(super) fn mend(&mut self) -> Option<&'static str> {
+        let mut flaw = None;
+        let mut note = |wrong: bool, what| {
+            if wrong {
+                flaw.get_or_insert(what);
+            }
+        };
+        for io in [&mut self.input.0, &mut self.output.0] {
+            for message in io.messages.iter_mut().flatten() {
+                let what = "a tool call without a name or with arguments that are no object, or a \
+                            media part without a MIME type: it is mended";
+                note(message.mend().is_some(), what);
+            }
+            for document in &mut io.documents {
+                let what = "a document's score that is no number: it is left out";
+                note(document.mend().is_some(), what);
+            }
+        }
+        let nameless = self.event.meta.metadata.remove("");
+        let what = "a property of the metadata without a name: it is left out";
+        note(nameless.is_some(), what);
+        let tags = &mut self.event.tags;
+        let before = tags.len();
+        tags.retain(|tag| !parted(tag).0.is_empty());
+        let what = "a tag without a key: it is left out";
+        note(tags.len() < before, what);
+        flaw
     }
 
     /// The event as processors leave it.
