@@ -1,4 +1,4 @@
-//! What setters take where any of many types will do.
+//! The types that setters take where any of many will do.
 //!
 //! Each trait is implemented for all that converts into its target, by one implementation that the
 //! compiler does not show: an argument that converts into nothing gets one short error, which names
@@ -74,7 +74,7 @@ given! {
         "expected a number, text, a `bool`, a `serde_json::Value` or `FeedbackValue::text(…)`",
         "what is `Serialize` is given as `serde_json::json!(value)`";
 
-    /// Who gives feedback: whatever becomes a [`Submitter`] by `Into`, which is an id as text, and a
+    /// The user who gives feedback: whatever becomes a [`Submitter`] by `Into`, which is an id as text, and a
     /// [`Submitter`].
     IntoSubmitter::into_submitter -> Submitter, |submitter| submitter.into();
         "`{Self}` is no submitter for llmobs",

@@ -321,7 +321,7 @@ impl Prompt {
     }
 }
 
-/// What is not set changes nothing.
+/// Replaces the text, unless nothing is set.
 fn set(place: &mut Text, text: impl IntoText) {
     if let Some(text) = text.into_text() {
         *place = text;

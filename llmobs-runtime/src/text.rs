@@ -221,7 +221,7 @@ impl fmt::Write for TextBuffer {
         if piece.len() > Self::PIECE {
             room[to..end].copy_from_slice(piece);
         } else if let [first, second] = *piece {
-            // What parts fields and elements.
+            // The separators of fields and elements.
             room[to] = first;
             room[to + 1] = second;
         } else {

@@ -6,7 +6,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// What can be given as a number of tokens: every integer type, since no two clients have the same
+/// A type that can be given as a number of tokens: every integer type, since no two clients have the same
 /// one, references to them, and an `Option` of any of these.
 ///
 /// `None` is not known and changes nothing; neither does a negative number, which no count is.
@@ -69,7 +69,7 @@ impl<T: IntoTokens + Copy> IntoTokens for &T {
 /// * [`output`](Self::output) holds all tokens of the answer: those of reasoning as well.
 /// * [`total`](Self::total) is the two together; it is reckoned where it is not set.
 ///
-/// What follows from others, the total and the input that holds the cached tokens, is reckoned once,
+/// Numbers that follow from others, the total and the input that holds the cached tokens, are reckoned once,
 /// when the span is sent, from what it was told until then: by usages, which
 /// [add up](Self::merge), and by metrics of these names, of which the latest counts.
 ///
@@ -199,7 +199,7 @@ impl TokenUsage {
         }
     }
 
-    /// What it was told itself, under the name of its metric.
+    /// The number that it was told itself, under the name of its metric.
     fn told(&self) -> [(&'static str, Option<u64>); 6] {
         [
             (INPUT, self.input),
@@ -261,7 +261,7 @@ const CACHE_WRITE: &str = "cache_write_input_tokens";
 mod tests {
     use super::*;
 
-    /// What is sent of a usage beside metrics that were told, sorted.
+    /// The metrics that are sent of a usage beside those that were told, sorted.
     fn metrics(usage: TokenUsage, beside: &[(&str, u64)]) -> Vec<(String, Number)> {
         let own = |&(key, number): &(&str, u64)| (key.to_owned(), Number::from(number));
         let mut metrics = beside.iter().map(own).collect();

@@ -154,7 +154,7 @@ impl Running {
             Control::Progress => {}
             Control::Flush(flush) => {
                 let mark = self.seal_everything().await;
-                // What was asked for is on its way, though nobody may wait for it any more.
+                // The events that were asked for are on their way, though nobody may wait any more.
                 if !flush.answer.is_void() {
                     self.flushes.push((flush, mark));
                 }
@@ -217,7 +217,7 @@ impl Running {
         let fetched = Instant::now();
         let mut turn = fetched;
         self.receiver.fetch();
-        // What is on disk is not lost: there it still gets when a shutdown has no time, however long
+        // An event on disk is not lost: there it still gets when a shutdown has no time, however long
         // that takes. A caller waits for it as long as it comes on.
         let writes_out = self.lanes.keep_on_disk();
         self.closing.writes_out.store(writes_out, Ordering::Release);
