@@ -6,7 +6,7 @@
 //! a thread [owns](crate::context) is told of at the thread's [`Mark`]. Both are written by plain stores
 //! and live as long as the process; threads take several places at a time and use them again.
 //!
-//! Who looks holds the lock of [`OPEN`]. A reference that stood in a place is let go of only after a
+//! A thread that looks holds the lock of [`OPEN`]. A reference that stood in a place is let go of only after a
 //! passage through that lock ([`Held`]), so that who looks never finds a span that is gone.
 #![allow(
     unsafe_code,
@@ -41,7 +41,7 @@ fn open() -> MutexGuard<'static, Open> {
     OPEN.get().lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Where a reference to an open span stands; null where there is none.
+/// A place for the reference to an open span; null where there is none.
 #[derive(Default)]
 pub(crate) struct Place(AtomicPtr<SpanInner>);
 
@@ -121,7 +121,7 @@ impl Deref for Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // Whoever has seen it in its place has looked away.
+        // A thread that has seen it in its place has looked away.
         drop(open());
     }
 }
@@ -159,7 +159,7 @@ impl Mark {
     }
 }
 
-/// What a thread has of places and marks.
+/// The places and the mark that a thread has.
 pub(crate) struct Here {
     mark: Option<&'static Mark>,
     free: Vec<&'static Place>,
