@@ -24,6 +24,8 @@ use crate::process::PerProcess;
 
 /// How many places a thread takes, and gives back, at a time.
 const AT_ONCE: usize = 32;
+/// From how many on it gives some back.
+const MOST: usize = 2 * AT_ONCE;
 
 static OPEN: PerProcess<Mutex<Open>> = PerProcess::new();
 
@@ -228,17 +230,22 @@ impl Here {
     /// Takes back the place of a span that has ended.
     #[inline]
     pub(crate) fn give_back(&mut self, place: &'static Place) {
-        self.free.push(place);
-        if self.free.len() > 2 * AT_ONCE {
-            self.give_back_some();
+        if self.free.len() < self.free.capacity() {
+            self.free.push(place);
+        } else {
+            self.give_back_some(place);
         }
     }
 
-    /// One that ends more spans than it starts must not keep all their places.
+    /// A thread that ends more spans than it starts must not keep all their places.
     #[cold]
     #[inline(never)]
-    fn give_back_some(&mut self) {
-        open().free.extend(self.free.drain(..AT_ONCE));
+    fn give_back_some(&mut self, place: &'static Place) {
+        if self.free.len() >= MOST {
+            open().free.extend(self.free.drain(..AT_ONCE));
+        }
+        self.free.reserve_exact(MOST - self.free.len().min(MOST));
+        self.free.push(place);
     }
 
     /// In a child that was forked: what the thread has is its parent's.
