@@ -5,11 +5,8 @@ use std::fmt::{self, Display};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use serde_json::Value;
-
-use super::record;
 use crate::annotation::{Content, Side};
-use crate::capture;
+use crate::capture::{self, Captured};
 use crate::client;
 use crate::context::{Token, function};
 use crate::failure::SpanError;
@@ -139,7 +136,8 @@ impl Starting {
         self.tell(|span| span.data_mut().tags.push((Text::literal(key), told)));
     }
 
-    pub fn metadata(&mut self, key: &'static str, value: Value) {
+    pub fn metadata(&mut self, key: &'static str, value: Captured) {
+        let value = value.into_value();
         self.tell(|span| drop(span.data_mut().metadata.insert(key.to_owned(), value)));
     }
 
@@ -154,7 +152,7 @@ impl Starting {
     }
 
     /// One captured argument.
-    pub fn argument(&mut self, name: &'static str, value: Value) {
+    pub fn argument(&mut self, name: &'static str, value: Captured) {
         self.tell(|span| {
             if let Some(Content::Arguments(arguments)) = &mut span.data_mut().input {
                 arguments.push((name, value));
@@ -163,8 +161,10 @@ impl Starting {
     }
 
     /// `input = expr`.
-    pub fn input(&mut self, value: Value) {
-        self.tell(|span| span.data_mut().input = record::content(span.kind, Side::Input, value));
+    pub fn input(&mut self, value: Captured) {
+        self.tell(|span| {
+            span.data_mut().input = Content::captured(span.kind, Side::Input, value);
+        });
     }
 
     /// Starts the span and makes it current.
@@ -187,11 +187,6 @@ impl Starting {
     #[inline]
     fn settle(self) -> Option<Slot> {
         let Self(mut slot) = self;
-        if let Some(span) = slot.as_mut()?.span_mut()
-            && span.data_mut().input.is_some()
-        {
-            record::settle_arguments(span);
-        }
         slot.as_mut()?.settle();
         slot
     }
