@@ -45,7 +45,7 @@ pub(crate) fn expand(kind: Kind, args: &Args, function: &Function) -> TokenStrea
         args,
         function,
         shape: function.shape(args.future.is_some()),
-        place: function.place(),
+        place: function.place(args.future.is_some() || args.stream.is_some()),
         bindings: function
             .bindings()
             .into_iter()
@@ -160,16 +160,17 @@ impl Expansion<'_> {
         let Self { span, .. } = self;
         let start = self.start();
         let called = self.called();
+        let (leaving, arrived) = self.early();
         if !self.has_value() {
             return quote_spanned!(*span=>
                 let __llmobs_in = #start;
+                #leaving
                 #called
             );
         }
         let noted = self.noted();
-        let check = self.named_future();
+        let check = self.warning();
         let annotation = self.annotation();
-        let (leaving, arrived) = self.early();
         let pin = self.pin(&quote_spanned!(*span=> __llmobs_out));
         quote_spanned!(*span=>
             let __llmobs_in = #start;
@@ -186,6 +187,7 @@ impl Expansion<'_> {
         let Self { p, span, .. } = self;
         let future = self.lazy_future();
         let record = self.recorder();
+        let check = self.items_without_stream();
         let pin = self.pin(&quote_spanned!(*span=> #p::output_of(__llmobs_f)));
         let instrumented =
             quote_spanned!(*span=> #p::Instrumented::lazy(__llmobs_f, #record).await);
@@ -197,6 +199,7 @@ impl Expansion<'_> {
         };
         quote_spanned!(*span=>
             let __llmobs_f = #future;
+            #check
             #pin
             #instrumented
         )
@@ -220,6 +223,8 @@ impl Expansion<'_> {
         let start = self.start();
         let called = self.called();
         let annotation = self.annotation();
+        let (leaving, arrived) = self.early();
+        let check = self.items_without_stream();
         let record = self.recorder();
         let future = if form == Form::Named {
             // With a mixed_site span the compiler would keep the warning to itself.
@@ -240,7 +245,10 @@ impl Expansion<'_> {
         };
         quote_spanned!(*span=>
             let __llmobs_in = #start;
+            #leaving
             let __llmobs_f #annotation = #called;
+            #arrived
+            #check
             #future
         )
     }
@@ -392,10 +400,12 @@ impl Expansion<'_> {
             .capture_output
             .as_ref()
             .map_or(kind.captures_output(), |capture| capture.value);
-        let gives_items =
-            matches!(&function.sig.output, ReturnType::Type(_, ty) if shape::gives_items(ty));
         // Of a closure there is a name at most, which is ours.
-        if !wanted || gives_items || shape::has_function(&function.sig.output) {
+        let is_told = match &function.sig.output {
+            ReturnType::Type(_, ty) => !shape::gives_items(ty) && !shape::holds_function(ty),
+            ReturnType::Default => true,
+        };
+        if !wanted || !is_told {
             return quote_spanned!(*span=> let _ = __llmobs_v;);
         }
         let cap = self.cap(&quote_spanned!(*span=> __llmobs_v), &none);
@@ -404,6 +414,35 @@ impl Expansion<'_> {
                 #p::output(__llmobs_in, #cap);
             }
         )
+    }
+
+    /// A warning where the span covers less than one may think.
+    fn warning(&self) -> TokenStream {
+        let mut warning = self.items_without_stream();
+        warning.extend(self.named_future());
+        warning
+    }
+
+    /// A warning where a stream or an iterator comes back, and the attribute says nothing of it.
+    fn items_without_stream(&self) -> TokenStream {
+        let Self {
+            p,
+            span,
+            args,
+            function,
+            ..
+        } = self;
+        let told = args.output.is_some()
+            || (args.capture_output.as_ref()).is_some_and(|capture| !capture.value);
+        match &function.sig.output {
+            ReturnType::Type(_, ty) if !told && shape::surely_gives_items(ty) => {
+                // With a mixed_site span the compiler would keep the warning to itself.
+                let sig = &function.sig;
+                let warning = Ident::new("items_without_stream", shape::output_span(sig));
+                quote_spanned!(*span=> #p::#warning();)
+            }
+            _ => TokenStream::new(),
+        }
     }
 
     /// A warning where the value turns out to be a future.

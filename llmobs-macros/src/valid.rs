@@ -123,10 +123,9 @@ fn stream(args: &Args, function: &Function, errors: &mut Errors) {
         );
         return errors.on(ty, message);
     }
-    if function.place() == Place::Inline && function.body.leaves_early() {
-        let message = "below `#[track_caller]` the returned stream of a method without a visibility \
-                       is seen only if the body has no `return` and no `?`: leave one of them out, or \
-                       write `pub(self)`, if the method is no trait's";
+    if function.place(true) == Place::Inline && function.hides_values() {
+        let message = "below `#[track_caller]` the returned stream of a method without a visibility is \
+                       seen only if the body has stable syntax alone, or no `return` and no `?`";
         errors.at(span, message);
     }
 }

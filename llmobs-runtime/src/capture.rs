@@ -28,6 +28,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::annotation::{Io, IoRepr};
+use crate::passing;
 use crate::report;
 use crate::text::{Text, TextBuffer};
 
@@ -194,6 +195,7 @@ pub(crate) fn panics(run: impl FnOnce()) -> bool {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(()) => false,
         Err(payload) => {
+            passing::swallowed();
             discard(payload);
             true
         }

@@ -44,6 +44,7 @@ mod link;
 mod message;
 mod number;
 mod offline;
+mod passing;
 mod prefetch;
 mod process;
 mod processor;

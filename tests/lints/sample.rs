@@ -325,7 +325,7 @@ pub fn needless_lifetimes<'a>(text: &'a str) -> &'a str {
     text
 }
 
-#[llmobs::task]
+#[llmobs::task(capture_output = false)]
 pub fn iterates(list: &[u8]) -> impl Iterator<Item = u8> + '_ {
     list.iter().map(|item| item + 1)
 }

@@ -14,6 +14,7 @@ use crate::client;
 use crate::context::{Attached, Token, function};
 use crate::failure::SpanError;
 use crate::kind::SpanKind;
+use crate::passing;
 use crate::span::{Slot, Span, SpanData, SpanInner};
 use crate::text::{IntoText, Text};
 
@@ -288,6 +289,7 @@ pub fn call<R>(entered: &Option<Entered>, body: impl FnOnce() -> R) -> R {
             Ok(returned) => returned,
             Err(payload) => {
                 entered.panicked(&*payload);
+                passing::resumes(&*payload);
                 resume_unwind(payload)
             }
         },
