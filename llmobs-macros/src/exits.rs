@@ -52,8 +52,8 @@ const OTHERS: [&str; 12] = [
 
 /// Makes something else of a way out.
 pub(crate) trait Rewrite {
-    /// `return value`; perhaps something else in its place.
-    fn leave(&self, leave: &mut ExprReturn) -> Option<Expr>;
+    /// Something else in place of `return value`.
+    fn leave(&self, leave: &ExprReturn) -> Option<Expr>;
 
     /// `value?`.
     fn question(&self, question: &mut ExprTry);
@@ -63,7 +63,7 @@ pub(crate) trait Rewrite {
 struct Count;
 
 impl Rewrite for Count {
-    fn leave(&self, _: &mut ExprReturn) -> Option<Expr> {
+    fn leave(&self, _: &ExprReturn) -> Option<Expr> {
         None
     }
     fn question(&self, _: &mut ExprTry) {}
@@ -74,8 +74,6 @@ pub(crate) struct Exits {
     statements: Vec<Stmt>,
     /// Some are seen.
     pub(crate) any: bool,
-    /// Some of those are a `return`.
-    pub(crate) returns: bool,
     /// Some may not be seen.
     pub(crate) hidden: bool,
 }
@@ -88,7 +86,6 @@ impl Exits {
         walk.statements(&mut statements);
         Some(Self {
             any: walk.any,
-            returns: walk.returns,
             hidden: walk.hidden,
             statements,
         })
@@ -108,7 +105,6 @@ impl Exits {
 struct Walk<'a> {
     rewrite: &'a dyn Rewrite,
     any: bool,
-    returns: bool,
     hidden: bool,
 }
 
@@ -117,7 +113,6 @@ impl<'a> Walk<'a> {
         Self {
             rewrite,
             any: false,
-            returns: false,
             hidden: false,
         }
     }
@@ -178,7 +173,7 @@ impl<'a> Walk<'a> {
         match expr {
             Expr::Return(leave) => {
                 self.all(leave.expr.as_deref_mut());
-                (self.any, self.returns) = (true, true);
+                self.any = true;
                 if let Some(other) = self.rewrite.leave(leave) {
                     *expr = other;
                 }

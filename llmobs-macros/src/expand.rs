@@ -8,6 +8,7 @@
 mod fill;
 mod placed;
 mod streamed;
+mod warning;
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
@@ -105,11 +106,23 @@ impl Expansion<'_> {
         let braces = function.body.around(content);
         let (attrs, vis, sig) = (self.attributes(), &function.vis, self.signature());
         // A signature is emitted as it came, token by token.
-        let function = quote_spanned!(*span=> #(#attrs)* #vis #sig #braces);
+        let instrumented = quote_spanned!(*span=> #[cfg(not(clippy))] #(#attrs)* #vis #sig #braces);
+        let bare = self.bare(&off);
         if beside.is_empty() {
-            return function;
+            return quote_spanned!(*span=> #instrumented #bare);
         }
-        quote_spanned!(*span=> #function #p::switch! { {#beside} {} })
+        let beside = quote_spanned!(*span=> #[cfg(not(clippy))] #beside);
+        quote_spanned!(*span=> #instrumented #p::switch! { {#beside} {} } #bare)
+    }
+
+    /// The function as clippy sees it. Around a closure or a future some of its lints fall silent, and
+    /// others speak up; so it gets what the user wrote.
+    fn bare(&self, off: &TokenStream) -> TokenStream {
+        let Self { function, span, .. } = self;
+        let (attrs, vis, sig) = (&function.attrs, &function.vis, &function.sig);
+        let inner = &function.body.inner;
+        let braces = function.body.around(quote_spanned!(*span=> #inner #off));
+        quote_spanned!(*span=> #[cfg(clippy)] #(#attrs)* #vis #sig #braces)
     }
 
     /// The bare function; the attribute's expressions are checked and count as used.
@@ -416,63 +429,6 @@ impl Expansion<'_> {
         )
     }
 
-    /// A warning where the span covers less than one may think.
-    fn warning(&self) -> TokenStream {
-        let mut warning = self.items_without_stream();
-        warning.extend(self.named_future());
-        warning
-    }
-
-    /// A warning where a stream or an iterator comes back, and the attribute says nothing of it.
-    fn items_without_stream(&self) -> TokenStream {
-        let Self {
-            p,
-            span,
-            args,
-            function,
-            ..
-        } = self;
-        let told = args.output.is_some()
-            || (args.capture_output.as_ref()).is_some_and(|capture| !capture.value);
-        match &function.sig.output {
-            ReturnType::Type(_, ty) if !told && shape::surely_gives_items(ty) => {
-                // With a mixed_site span the compiler would keep the warning to itself.
-                let sig = &function.sig;
-                let warning = Ident::new("items_without_stream", shape::output_span(sig));
-                quote_spanned!(*span=> #p::#warning();)
-            }
-            _ => TokenStream::new(),
-        }
-    }
-
-    /// A warning where the value turns out to be a future.
-    fn named_future(&self) -> TokenStream {
-        let Self {
-            p, span, function, ..
-        } = self;
-        match &function.sig.output {
-            ReturnType::Type(_, ty) if shape::may_be_future(ty) => {
-                // With a mixed_site span the compiler would keep the warning to itself.
-                let method = Ident::new("__llmobs_no_future", shape::output_span(&function.sig));
-                // Where it is never reached, the compiler looks for the method only, and not whether
-                // the signature proves the lifetimes that an implementation asks for.
-                quote_spanned!(*span=>
-                    #[allow(unreachable_code)]
-                    if false {
-                        use #p::ladder::*;
-                        loop {}
-                        (&&#p::Ret(&__llmobs_out)).#method();
-                    }
-                )
-            }
-            ReturnType::Type(_, ty) if shape::holds_future(ty) => {
-                let warning = Ident::new("future_inside", shape::output_span(&function.sig));
-                quote_spanned!(*span=> #p::#warning();)
-            }
-            _ => TokenStream::new(),
-        }
-    }
-
     /// The body as a closure that owns the parameters.
     fn closure(&self) -> TokenStream {
         let returned = shape::returned(&self.function.sig.output);
@@ -495,11 +451,7 @@ impl Expansion<'_> {
             let Binding { ident, cfg, .. } = binding;
             // `&mut` is a use of the `mut`, where that is declared anew inside.
             let mutability = binding.mutability(span).filter(|_| self.redeclares_mut());
-            // clippy takes it for a use of a name that says that it has none.
-            let allow = binding
-                .is_unused()
-                .then(|| quote_spanned!(span=> #[allow(clippy::used_underscore_binding)]));
-            hold.extend(quote_spanned!(span=> #(#cfg)* #allow let _ = &#mutability #ident;));
+            hold.extend(quote_spanned!(span=> #(#cfg)* let _ = &#mutability #ident;));
         }
         if let Some((this, cfg)) = self.function.receiver() {
             hold.extend(quote_spanned!(span=> #(#cfg)* let _ = &#this;));
@@ -531,7 +483,7 @@ impl Expansion<'_> {
             if unused || *mutable && self.redeclares_mut() {
                 let mutability = binding.mutability(ident.span());
                 rebind.extend(quote_spanned!(span=>
-                    #(#cfg)* #(#lints)* #[allow(clippy::shadow_same)] let #mutability #ident = #ident;
+                    #(#cfg)* #(#lints)* let #mutability #ident = #ident;
                 ));
             }
         }

@@ -98,7 +98,7 @@ impl Function {
     }
 
     /// Whether a value leaves the body of which it is not seen where: the body does not parse.
-    pub(crate) fn hides_values(&self) -> bool {
+    fn hides_values(&self) -> bool {
         self.body.leaves_early() && Exits::of(&self.body.tokens).is_none()
     }
 

@@ -12,7 +12,7 @@ use syn::{
 use super::Expansion;
 use crate::exits::{Exits, Rewrite};
 use crate::place::{Place, tracks_caller};
-use crate::shape::{self, Shape};
+use crate::shape;
 
 impl Expansion<'_> {
     /// An expression that runs the body under the span `__llmobs_in`.
@@ -183,9 +183,7 @@ impl Expansion<'_> {
                 },
                 FnArg::Receiver(_) => continue,
             };
-            uses.extend(quote_spanned!(*span=>
-                #[allow(clippy::used_underscore_binding)] let _ = &mut #ident;
-            ));
+            uses.extend(quote_spanned!(*span=> let _ = &mut #ident;));
         }
         uses
     }
@@ -198,32 +196,26 @@ impl Expansion<'_> {
             && !shape::is_never(&self.function.sig.output)
     }
 
-    /// Whether the span goes on with what the function returns.
-    fn goes_on(&self) -> bool {
-        !matches!(self.shape, Shape::Sync) || self.args.stream.is_some()
-    }
-
     /// The body where it stood, with what tells of each way out.
     fn inline(&self) -> TokenStream {
+        let Self { p, span, .. } = self;
         let body = &self.function.body;
-        let exits = self
-            .tells_exits()
-            .then(|| Exits::of(&body.tokens))
-            .flatten();
-        let Some(exits) = exits.filter(|exits| exits.any) else {
-            return body.behind(self.marker()).into();
-        };
-        let label = (exits.returns && self.goes_on()).then(|| {
-            let label = self.label();
-            quote_spanned!(self.span=> #label:)
-        });
         let mut tokens = self.marker();
-        tokens.extend(exits.rewritten(self));
+        if !self.tells_exits() || self.is_unknown() {
+            return body.behind(tokens).into();
+        }
+        let label = self.label();
+        // For the compiler its end is always reached, though the body may panic.
+        tokens.extend(quote_spanned!(*span=> if false { break #label #p::fake(); }));
+        match Exits::of(&body.tokens) {
+            Some(exits) => tokens.extend(exits.rewritten(self)),
+            None => tokens.extend(body.tokens.clone()),
+        }
         let body = body.around(tokens);
-        quote_spanned!(self.span=> #label #body)
+        quote_spanned!(*span=> #label: #body)
     }
 
-    /// The body's, where a value that leaves early is needed at its end.
+    /// The body's, at whose end a value that leaves early is looked at.
     fn label(&self) -> Lifetime {
         Lifetime::new("'__llmobs_b", self.span)
     }
@@ -263,21 +255,6 @@ impl Expansion<'_> {
         (leaving, arrived)
     }
 
-    /// The value, noted before it leaves.
-    fn telling(&self, value: &Expr) -> Expr {
-        let Self { p, span, .. } = self;
-        let returned = shape::returned(&self.function.sig.output);
-        let record = self.record();
-        Expr::Verbatim(quote_spanned!(*span=> {
-            let __llmobs_out: #returned = #value;
-            if let #p::Some(__llmobs_in) = __llmobs_l.seen() {
-                let __llmobs_out = &__llmobs_out;
-                #record
-            }
-            __llmobs_out
-        }))
-    }
-
     /// Whether some ways out tell of themselves, and whether errors may leave unseen. Where the body does
     /// not parse that is so only if nothing but errors can be meant.
     fn exits(&self) -> (bool, bool) {
@@ -292,20 +269,16 @@ impl Expansion<'_> {
 }
 
 impl Rewrite for Expansion<'_> {
-    fn leave(&self, leave: &mut ExprReturn) -> Option<Expr> {
-        let value = leave.expr.as_deref_mut()?;
-        if self.goes_on() {
-            let label = self.label();
-            let mut tokens = TokenStream::new();
-            leave
-                .attrs
-                .iter()
-                .for_each(|attr| attr.to_tokens(&mut tokens));
-            tokens.extend(quote_spanned!(self.span=> break #label #value));
-            return Some(Expr::Verbatim(tokens));
-        }
-        *value = self.telling(value);
-        None
+    fn leave(&self, leave: &ExprReturn) -> Option<Expr> {
+        let value = leave.expr.as_ref()?;
+        let label = self.label();
+        let mut tokens = TokenStream::new();
+        leave
+            .attrs
+            .iter()
+            .for_each(|attr| attr.to_tokens(&mut tokens));
+        tokens.extend(quote_spanned!(self.span=> break #label #value));
+        Some(Expr::Verbatim(tokens))
     }
 
     fn question(&self, question: &mut ExprTry) {
