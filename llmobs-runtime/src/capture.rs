@@ -30,6 +30,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::annotation::{Io, IoRepr};
+use crate::passing;
 use crate::report;
 use crate::text::Text;
 
@@ -191,6 +192,7 @@ pub(crate) fn panics(run: impl FnOnce()) -> bool {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(()) => false,
         Err(payload) => {
+            passing::swallowed();
             discard(payload);
             true
         }

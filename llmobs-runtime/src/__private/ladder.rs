@@ -173,6 +173,15 @@ impl<T: ?Sized> NoFuture for Ret<'_, T> {}
 )]
 pub fn future_inside() {}
 
+/// A stream or an iterator without `stream`.
+#[inline]
+#[deprecated(
+    note = "this function returns a stream or an iterator, so its span ends when the function returns \
+            and has no output: write `stream` in the attribute for a span that goes on with it, or \
+            `capture_output = false` if the call is all that is wanted"
+)]
+pub fn items_without_stream() {}
+
 /// An error of the standard trait, with its sources.
 pub trait FailError {
     fn __llmobs_fail(&self) -> Failure;

@@ -11,6 +11,7 @@ use crate::client;
 use crate::context::{Token, function};
 use crate::failure::SpanError;
 use crate::kind::SpanKind;
+use crate::passing;
 use crate::span::{Slot, Span, SpanData, SpanInner};
 use crate::text::{IntoText, Text};
 
@@ -18,9 +19,7 @@ use crate::text::{IntoText, Text};
 /// annotated functions.
 pub struct Starting(Option<Slot>);
 
-/// The kinds as functions. What calls with a function counts for clippy as having an
-/// effect, which the start of a span has; else it would ask for `#[must_use]` on functions
-/// whose own effects it does not see, in the closure around their body.
+/// The kinds.
 #[derive(Debug)]
 pub struct Kind;
 
@@ -29,13 +28,13 @@ pub struct Kind;
     reason = "the attributes write them as variants"
 )]
 impl Kind {
-    pub const Llm: fn() -> SpanKind = || SpanKind::Llm;
-    pub const Workflow: fn() -> SpanKind = || SpanKind::Workflow;
-    pub const Agent: fn() -> SpanKind = || SpanKind::Agent;
-    pub const Tool: fn() -> SpanKind = || SpanKind::Tool;
-    pub const Task: fn() -> SpanKind = || SpanKind::Task;
-    pub const Embedding: fn() -> SpanKind = || SpanKind::Embedding;
-    pub const Retrieval: fn() -> SpanKind = || SpanKind::Retrieval;
+    pub const Llm: SpanKind = SpanKind::Llm;
+    pub const Workflow: SpanKind = SpanKind::Workflow;
+    pub const Agent: SpanKind = SpanKind::Agent;
+    pub const Tool: SpanKind = SpanKind::Tool;
+    pub const Task: SpanKind = SpanKind::Task;
+    pub const Embedding: SpanKind = SpanKind::Embedding;
+    pub const Retrieval: SpanKind = SpanKind::Retrieval;
 }
 
 /// Whether anything is, at the price of one relaxed load.
@@ -47,8 +46,8 @@ pub fn enabled() -> bool {
 /// Begins a span, if a client takes it.
 #[cold]
 #[inline(never)]
-pub fn start(name: &'static &'static str, kind: fn() -> SpanKind) -> Starting {
-    Starting(function::draft(name, kind()))
+pub fn start(name: &'static &'static str, kind: SpanKind) -> Starting {
+    Starting(function::draft(name, kind))
 }
 
 impl Starting {
@@ -262,6 +261,7 @@ pub fn call<R>(entered: &Option<Entered>, body: impl FnOnce() -> R) -> R {
             Ok(returned) => returned,
             Err(payload) => {
                 entered.panicked(&*payload);
+                passing::resumes(&*payload);
                 resume_unwind(payload)
             }
         },
