@@ -23,6 +23,8 @@ const RESERVE: Duration = Duration::from_millis(50);
 
 #[llm(model_name = "parrot", model_provider = "example")]
 async fn ask(question: &str) -> String {
+    // Stands for the request.
+    std::future::ready(()).await;
     format!("You said: {question}")
 }
 

@@ -42,6 +42,8 @@ impl Chunk for Event {
 async fn ask(question: &str) -> Result<impl Stream<Item = Event> + use<>, std::io::Error> {
     let asked = Annotation::new().input(Message::user(question));
     llmobs::annotate(None, asked).ok();
+    // Stands for the request.
+    std::future::ready(()).await;
     Ok(Answer {
         events: ["Rust ", "has ", "no ", "garbage ", "collector."]
             .map(Event::Text)

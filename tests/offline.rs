@@ -537,7 +537,9 @@ impl Folder {
 
     fn lines(&self) -> Vec<Value> {
         let files = std::fs::read_dir(self.0.join("journal")).unwrap();
-        let text = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+        let paths = files.map(|file| file.unwrap().path());
+        let segments = paths.filter(|path| path.extension().is_some_and(|end| end == "jsonl"));
+        let text = segments.map(|path| std::fs::read_to_string(path).unwrap());
         let text: String = text.collect();
         text.lines()
             .map(|line| serde_json::from_str(line).unwrap())

@@ -116,13 +116,15 @@ impl Expansion<'_> {
     }
 
     /// The function as clippy sees it. Around a closure or a future some of its lints fall silent, and
-    /// others speak up; so it gets what the user wrote.
+    /// others speak up; so it gets what the user wrote. Only that it could be `const` is not to be said: an
+    /// annotated function cannot.
     fn bare(&self, off: &TokenStream) -> TokenStream {
         let Self { function, span, .. } = self;
         let (attrs, vis, sig) = (&function.attrs, &function.vis, &function.sig);
         let inner = &function.body.inner;
         let braces = function.body.around(quote_spanned!(*span=> #inner #off));
-        quote_spanned!(*span=> #[cfg(clippy)] #(#attrs)* #vis #sig #braces)
+        let allow = quote_spanned!(*span=> #[allow(clippy::missing_const_for_fn)]);
+        quote_spanned!(*span=> #[cfg(clippy)] #allow #(#attrs)* #vis #sig #braces)
     }
 
     /// The bare function; the attribute's expressions are checked and count as used.

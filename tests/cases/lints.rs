@@ -135,7 +135,11 @@ fn case_45_a_lint_allowed_on_a_parameter_stays_allowed() {
     assert_eq!(input(only(&spans)), json!({"a": 1, "b": 2}));
 }
 
-#[allow(dead_code, reason = "clippy looks at it")]
+#[allow(
+    dead_code,
+    clippy::unused_async,
+    reason = "clippy looks at it, as it is written"
+)]
 #[llmobs::task]
 async fn is_to_be_written(a: u8) -> impl Sized {
     todo!("{a}")

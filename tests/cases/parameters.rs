@@ -1,4 +1,8 @@
 //! What functions take.
+#![allow(
+    clippy::boxed_local,
+    reason = "the shapes that people write, which clippy sees as they stand"
+)]
 
 use std::pin::Pin;
 use std::rc::Rc;

@@ -1,4 +1,9 @@
 //! What functions give back.
+#![allow(
+    clippy::needless_lifetimes,
+    clippy::ptr_arg,
+    reason = "the shapes that people write, which clippy sees as they stand"
+)]
 
 use std::error::Error;
 use std::fmt::{self, Debug, Display};

@@ -1,4 +1,8 @@
 //! Functions that return streams and iterators, with `stream`.
+#![allow(
+    clippy::manual_async_fn,
+    reason = "the shapes that people write, which clippy sees as they stand"
+)]
 
 use std::error::Error;
 use std::future::Future;

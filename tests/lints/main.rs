@@ -47,7 +47,7 @@ const SEEN: [&str; 8] = [
 ];
 
 /// Those of clippy, of each of its groups. Some fall silent where the body stands in a closure or a future.
-const SEEN_BY_CLIPPY: [&str; 34] = [
+const SEEN_BY_CLIPPY: [&str; 33] = [
     "clippy::absolute_paths",
     "clippy::arithmetic_side_effects",
     "clippy::as_conversions",
@@ -59,7 +59,6 @@ const SEEN_BY_CLIPPY: [&str; 34] = [
     "clippy::let_and_return",
     "clippy::manual_async_fn",
     "clippy::min_ident_chars",
-    "clippy::missing_const_for_fn",
     "clippy::missing_docs_in_private_items",
     "clippy::missing_errors_doc",
     "clippy::missing_panics_doc",
@@ -83,6 +82,9 @@ const SEEN_BY_CLIPPY: [&str; 34] = [
     "clippy::unused_async",
     "clippy::unwrap_used",
 ];
+
+/// A lint of the bare function alone: an annotated one cannot be `const`.
+const BARE_ALONE: &str = "clippy::missing_const_for_fn";
 
 /// A lint and the line of the sample that it is about.
 type Told = BTreeSet<(String, u64)>;
@@ -238,7 +240,8 @@ fn annotated_functions_are_told_what_the_bare_ones_are() {
                     lint != "clippy::implicit_return" || !text.unwrap().contains("output = |")
                 });
                 let more: Vec<_> = annotated.difference(&bare).collect();
-                let less: Vec<_> = bare.difference(&annotated).collect();
+                let less = bare.difference(&annotated);
+                let less: Vec<_> = less.filter(|(lint, _)| lint != BARE_ALONE).collect();
                 let case = format!("{package}, {command}, enabled {enabled}");
                 assert!(more.is_empty(), "{case}, more: {more:#?}");
                 assert!(less.is_empty(), "{case}, less: {less:#?}");

@@ -1,8 +1,8 @@
 //! What `stream` in an attribute comes to: the span goes from the function to the stream
 //! that it returns, and each item is looked at by the best trait that its type has.
 
+use crate::capture::Captured;
 use futures_core::Stream;
-use serde_json::Value;
 
 use super::ladder::{Cap, Failure};
 use super::record;
@@ -74,8 +74,8 @@ pub fn takes_items(output: &mut StreamOutput) -> bool {
 }
 
 /// Any other item.
-pub fn item(output: &mut StreamOutput, value: Value) {
-    output.captured(value);
+pub fn item(output: &mut StreamOutput, value: Captured) {
+    output.captured(value.into_value());
 }
 
 /// An item that is an error.

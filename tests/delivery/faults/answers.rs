@@ -134,7 +134,8 @@ fn a_key_that_is_refused_is_told_once_with_site_and_destination_and_tried_after_
         assert_all_delivered(&stats);
         assert_retried_once(&stats);
         assert!(shortest_wait(&intake) >= LONGER_THAN_A_BACKOFF);
-        let lines = log::lines_with(intake.url());
+        // The port may have been an Agent's of another test before.
+        let lines = log::lines_with(&format!("intake {}", intake.url()));
         for kind in ["spans", "evaluations"] {
             let told = format!("delivery of {kind} to intake {}", intake.url());
             let (_, line) = lines

@@ -54,7 +54,7 @@ fn early(a: u8, b: u8) -> Option<u8> {
     Some(a + b)
 }
 
-#[task]
+#[task(capture_output = false)]
 fn opaque(a: u8) -> impl Iterator<Item = u8> + Clone {
     0..a
 }
