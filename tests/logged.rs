@@ -20,7 +20,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 const SOON: Duration = Duration::from_secs(60);
 const CASE: &str = "LLMOBS_TESTS_LOGGED";
 
-/// What came to the logger, and to the subscriber, as level and text.
+/// The records of the logger and of the subscriber, as level and text.
 static RECORDS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static EVENTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 

@@ -122,6 +122,15 @@ fn panics_at(at: At) {
 }
 
 #[test]
+fn at_the_start_of_a_function() {
+    leaves_nothing(|| panics(At::Enter, || panics_at(At::Close)));
+    leaves_nothing(|| {
+        let mut future = Box::pin(slow());
+        panics(At::Enter, || poll_once(future.as_mut()));
+    });
+}
+
+#[test]
 fn at_the_end_of_a_function() {
     for at in [At::Exit, At::Close] {
         leaves_nothing(|| {

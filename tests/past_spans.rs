@@ -212,10 +212,20 @@ fn results_stand_in_the_order_of_the_rows_and_a_bad_row_hinders_no_other() {
         None,
     ];
     assert_eq!(codes(&results), expected);
+    // An odd element costs itself alone, and its row is told.
+    let mended = [RejectionCode::InvalidMetric, RejectionCode::WrongKind];
     for (result, code) in results.iter().zip(expected) {
-        assert_eq!(result.is_sent(), code.is_none(), "{result}");
+        let sent = code.is_none_or(|code| mended.contains(&code));
+        assert_eq!(result.is_sent(), sent, "{result}");
     }
-    assert_eq!(names(&intake.public_spans()), ["first", "third", "last"]);
+    assert_eq!(
+        results[6].to_string(),
+        "sent, mended (invalid_metric): metric \"m\" must have a name and be finite, not inf"
+    );
+    let sent = intake.public_spans();
+    assert_eq!(names(&sent), ["first", "third", "fourth", "fifth", "last"]);
+    assert!(matches!(results[8], RowResult::Mended { .. }));
+    assert!(!sent[3].to_string().contains("model_name"));
 }
 
 #[test]

@@ -196,7 +196,7 @@ fn llmobs_turns_on_no_provider_of_rustls() {
         assert!(on("tokio-rustls").is_empty(), "{more:?}");
         assert!(!features.contains_key("aws-lc-rs"), "{more:?}");
     }
-    // What is on of reqwest is on for the clients of the program.
+    // Features of reqwest that are on are on for the clients of the program.
     assert!(!features(&[]).contains_key("reqwest"));
     let reqwest = &features(&["--all-features"])["reqwest"];
     assert!(reqwest.is_empty(), "{reqwest:?}");

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::capture::Room;
 use crate::evaluation::shortened;
-use crate::number;
+use crate::given::IntoJson;
 use crate::text::{IntoText, Text};
 use crate::weight;
 
@@ -97,8 +97,8 @@ impl AgentManifest {
     /// `parallel_tool_calls`, `presence_penalty`, `seed`, `stop_sequences`, `temperature`,
     /// `timeout`, `tool_choice`, `top_k`, `top_logprobs` or `top_p`. Another is refused by
     /// `annotate`, which names it.
-    pub fn model_setting(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.model_settings.insert(key.into(), number::json(value));
+    pub fn model_setting(mut self, key: impl Into<String>, value: impl IntoJson) -> Self {
+        self.model_settings.insert(key.into(), value.into_json());
         self
     }
 

@@ -12,8 +12,9 @@ use serde_json::Value;
 
 use crate::agent::AgentManifest;
 use crate::capture;
+use crate::given::{IntoIo, IntoJson, IntoNumber};
 use crate::link::SpanLink;
-use crate::number::{self, Number};
+use crate::number::Number;
 use crate::prompt::Prompt;
 use crate::text::{IntoText, Text};
 use crate::tool::ToolDefinition;
@@ -91,15 +92,15 @@ impl Annotation {
 
     /// What went into the step: messages for `llm`, documents for `embedding`, a value for
     /// the other kinds. Text fits every kind.
-    pub fn input(mut self, input: impl Into<Io>) -> Self {
-        self.io.get_or_insert_default().input = Some(input.into());
+    pub fn input(mut self, input: impl IntoIo) -> Self {
+        self.io.get_or_insert_default().input = Some(input.into_io());
         self
     }
 
     /// What came out of it: messages for `llm`, documents for `retrieval`, a value for the
     /// other kinds. Text fits every kind.
-    pub fn output(mut self, output: impl Into<Io>) -> Self {
-        self.io.get_or_insert_default().output = Some(output.into());
+    pub fn output(mut self, output: impl IntoIo) -> Self {
+        self.io.get_or_insert_default().output = Some(output.into_io());
         self
     }
 
@@ -115,9 +116,10 @@ impl Annotation {
     }
 
     /// A property of the call, such as `temperature`. `value` is anything that becomes
-    /// JSON: text, a number, a bool, a [`Value`].
-    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.metadata.push((key.into(), number::json(value)));
+    /// JSON: text, a number, a bool, a [`Value`]. Of a type that is `Serialize` it is
+    /// `serde_json::json!(value)`.
+    pub fn metadata(mut self, key: impl Into<String>, value: impl IntoJson) -> Self {
+        self.metadata.push((key.into(), value.into_json()));
         self
     }
 
@@ -133,8 +135,8 @@ impl Annotation {
     ///   `output_cost`, `total_cost`;
     /// * times: `time_to_first_token`, `time_in_queue`, `time_in_model_prefill`,
     ///   `time_in_model_decode`, `time_in_model_inference`.
-    pub fn metric(mut self, key: impl Into<String>, value: impl Into<Number>) -> Self {
-        self.metrics.push((key.into(), value.into()));
+    pub fn metric(mut self, key: impl Into<String>, value: impl IntoNumber) -> Self {
+        self.metrics.push((key.into(), value.into_number()));
         self
     }
 
@@ -179,7 +181,8 @@ impl Annotation {
     ///
     /// Every kind takes one and only `llm` sends it: an `llm` span without a prompt of its
     /// own has that of its parent when it ends. Prompts of one span add up, field by field.
-    /// One that has a template and chat messages is refused by `annotate`.
+    /// Of one that has a template and chat messages the template is left out, and `annotate` returns
+    /// an error.
     pub fn prompt(mut self, prompt: Prompt) -> Self {
         self.extra().prompt = Some(prompt);
         self

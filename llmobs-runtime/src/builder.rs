@@ -3,11 +3,9 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde_json::Value;
-
 use crate::capture;
+use crate::given::IntoJson;
 use crate::kind::SpanKind;
-use crate::number;
 use crate::span::{Span, Start};
 use crate::text::IntoText;
 
@@ -124,8 +122,8 @@ impl<K: Kind> SpanBuilder<K> {
     }
 
     /// A property of the call.
-    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.start.metadata.push((key.into(), number::json(value)));
+    pub fn metadata(mut self, key: impl Into<String>, value: impl IntoJson) -> Self {
+        self.start.metadata.push((key.into(), value.into_json()));
         self
     }
 

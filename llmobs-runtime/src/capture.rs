@@ -131,7 +131,7 @@ pub(crate) fn debug<T: Debug + ?Sized>(value: &T) -> String {
     }
 }
 
-/// What `{value}` prints, at most 16 kB of it. It is prose: nothing in it is hidden here.
+/// Returns the text that `{value}` prints, at most 16 kB of it. It is prose: nothing in it is hidden here.
 pub(crate) fn display<T: Display + ?Sized>(value: &T) -> String {
     shown(&value, type_name::<T>(), LONGEST_TEXT)
 }

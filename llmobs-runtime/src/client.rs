@@ -423,7 +423,7 @@ impl LlmObs {
         self.inner.flush(timeout)
     }
 
-    /// The same without blocking the thread, on any executor. To drop the future costs nothing, and
+    /// As [`flush`](Self::flush), without blocking the thread, on any executor. To drop the future costs nothing, and
     /// takes nothing back.
     ///
     /// A function that is frozen between its requests (AWS Lambda, Cloud Run) does this before it

@@ -490,8 +490,11 @@ impl Config {
     ///
     /// # Failure
     ///
-    /// A processor that panics lets nothing out, nor does one that leaves what the wire does not
-    /// allow, such as a tool call without a name: no further one runs, and the span goes
+    /// A processor that leaves what the wire does not allow costs nothing but that: as by `annotate`, a
+    /// tool call is mended, and a score that is no number, a tag or a property without a name is left
+    /// out. The first time a log line tells.
+    ///
+    /// A processor that panics lets nothing out: no further one runs, and the span goes
     /// without its content. Gone are input, output, metadata, the tags that are not of the
     /// configuration, the session, the message and the stack of its error, its name (its kind's
     /// stands there) and that of the agent above it. What stays are ids, times, kind, model, metrics,

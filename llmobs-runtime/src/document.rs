@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::evaluation::shortened;
+use crate::given::IntoNumber;
 use crate::number::Number;
 
 /// A piece of text with where it comes from and how well it fits; the wire form of
@@ -54,8 +55,8 @@ impl Document {
 
     /// How well it fits, in the store's own scale. A score of 0 is kept (Python's SDK
     /// loses it); NaN and the infinities are left out, and `annotate` returns an error.
-    pub fn score(mut self, score: impl Into<Number>) -> Self {
-        let score = score.into();
+    pub fn score(mut self, score: impl IntoNumber) -> Self {
+        let score = score.into_number();
         self.score = score.to_json();
         self.bad_score = self.score.is_none().then_some(score);
         self

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::capture;
 use crate::event::EvaluationEvent;
-use crate::number;
+use crate::given::{IntoEvaluationValue, IntoJson};
 use crate::text::IntoText;
 use details::Details;
 pub use error::EvaluationError;
@@ -55,10 +55,10 @@ pub struct Evaluation {
 impl Evaluation {
     /// An evaluation under `label`, which starts with a letter and holds ASCII letters,
     /// digits and underscores, at most 200 (Datadog's rules; checked when it is submitted).
-    pub fn new(label: impl Into<String>, value: impl Into<EvaluationValue>) -> Self {
+    pub fn new(label: impl Into<String>, value: impl IntoEvaluationValue) -> Self {
         Self {
             details: Details::new(label),
-            value: value.into(),
+            value: value.into_evaluation_value(),
             metadata: Map::new(),
             scope: EvaluationScope::Span,
         }
@@ -72,7 +72,7 @@ impl Evaluation {
     /// # use llmobs_runtime::Evaluation;
     /// assert_eq!(Evaluation::sanitized("user rating (1-5)", 4).label(), "user_rating__1_5_");
     /// ```
-    pub fn sanitized(label: &str, value: impl Into<EvaluationValue>) -> Self {
+    pub fn sanitized(label: &str, value: impl IntoEvaluationValue) -> Self {
         Self::new(details::sanitized(label), value)
     }
 
@@ -113,8 +113,8 @@ impl Evaluation {
     }
 
     /// Further data, one key at a time.
-    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.metadata.insert(key.into(), number::json(value));
+    pub fn metadata(mut self, key: impl Into<String>, value: impl IntoJson) -> Self {
+        self.metadata.insert(key.into(), value.into_json());
         self
     }
 

@@ -318,7 +318,7 @@ fn merge_tags(all: &mut Vec<String>, tags: Vec<(String, String)>) {
     }
 }
 
-/// What stands before the first colon of a tag.
+/// The key of a tag, which stands before its first colon.
 fn key_of(tag: &str) -> &str {
     tag.split_once(':').map_or(tag, |(key, _)| key)
 }

@@ -72,7 +72,7 @@ impl SpanError {
         Self::with_sources(error, || type_name::of_chain(cause), || cause.source())
     }
 
-    /// The same where the type of the cause is not known to be `dyn Error`.
+    /// As above, where the type of the cause is not known to be `dyn Error`.
     pub(crate) fn from_target<E: Display, T: Error + ?Sized>(error: &E, cause: &T) -> Self {
         Self::with_sources(
             error,
@@ -93,7 +93,7 @@ impl SpanError {
     ) -> Self {
         let own = std::any::type_name::<E>();
         let mut kind = None;
-        // What panics here does so again below, where it is told.
+        // A `Debug` that panics here does so again below, where it is told.
         capture::panics(|| kind = cause());
         let kind = kind.unwrap_or_else(|| own.to_owned());
         let mut span_error = Self::new(kind, capture::display(error));

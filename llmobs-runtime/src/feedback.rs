@@ -14,6 +14,7 @@ use std::fmt;
 use crate::evaluation::Assessment;
 use crate::evaluation::details::{self, Details};
 use crate::event::FeedbackEvent;
+use crate::given::{IntoFeedbackValue, IntoSubmitter};
 use crate::text::IntoText;
 pub use error::FeedbackError;
 pub use submitter::Submitter;
@@ -64,13 +65,13 @@ impl Feedback {
     /// ```
     pub fn new(
         label: impl Into<String>,
-        value: impl Into<FeedbackValue>,
-        submitter: impl Into<Submitter>,
+        value: impl IntoFeedbackValue,
+        submitter: impl IntoSubmitter,
     ) -> Self {
         Self {
             details: Details::new(label),
-            value: value.into(),
-            submitter: submitter.into(),
+            value: value.into_feedback_value(),
+            submitter: submitter.into_submitter(),
         }
     }
 
@@ -84,8 +85,8 @@ impl Feedback {
     /// ```
     pub fn sanitized(
         label: &str,
-        value: impl Into<FeedbackValue>,
-        submitter: impl Into<Submitter>,
+        value: impl IntoFeedbackValue,
+        submitter: impl IntoSubmitter,
     ) -> Self {
         Self::new(details::sanitized(label), value, submitter)
     }

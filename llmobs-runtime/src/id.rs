@@ -245,7 +245,7 @@ impl fmt::Display for SpanContext {
 
 /// A colon of a trace id in the text form, which is parted at its first colon.
 const COLON: &str = "%3A";
-/// What makes a colon out of three characters has to be told apart from those.
+/// Three characters that stand for a colon have to be told apart from the same three in a text.
 const PERCENT: &str = "%25";
 
 impl fmt::Debug for SpanContext {
@@ -368,7 +368,7 @@ mod tests {
             assert_eq!(context.to_string(), text);
             assert_eq!(text.parse(), Ok(context));
         }
-        // What no `Display` has written is taken as it stands.
+        // A text that no `Display` has written is taken as it stands.
         let context: SpanContext = "50%:%".parse().unwrap();
         assert_eq!((&*context.trace_id(), &*context.span_id()), ("50%", "%"));
     }

@@ -38,6 +38,7 @@ mod feedback;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod given;
 mod id;
 mod kind;
 mod link;
@@ -91,6 +92,9 @@ pub use evaluation::{
 };
 pub use export::memory::Memory;
 pub use feedback::{Feedback, FeedbackError, FeedbackTarget, FeedbackValue, Submitter};
+pub use given::{
+    IntoEvaluationValue, IntoFeedbackValue, IntoIo, IntoJson, IntoNumber, IntoSubmitter,
+};
 pub use id::{SpanContext, SpanContextError};
 pub use kind::SpanKind;
 pub use link::{LinkEnd, SpanLink};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::evaluation::shortened;
-use crate::number;
+use crate::given::IntoJson;
 
 /// The name of a tool call that has none.
 const NO_NAME: &str = "<no name>";
@@ -231,10 +231,10 @@ impl ToolCall {
     /// model providers give it. No text at all and `null`, which providers give for a tool
     /// without arguments, are `{}`. Anything else is sent as `{"not_an_object": …}`, and
     /// `annotate` returns an error that names the tool.
-    pub fn new(name: impl Into<String>, arguments: impl Into<Value>) -> Self {
+    pub fn new(name: impl Into<String>, arguments: impl IntoJson) -> Self {
         let mut call = Self {
             name: name.into(),
-            arguments: number::json(arguments),
+            arguments: arguments.into_json(),
             tool_id: None,
             kind: None,
         };

@@ -247,6 +247,7 @@ impl EvaluationsClient {
                 json,
                 made_ms: event.timestamp_ms,
                 public: None,
+                flaw: None,
             })
         })
     }

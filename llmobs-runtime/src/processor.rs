@@ -2,8 +2,8 @@
 //! before it becomes text, and may change or drop it.
 //!
 //! They fail closed. What a processor was to hide must not leave because it panicked, so
-//! the event then goes without its content; what comes back from a processor is put into
-//! the form of the wire again before it is sent.
+//! the event then goes without its content. What comes back from a processor is put into
+//! the form of the wire again before it is sent, element by element: an odd one costs no other.
 
 mod span;
 mod texts;
@@ -15,6 +15,7 @@ use crate::capture;
 use crate::client::ClientInner;
 use crate::config::Settings;
 use crate::context::Context;
+use crate::evaluation::shortened;
 use crate::event::SpanEvent;
 use crate::kind::SpanKind;
 use crate::report;
@@ -98,12 +99,14 @@ impl Processors {
                 return Processed::Dropped;
             }
         }
-        if span.is_flawed() {
-            complain(|| {
-                "a processor left a tool call, a media part or a document that is not allowed"
-                    .to_owned()
+        if let Some(flaw) = span.mend() {
+            report::once(report::Kind::Mended, || {
+                format!(
+                    "a processor left span {:?} with {flaw}; so it is with every other span of which \
+                     that is true",
+                    shortened(span.name())
+                )
             });
-            return Processed::Stripped(span.stripped());
         }
         Processed::Kept(span.finished())
     }

@@ -1,6 +1,5 @@
 //! The prompt that a model was given: its template, apart from what was filled in.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use self::places::Part;
 use crate::capture::{self, Room};
 use crate::evaluation::shortened;
 use crate::message::Message;
+use crate::text::{IntoText, Text};
 use crate::weight;
 
 pub(crate) mod places;
@@ -20,7 +20,7 @@ pub(crate) mod places;
 ///
 /// LLM Observability groups calls by the prompt's id and version. Without a version, each
 /// new text of the template counts as one, so what changes belongs into variables. Their
-/// places in the template are `{{name}}`.
+/// places in the template are `{{name}}`. Text that is not set (`None`) changes nothing.
 ///
 /// On the wire: golden 09 (`meta.input.prompt`).
 ///
@@ -42,13 +42,13 @@ pub(crate) mod places;
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use = "a prompt does nothing until it is given to an annotation"]
 pub struct Prompt {
-    id: Cow<'static, str>,
-    version: Cow<'static, str>,
-    label: Cow<'static, str>,
-    template: Cow<'static, str>,
+    id: Text,
+    version: Text,
+    label: Text,
+    template: Text,
     chat: Vec<ChatPart>,
-    variables: BTreeMap<Cow<'static, str>, String>,
-    tags: BTreeMap<Cow<'static, str>, String>,
+    variables: BTreeMap<Text, String>,
+    tags: BTreeMap<Text, String>,
     context_keys: Vec<String>,
     query_keys: Vec<String>,
 }
@@ -56,76 +56,70 @@ pub struct Prompt {
 /// One part of a chat template.
 #[derive(Clone, Debug, PartialEq)]
 enum ChatPart {
-    Message {
-        role: Cow<'static, str>,
-        content: Cow<'static, str>,
-    },
-    Placeholder(Cow<'static, str>),
+    Message { role: Text, content: Text },
+    Placeholder(Text),
 }
 
 impl Prompt {
     /// A prompt of this id, which is unique within an application. An empty one becomes
     /// `<ml_app>_unnamed-prompt` (as in ddtrace).
-    pub fn new(id: impl Into<Cow<'static, str>>) -> Self {
+    pub fn new(id: impl IntoText) -> Self {
         Self {
-            id: id.into(),
+            id: id.into_text().unwrap_or_default(),
             ..Self::default()
         }
     }
 
     /// Its version, such as `1.2.0`. Default: found by the backend from the template's text.
-    pub fn version(mut self, version: impl Into<Cow<'static, str>>) -> Self {
-        self.version = version.into();
+    pub fn version(mut self, version: impl IntoText) -> Self {
+        set(&mut self.version, version);
         self
     }
 
     /// Where it is in use, such as `production`.
-    pub fn label(mut self, label: impl Into<Cow<'static, str>>) -> Self {
-        self.label = label.into();
+    pub fn label(mut self, label: impl IntoText) -> Self {
+        set(&mut self.label, label);
         self
     }
 
-    /// The template as one text. A prompt has this or messages: with both, `annotate`
-    /// refuses it.
-    pub fn template(mut self, template: impl Into<Cow<'static, str>>) -> Self {
-        self.template = template.into();
+    /// The template as one text. A prompt has this or messages: with both the messages stay,
+    /// and `annotate` returns an error.
+    pub fn template(mut self, template: impl IntoText) -> Self {
+        set(&mut self.template, template);
         self
     }
 
     /// Adds a message to the chat template; its content may have places for variables.
-    pub fn chat_message(
-        mut self,
-        role: impl Into<Cow<'static, str>>,
-        content: impl Into<Cow<'static, str>>,
-    ) -> Self {
+    pub fn chat_message(mut self, role: impl IntoText, content: impl IntoText) -> Self {
         self.chat.push(ChatPart::Message {
-            role: role.into(),
-            content: content.into(),
+            role: role.into_text().unwrap_or_default(),
+            content: content.into_text().unwrap_or_default(),
         });
         self
     }
 
     /// Adds a place in the chat template that takes any number of messages, such as the
     /// history of a conversation.
-    pub fn chat_placeholder(mut self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.chat.push(ChatPart::Placeholder(name.into()));
+    pub fn chat_placeholder(mut self, name: impl IntoText) -> Self {
+        let name = name.into_text().unwrap_or_default();
+        self.chat.push(ChatPart::Placeholder(name));
         self
     }
 
     /// What stands in place of `{{name}}`: what the value's `Display` gives, all of it, since it is
     /// for the model. A panic of it is the caller's own, as with `format!`.
-    pub fn variable(
-        mut self,
-        name: impl Into<Cow<'static, str>>,
-        value: impl fmt::Display,
-    ) -> Self {
-        self.variables.insert(name.into(), value.to_string());
+    pub fn variable(mut self, name: impl IntoText, value: impl fmt::Display) -> Self {
+        if let Some(name) = name.into_text() {
+            self.variables.insert(name, value.to_string());
+        }
         self
     }
 
     /// A tag of the prompt, not of the span.
-    pub fn tag(mut self, key: impl Into<Cow<'static, str>>, value: impl fmt::Display) -> Self {
-        self.tags.insert(key.into(), capture::told(&value).into());
+    pub fn tag(mut self, key: impl IntoText, value: impl fmt::Display) -> Self {
+        if let Some(key) = key.into_text() {
+            self.tags.insert(key, capture::told(&value).into());
+        }
         self
     }
 
@@ -169,7 +163,7 @@ impl Prompt {
         }
         let message = |part: &ChatPart| match part {
             ChatPart::Message { role, content } => {
-                Some(Message::new(role.clone(), self.filled(content)))
+                Some(Message::new(&**role, self.filled(content)))
             }
             ChatPart::Placeholder(_) => None,
         };
@@ -180,21 +174,27 @@ impl Prompt {
         let mut text = String::with_capacity(template.len());
         for part in places::parts(template) {
             text.push_str(match part {
-                Part::Place { whole, name } => self.variables.get(name).map_or(whole, |v| v),
+                Part::Place { whole, name } => {
+                    self.variables.get(&name.into()).map_or(whole, |v| v)
+                }
                 Part::Text(stays) | Part::Unclosed(stays) => stays,
             });
         }
         text
     }
 
-    /// What the wire does not allow in it.
-    pub(crate) fn flaw(&self) -> Option<String> {
-        (!self.template.is_empty() && !self.chat.is_empty()).then(|| {
-            format!(
-                "prompt {:?} has a template and chat messages: it can have one of them",
-                shortened(&self.id)
-            )
-        })
+    /// Leaves out the template of a prompt that has chat messages, since the wire allows one of the
+    /// two and the model gets the messages ([`text`](Self::text)); tells of it.
+    pub(crate) fn mend(&mut self) -> Option<String> {
+        if self.template.is_empty() || self.chat.is_empty() {
+            return None;
+        }
+        self.template = Text::default();
+        Some(format!(
+            "prompt {:?} has a template and chat messages, and can have one of them: the template is \
+             left out",
+            shortened(&self.id)
+        ))
     }
 
     /// Adds what `prompt` says to what is there.
@@ -207,7 +207,7 @@ impl Prompt {
 
     /// What `later` says wins, field by field; a template of one form replaces the other's.
     pub(crate) fn update(&mut self, later: Self) {
-        fn text(mine: &mut Cow<'static, str>, later: Cow<'static, str>) {
+        fn text(mine: &mut Text, later: Text) {
             if !later.is_empty() {
                 *mine = later;
             }
@@ -247,7 +247,7 @@ impl Prompt {
             room.cut(text);
         }
         room.cut(&mut self.template);
-        let rest = || ChatPart::Placeholder(Room::REST.into());
+        let rest = || ChatPart::Placeholder(Text::literal(Room::REST));
         room.cut_list(&mut self.chat, rest, |part, room| match part {
             ChatPart::Message { role, content } => {
                 room.cut(role);
@@ -278,20 +278,18 @@ impl Prompt {
             query_keys,
         } = self;
         let texts = [id, version, label, template].into_iter();
-        let entries = |count| weight::of_entries::<Cow<str>, String>(count);
+        let entries = |count| weight::of_entries::<Text, String>(count);
         let pairs = variables.iter().chain(tags);
         size_of::<Self>()
-            + texts.map(weight::of_cow).sum::<usize>()
+            + texts.map(Text::weight).sum::<usize>()
             + entries(variables.len())
             + entries(tags.len())
             + pairs
-                .map(|(key, value)| weight::of_cow(key) + value.capacity())
+                .map(|(key, value)| key.weight() + value.capacity())
                 .sum::<usize>()
             + weight::of_list(chat, |part| match part {
-                ChatPart::Message { role, content } => {
-                    weight::of_cow(role) + weight::of_cow(content)
-                }
-                ChatPart::Placeholder(name) => weight::of_cow(name),
+                ChatPart::Message { role, content } => role.weight() + content.weight(),
+                ChatPart::Placeholder(name) => name.weight(),
             })
             + weight::of_list(context_keys, String::capacity)
             + weight::of_list(query_keys, String::capacity)
@@ -304,7 +302,7 @@ impl Prompt {
             [] => vec![default.to_owned()],
             keys => keys.to_vec(),
         };
-        let owned = |pairs: &BTreeMap<Cow<'static, str>, String>| {
+        let owned = |pairs: &BTreeMap<Text, String>| {
             let pairs = pairs.iter().map(|(k, v)| (k.to_string(), v.clone()));
             pairs.collect()
         };
@@ -320,6 +318,13 @@ impl Prompt {
             context_keys: keys(&self.context_keys, "context"),
             query_keys: keys(&self.query_keys, "question"),
         }
+    }
+}
+
+/// Replaces the text, unless nothing is set.
+fn set(place: &mut Text, text: impl IntoText) {
+    if let Some(text) = text.into_text() {
+        *place = text;
     }
 }
 
@@ -412,7 +417,7 @@ mod tests {
             .variable("y", 2);
         assert_eq!(prompt, expected);
         prompt.update(Prompt::new("a").chat_message("user", "u"));
-        assert_eq!(prompt.flaw(), None, "one template replaces the other");
+        assert_eq!(prompt.mend(), None, "one template replaces the other");
     }
 
     #[test]

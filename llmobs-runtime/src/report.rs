@@ -64,6 +64,8 @@ pub(crate) enum Kind {
     Headers,
     Carrier,
     Processor,
+    Mended,
+    Prompt,
     Spool,
 }
 

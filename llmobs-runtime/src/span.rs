@@ -83,7 +83,7 @@ pub(crate) struct SpanInner {
     pub(crate) start: Moment,
     pub(crate) decorated: bool,
     has_tracing: bool,
-    /// Where it stands while it is open, if others may refer to it.
+    /// The place where it stands while it is open, if others may refer to it.
     place: At,
     panicking_at_start: bool,
     handles: AtomicUsize,
@@ -464,7 +464,7 @@ impl SpanData {
         self.name_since(&span.name)
     }
 
-    /// The same of a span that started with the name `first`.
+    /// As above, for a span that started with the name `first`.
     fn name_since<'a>(&'a self, first: &'a Text) -> &'a Text {
         let renamed = self.extra.as_ref().and_then(|extra| extra.name.as_ref());
         renamed.unwrap_or(first)

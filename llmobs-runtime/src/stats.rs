@@ -194,7 +194,7 @@ impl Stats {
         self.destinations.iter().map(DestinationStats::lost).sum()
     }
 
-    /// What the end of the client has cost at any destination.
+    /// The losses that the end of the client has brought at any destination.
     pub(crate) fn given_up(&self) -> u64 {
         let of = |one: &DestinationStats| one.dropped_for(DropReason::Shutdown);
         self.destinations.iter().map(of).sum()

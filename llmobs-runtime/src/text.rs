@@ -2,6 +2,7 @@
 //! a tag goes; and how it is held.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
@@ -220,7 +221,7 @@ impl fmt::Write for TextBuffer {
         if piece.len() > Self::PIECE {
             room[to..end].copy_from_slice(piece);
         } else if let [first, second] = *piece {
-            // What parts fields and elements.
+            // The separators of fields and elements.
             room[to] = first;
             room[to + 1] = second;
         } else {
@@ -323,6 +324,18 @@ impl PartialEq for Text {
 }
 
 impl Eq for Text {}
+
+impl Ord for Text {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.bytes().cmp(other.bytes())
+    }
+}
+
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 /// As the text, and not by where it stands.
 impl Hash for Text {
@@ -428,6 +441,7 @@ macro_rules! text {
                 (**self).put_copy(place)
             }
         }
+        #[diagnostic::do_not_recommend]
         impl IntoText for $ty {
             fn into_text(self) -> Option<Text> {
                 let $text = self;
@@ -457,6 +471,7 @@ impl<T: TextRef> TextRef for Option<T> {
         self.as_ref().is_some_and(|text| text.put_copy(place))
     }
 }
+#[diagnostic::do_not_recommend]
 impl<T: IntoText + TextRef> IntoText for Option<T> {
     fn into_text(self) -> Option<Text> {
         self.and_then(IntoText::into_text)
@@ -473,6 +488,7 @@ impl<T: TextRef + ?Sized> TextRef for &T {
         (**self).put_copy(place)
     }
 }
+#[diagnostic::do_not_recommend]
 impl<T: TextRef + ?Sized> IntoText for &T {
     fn into_text(self) -> Option<Text> {
         self.copy_text()

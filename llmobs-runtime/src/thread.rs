@@ -63,8 +63,8 @@ impl Deaf {
     fn but(open: &[i32]) -> Self {
         use std::mem::MaybeUninit;
 
-        /// What a thread brings upon itself by a fault. Blocked it would still end the process, past the
-        /// handlers that tell of it.
+        /// Signals that a thread brings upon itself by a fault. Blocked they would still end the process, past the
+        /// handlers that tell of them.
         const FAULTS: [i32; 6] = [
             libc::SIGSEGV,
             libc::SIGBUS,

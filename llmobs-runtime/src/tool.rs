@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::capture::Room;
 use crate::evaluation::shortened;
+use crate::given::IntoJson;
 use crate::weight;
 
 /// A tool that a model may call, for
@@ -53,8 +54,8 @@ impl ToolDefinition {
 
     /// The schema of its arguments: a JSON object. Anything else is refused by `annotate`,
     /// which names the tool.
-    pub fn schema(mut self, schema: impl Into<Value>) -> Self {
-        self.schema = Some(schema.into());
+    pub fn schema(mut self, schema: impl IntoJson) -> Self {
+        self.schema = Some(schema.into_json());
         self
     }
 

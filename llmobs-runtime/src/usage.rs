@@ -6,7 +6,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// What can be given as a number of tokens: every integer type, since no two clients have the same
+/// A type that can be given as a number of tokens: every integer type, since no two clients have the same
 /// one, references to them, and an `Option` of any of these.
 ///
 /// `None` is not known and changes nothing; neither does a negative number, which no count is.
@@ -25,6 +25,7 @@ pub trait IntoTokens: sealed::Sealed {
 macro_rules! tokens {
     ($($ty:ty)*) => {$(
         impl sealed::Sealed for $ty {}
+        #[diagnostic::do_not_recommend]
         impl IntoTokens for $ty {
             fn into_tokens(self) -> Option<u64> {
                 u64::try_from(self).ok()
@@ -37,6 +38,7 @@ tokens! { u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize }
 
 impl<T: sealed::Sealed> sealed::Sealed for Option<T> {}
 
+#[diagnostic::do_not_recommend]
 impl<T: IntoTokens> IntoTokens for Option<T> {
     fn into_tokens(self) -> Option<u64> {
         self.and_then(IntoTokens::into_tokens)
@@ -45,6 +47,7 @@ impl<T: IntoTokens> IntoTokens for Option<T> {
 
 impl<T: sealed::Sealed> sealed::Sealed for &T {}
 
+#[diagnostic::do_not_recommend]
 impl<T: IntoTokens + Copy> IntoTokens for &T {
     fn into_tokens(self) -> Option<u64> {
         (*self).into_tokens()
@@ -66,7 +69,7 @@ impl<T: IntoTokens + Copy> IntoTokens for &T {
 /// * [`output`](Self::output) holds all tokens of the answer: those of reasoning as well.
 /// * [`total`](Self::total) is the two together; it is reckoned where it is not set.
 ///
-/// What follows from others, the total and the input that holds the cached tokens, is reckoned once,
+/// Numbers that follow from others, the total and the input that holds the cached tokens, are reckoned once,
 /// when the span is sent, from what it was told until then: by usages, which
 /// [add up](Self::merge), and by metrics of these names, of which the latest counts.
 ///
@@ -196,7 +199,7 @@ impl TokenUsage {
         }
     }
 
-    /// What it was told itself, under the name of its metric.
+    /// The number that it was told itself, under the name of its metric.
     fn told(&self) -> [(&'static str, Option<u64>); 6] {
         [
             (INPUT, self.input),
@@ -258,7 +261,7 @@ const CACHE_WRITE: &str = "cache_write_input_tokens";
 mod tests {
     use super::*;
 
-    /// What is sent of a usage beside metrics that were told, sorted.
+    /// The metrics that are sent of a usage beside those that were told, sorted.
     fn metrics(usage: TokenUsage, beside: &[(&str, u64)]) -> Vec<(String, Number)> {
         let own = |&(key, number): &(&str, u64)| (key.to_owned(), Number::from(number));
         let mut metrics = beside.iter().map(own).collect();

@@ -4,7 +4,6 @@
 //! Structs are taken apart field by field: a new one does not compile before it is decided
 //! here what it holds. Room that a text or a list does not use is held as well.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -153,15 +152,6 @@ pub(crate) fn of_texts<'a>(texts: impl IntoIterator<Item = &'a String>) -> usize
 #[inline]
 pub(crate) fn of_shared(text: Option<&Arc<str>>) -> usize {
     text.map_or(0, |text| text.len())
-}
-
-/// A literal counts by its length: it is held nowhere, but copied when it is encoded.
-#[allow(clippy::ptr_arg, reason = "whether it is a literal is what is asked")]
-pub(crate) fn of_cow(text: &Cow<'static, str>) -> usize {
-    match text {
-        Cow::Borrowed(text) => text.len(),
-        Cow::Owned(text) => text.capacity(),
-    }
 }
 
 /// `of` is what an element holds beside itself.

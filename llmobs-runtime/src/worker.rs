@@ -46,7 +46,7 @@ use crate::thread;
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// The worker answers at a deadline, unless a processor holds it up.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Where nothing of the application can hold it up, it is the machine that has no time for it. And a worker
+/// Without processors nothing of the application can hold the worker up: it is the machine that has no time. And a worker
 /// that writes the rest to the spool is waited for until so much time has passed with no event written: then
 /// a processor or the disk hangs.
 pub(crate) const HELD_UP: Duration = Duration::from_secs(2);

@@ -342,6 +342,50 @@ fn other_macros_may_make_prompts() {
     assert_eq!(asked!(file "prompts.txt", prompt).text(), "6 and 6");
 }
 
+/// As an application holds its prompts: nothing of it lives for ever.
+struct Stored {
+    id: String,
+    text: String,
+    version: Option<String>,
+}
+
+impl Stored {
+    fn prompt(&self) -> Prompt {
+        let [role, variable] = ["user", "word"].map(|name| format!("{name}-{}", self.id));
+        Prompt::new(&*self.id)
+            .template(&*self.text)
+            .version(self.version.as_deref())
+            .label(&self.id)
+            .chat_message(&*role, &self.text)
+            .chat_placeholder(&*variable)
+            .variable(&*variable, 1)
+            .tag(&*variable, 2)
+    }
+
+    fn of_the_macro(&self) -> Prompt {
+        prompt!(&*self.id, "Say {{word}}", word = &self.text)
+    }
+}
+
+#[test]
+fn a_prompt_takes_text_that_is_borrowed() {
+    let text = "{{word-stored under a name of more than thirty bytes}}";
+    let mut stored = Stored {
+        id: "stored under a name of more than thirty bytes".to_owned(),
+        text: text.to_owned(),
+        version: None,
+    };
+    let prompt = stored.prompt();
+    assert_eq!((prompt.id(), prompt.text()), (&*stored.id, "1".to_owned()));
+    assert_eq!(stored.of_the_macro().text(), format!("Say {text}"));
+    assert_eq!(
+        Prompt::new("p").version("2").version(None::<&str>),
+        Prompt::new("p").version("2")
+    );
+    stored.version = Some("2".to_owned());
+    assert_ne!(stored.prompt(), prompt);
+}
+
 #[test]
 fn a_prompt_may_be_within_a_prompt() {
     let outer = prompt!(

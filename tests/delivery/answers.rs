@@ -20,7 +20,7 @@ fn five_spans(intake: &Intake) -> Stats {
     stats
 }
 
-/// What runs out without an answer: long enough for a request to have left and to be read, on a busy machine.
+/// A time that runs out without an answer: long enough for a request to have left and to be read, on a busy machine.
 const A_SECOND: Duration = Duration::from_secs(1);
 
 #[test]

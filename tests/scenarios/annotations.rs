@@ -12,7 +12,7 @@ fn llm(name: &str) -> Span {
     Span::llm(name).model_name("m").start()
 }
 
-fn with_prompt(span: &Span, id: &'static str) {
+fn with_prompt(span: &Span, id: &str) {
     let prompt = Prompt::new(id).template("t");
     span.annotate(Annotation::new().prompt(prompt)).unwrap();
 }
@@ -123,11 +123,6 @@ fn prompts_of_one_span_add_up() {
             .prompt(Prompt::default().version("2").variable("b", 2))
             .tag("prompt_tracking_instrumentation_method", "auto");
         span.annotate(method).unwrap();
-        let both = Prompt::default().template("x").chat_message("user", "y");
-        refused(
-            span.annotate(Annotation::new().prompt(both)),
-            "template and chat messages",
-        );
     });
     let expected = json!({
         "id": "p", "ml_app": "app", "version": "2", "template": "{{a}}", "variables": {"b": "2"},
@@ -138,6 +133,30 @@ fn prompts_of_one_span_add_up() {
         sent.tag("l", "prompt_tracking_instrumentation_method"),
         Some("auto")
     );
+}
+
+#[test]
+fn a_prompt_with_a_template_and_messages_goes_with_its_messages() {
+    let both = || {
+        Prompt::new("p")
+            .version("2")
+            .template("x")
+            .chat_message("user", "{{a}}")
+            .variable("a", 1)
+    };
+    let sent = Client::start().sent_by(|| {
+        let span = llm("annotated");
+        let annotation = Annotation::new().prompt(both()).tag("t", "v");
+        refused(span.annotate(annotation), "template and chat messages");
+        drop(span);
+    });
+    let expected = json!({
+        "id": "p", "ml_app": "app", "version": "2", "variables": {"a": "1"},
+        "chat_template": [{"role": "user", "content": "{{a}}"}],
+        "_dd_context_variable_keys": ["context"], "_dd_query_variable_keys": ["question"],
+    });
+    assert_eq!(sent.span("annotated")["meta"]["input"]["prompt"], expected);
+    assert_eq!(sent.tag("annotated", "t"), Some("v"));
 }
 
 #[test]

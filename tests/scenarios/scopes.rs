@@ -208,13 +208,16 @@ fn what_a_dropped_future_starts_is_still_in_its_scope() {
 }
 
 #[test]
-fn a_wrong_prompt_of_a_scope_is_left_out() {
+fn a_wrong_prompt_of_a_scope_costs_its_template_alone() {
     let both = Prompt::new("b").template("t").chat_message("user", "u");
     let sent = Client::start().sent_by(|| {
         let _in = tagged("x").prompt(both).enter();
         drop(Span::llm("l").start());
     });
-    assert_eq!(sent.span("l")["meta"].get("input"), None);
+    let prompt = &sent.span("l")["meta"]["input"]["prompt"];
+    assert_eq!(prompt["id"], "b");
+    assert_eq!(prompt["chat_template"][0]["content"], "u");
+    assert_eq!(prompt.get("template"), None);
     assert_eq!(sent.tag("l", "scope"), Some("x"));
 }
 

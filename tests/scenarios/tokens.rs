@@ -111,7 +111,7 @@ fn results(items: &[Value]) -> impl Stream<Item = Result<Value, std::fmt::Error>
     stream::iter(items.to_vec()).map(Ok)
 }
 
-/// What an API sends before the first token, and with it.
+/// The items that an API sends before the first token, and with it.
 fn apis() -> [(&'static str, Vec<Value>, Value); 5] {
     [
         (

@@ -15,7 +15,7 @@ use crate::random::World;
 use crate::seen::{Id, KINDS, Left, made_with, some};
 use crate::work::{Made, STEP};
 
-/// What was finished so long before a kill is there afterwards, on a machine that has time for the process.
+/// A span that was finished so long before a kill is there afterwards, on a machine that has time for the process.
 const SAFE: Duration = Duration::from_secs(1);
 /// And so many times as long as one of its threads had to wait for a processor: what is finished goes through
 /// a few looks at the queue before it is on disk, each of which may have to wait like that.
@@ -294,7 +294,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("nobody panics with it")
 }
 
-/// What a process has told of, and when.
+/// The spans that a process has told of, and when.
 fn told_of(lines: &[(Instant, String)]) -> Vec<(Instant, Made)> {
     let made = |(when, line): &(Instant, String)| {
         let (spans, feedback) = line.split_once(' ')?;
@@ -304,7 +304,7 @@ fn told_of(lines: &[(Instant, String)]) -> Vec<(Instant, Made)> {
     lines.iter().filter_map(made).collect()
 }
 
-/// What is safe of a process that is killed `at` that moment. It tells of what it has made every ten
+/// The spans that are safe where the process is killed `at` that moment. It tells of what it has made every ten
 /// milliseconds: where that comes later, the machine has no time for it, and for its worker neither.
 fn safe_by(at: Instant, told_of: &[(Instant, Made)]) -> Option<Made> {
     let whens = told_of.iter().map(|(when, _)| *when);

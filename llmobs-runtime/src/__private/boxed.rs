@@ -81,7 +81,7 @@ pub trait NoBoxedFuture {
 
 impl<F: Future + ?Sized> NoBoxedFuture for &Ret<'_, F> {}
 
-/// Whatever else.
+/// Every other type.
 pub trait NoBox {
     fn __llmobs_boxed(&self) -> Other {
         Other

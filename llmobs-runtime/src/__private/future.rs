@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::start::{Current, Entered};
+use super::start::Entered;
 use crate::client;
 use crate::context::Lent;
 use crate::failure::SpanError;
@@ -30,7 +30,7 @@ enum FirstPoll {
     /// No such poll is going on.
     No,
     Waiting,
-    Begun(Current),
+    Begun(Entered),
 }
 
 fn swap_first_poll(new: FirstPoll) -> FirstPoll {
@@ -44,10 +44,18 @@ fn swap_first_poll(new: FirstPoll) -> FirstPoll {
 
 /// Hands the span to the future whose first poll this is. Where llmobs was enabled in
 /// the very moment in which that poll began, there is none, and the span ends here.
-pub(super) fn begun(current: Current) {
-    if let FirstPoll::Waiting = swap_first_poll(FirstPoll::No) {
-        swap_first_poll(FirstPoll::Begun(current));
-    }
+pub(super) fn begun(entered: Entered) {
+    let mut waits = Some(entered);
+    let hand_over = |slot: &RefCell<ManuallyDrop<FirstPoll>>| {
+        if let Ok(mut slot) = slot.try_borrow_mut()
+            && matches!(**slot, FirstPoll::Waiting)
+            && let Some(entered) = waits.take()
+        {
+            **slot = FirstPoll::Begun(entered);
+        }
+    };
+    // Without that thread-local there is no such future either.
+    let _ = FIRST_POLL.try_with(hand_over);
 }
 
 /// The first poll is about to begin; gives what another that is going on waits for.
@@ -62,8 +70,8 @@ fn before_first_poll() -> FirstPoll {
 #[inline(never)]
 fn after_first_poll(outer: FirstPoll, kept: &mut Span) -> State {
     match swap_first_poll(outer) {
-        FirstPoll::Begun(current) => {
-            *kept = current.leave();
+        FirstPoll::Begun(entered) => {
+            *kept = entered.leave();
             State::Running
         }
         _ => State::Idle,

@@ -206,7 +206,7 @@ impl<E: Deref<Target: DynError> + Display> FailDyn for &&&&&Fail<'_, E> {
     }
 }
 
-/// What leads to an error of another kind: `Box<dyn MyError>`.
+/// A type that leads to an error of another kind: `Box<dyn MyError>`.
 pub trait FailDeref {
     fn __llmobs_fail(&self) -> Failure;
 }

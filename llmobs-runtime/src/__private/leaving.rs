@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use super::start::Entered;
 use crate::failure::SpanError;
 
-/// What a function returns, by its type alone.
+/// The type that a function returns, without a value.
 pub struct Returned<R: ?Sized>(PhantomData<fn() -> R>);
 
 impl<R> Returned<R> {
@@ -26,7 +26,7 @@ impl<T, E> LeavesResult for &Returned<Result<T, E>> {
     }
 }
 
-/// Whatever else: to leave early is no error.
+/// Every other type: to leave early is no error.
 pub trait LeavesAny {
     fn __llmobs_leaving(&self) -> Option<fn() -> &'static str>;
 }

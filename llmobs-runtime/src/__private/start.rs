@@ -11,7 +11,7 @@ use super::record;
 use crate::annotation::{Content, Side};
 use crate::capture;
 use crate::client;
-use crate::context::{Attached, Token, function};
+use crate::context::{Token, function};
 use crate::failure::SpanError;
 use crate::kind::SpanKind;
 use crate::span::{Slot, Span, SpanData, SpanInner};
@@ -177,8 +177,9 @@ impl Starting {
     /// The same within the first poll of an [`Instrumented`](super::future::Instrumented),
     /// which takes the span over when that poll returns.
     pub fn enter_poll(self) {
-        if let Some(span) = self.settle().and_then(function::share) {
-            super::future::begun(Current::new(Span::of(span)));
+        let entered = self.enter();
+        if entered.is_some() {
+            super::future::begun(entered);
         }
     }
 
@@ -254,28 +255,6 @@ impl Drop for Entered {
     #[inline]
     fn drop(&mut self) {
         function::finish(self.0);
-    }
-}
-
-/// A span that is current during the first poll of its function's future.
-#[derive(Debug)]
-pub(super) struct Current {
-    attached: Attached,
-    span: Span,
-}
-
-impl Current {
-    fn new(span: Span) -> Self {
-        Self {
-            attached: Attached::span(&span),
-            span,
-        }
-    }
-
-    /// The span is current no more.
-    pub(super) fn leave(self) -> Span {
-        drop(self.attached);
-        self.span
     }
 }
 

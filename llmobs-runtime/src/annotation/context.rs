@@ -7,6 +7,7 @@ use crate::capture;
 use crate::context::{Attached, Entry};
 use crate::kind::SpanKind;
 use crate::prompt::Prompt;
+use crate::report;
 use crate::span::SpanInner;
 use crate::tags::{self, SESSION};
 use crate::text::{IntoText, Text};
@@ -79,11 +80,14 @@ impl AnnotationContext {
         self
     }
 
-    /// The prompt of the `llm` spans. One that has a template and chat messages is left
-    /// out.
+    /// The prompt of the `llm` spans. Of one that has a template and chat messages the template is
+    /// left out; the first time a log line tells.
     pub fn prompt(mut self, mut prompt: Prompt) -> Self {
+        if let Some(flaw) = prompt.mend() {
+            report::once(report::Kind::Prompt, || flaw);
+        }
         prompt.bound();
-        self.parts().prompt = prompt.flaw().is_none().then(|| Arc::new(prompt));
+        self.parts().prompt = Some(Arc::new(prompt));
         self
     }
 

@@ -1,7 +1,6 @@
 //! What comes in pieces, within the limits that hold for one value: what has no room is
 //! counted and let go at once.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
@@ -11,6 +10,7 @@ use super::annotated::cut_message;
 use super::bound_within;
 use super::limits::{Budget, Limits, REST, REST_KEY, cut_mark};
 use crate::message::Message;
+use crate::text::Text;
 
 /// What is left of the limits while pieces come.
 #[derive(Debug)]
@@ -83,10 +83,10 @@ impl Room {
     }
 
     /// The same for pairs.
-    pub(crate) fn cut_pairs(&mut self, pairs: &mut BTreeMap<Cow<'static, str>, String>) {
+    pub(crate) fn cut_pairs(&mut self, pairs: &mut BTreeMap<Text, String>) {
         for (mut key, mut value) in std::mem::take(pairs) {
             if !self.take_node() {
-                pairs.insert(REST_KEY.into(), REST.to_owned());
+                pairs.insert(Text::literal(REST_KEY), REST.to_owned());
                 break;
             }
             self.cut(&mut key);

@@ -208,7 +208,7 @@ pub(super) fn too_deep(depth: usize) -> String {
     format!("…[deeper than {depth} levels]")
 }
 
-/// What is printed up to a limit, with a mark where it was cut.
+/// A text that was printed up to a limit, with a mark where it was cut.
 pub(super) struct Clipped(TextBuffer);
 
 impl Clipped {
@@ -216,7 +216,7 @@ impl Clipped {
         Self(TextBuffer::new(limit))
     }
 
-    /// What takes so many bytes and then refuses.
+    /// A writer that takes so many bytes and then refuses.
     pub(super) fn writer(&mut self) -> &mut TextBuffer {
         &mut self.0
     }

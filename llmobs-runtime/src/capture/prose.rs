@@ -101,7 +101,7 @@ fn password(text: &str, from: usize) -> Option<(usize, usize)> {
     Some((from + colon + 1, from + user))
 }
 
-/// What stands behind the blank at `at`, if that is behind the name of a scheme.
+/// Returns the text behind the blank at `at`, if that is behind the name of a scheme.
 fn scheme(text: &str, at: usize) -> Option<(usize, usize)> {
     let before = &text.as_bytes()[..at];
     let is_scheme = ["bearer", "basic"].iter().any(|name| {
@@ -119,7 +119,7 @@ fn scheme(text: &str, at: usize) -> Option<(usize, usize)> {
     (is_scheme && !is_word).then_some((at + 1, to))
 }
 
-/// Where a value ends that begins at `from`: at a blank, a quote, a bracket or one of `signs`.
+/// Returns the end of a value that begins at `from`: at a blank, a quote, a bracket or one of `signs`.
 fn end(text: &str, from: usize, signs: &str) -> usize {
     let is_end = |sign: char| {
         sign.is_whitespace()

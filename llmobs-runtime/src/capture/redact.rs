@@ -19,6 +19,8 @@
 //! It holds one if its value is text and its last word is
 //!
 //! * `auth`;
+//! * `key` behind the name of a provider (`openai_key`), and `pass` behind what one logs in to or as
+//!   (`db_pass`, `smtpPass`): [`PROVIDERS`], [`LOGINS`]. A `write_key` and a `first_pass` are seen;
 //! * `token` behind a word that says whose or what for: `refresh_token`, `idToken`,
 //!   `x-token`. What a model reads and writes is content: `next_token`, `eos_token`,
 //!   `stop_token`, `completion_token` and the like are seen ([`OF_TEXT`]), and so is what only
@@ -105,16 +107,14 @@ pub(super) fn sensitivity(name: &str) -> Sensitivity {
     }
 }
 
-/// What every name of a secret has in it, in some letter case; and where in it its rarest
+/// Every name of a secret has one of these in it, in some letter case; the number tells where in it its rarest
 /// three letters are.
-static STEMS: [(&[u8], usize); 12] = [
+static STEMS: [(&[u8], usize); 10] = [
     (b"token", 1),
     (b"key", 0),
     (b"secret", 1),
-    (b"passw", 2),
-    (b"passphrase", 3),
+    (b"pass", 0),
     (b"pwd", 0),
-    (b"passcode", 4),
     (b"auth", 0),
     (b"jwt", 0),
     (b"credential", 0),
@@ -230,10 +230,80 @@ const OF_TEXT: &[&str] = &[
     "video",
 ];
 
-/// What the words of a name say.
+/// Words before `key` at the end of a name: whose it is.
+const PROVIDERS: &[&str] = &[
+    "ai",
+    "anthropic",
+    "aws",
+    "azure",
+    "cohere",
+    "datadog",
+    "deepgram",
+    "deepseek",
+    "elevenlabs",
+    "fireworks",
+    "gemini",
+    "google",
+    "groq",
+    "hf",
+    "huggingface",
+    "langfuse",
+    "langsmith",
+    "mistral",
+    "nvidia",
+    "openai",
+    "openrouter",
+    "perplexity",
+    "pinecone",
+    "replicate",
+    "sendgrid",
+    "stripe",
+    "tavily",
+    "together",
+    "twilio",
+    "voyage",
+    "xai",
+];
+
+/// Words before `pass` at the end of a name: what one logs in to, or as.
+const LOGINS: &[&str] = &[
+    "admin",
+    "amqp",
+    "bind",
+    "database",
+    "db",
+    "default",
+    "email",
+    "ftp",
+    "http",
+    "imap",
+    "ldap",
+    "login",
+    "mail",
+    "mongo",
+    "mongodb",
+    "mqtt",
+    "mysql",
+    "pg",
+    "postgres",
+    "postgresql",
+    "proxy",
+    "rabbitmq",
+    "redis",
+    "root",
+    "sftp",
+    "smtp",
+    "sql",
+    "ssh",
+    "sudo",
+    "user",
+    "wifi",
+];
+
+/// Judges a name by its words.
 pub(super) fn by_words(name: &[u8]) -> Sensitivity {
     let mut found = Sensitivity::Open;
-    // What the last word says, if it is the last.
+    // The verdict on this word, should it be the last.
     let mut last = Sensitivity::Open;
     let mut previous: &[u8] = b"";
     let mut at = 0;
@@ -264,7 +334,7 @@ pub(super) fn by_words(name: &[u8]) -> Sensitivity {
     found.max(last)
 }
 
-/// What a word says anywhere in a name.
+/// Judges a word that may stand anywhere in a name.
 fn judge(previous: &[u8], word: &[u8]) -> Sensitivity {
     const KEYS: &[&str] = &[
         "access",
@@ -312,9 +382,12 @@ fn judge(previous: &[u8], word: &[u8]) -> Sensitivity {
     }
 }
 
-/// What a word says at the end of a name.
+/// Judges a word at the end of a name.
 fn judge_last(previous: &[u8], word: &[u8]) -> Sensitivity {
-    if is_any(word, &["auth"]) {
+    if is_any(word, &["auth"])
+        || is_any(word, &["key"]) && is_any(previous, PROVIDERS)
+        || is_any(word, &["pass"]) && is_any(previous, LOGINS)
+    {
         Sensitivity::Text
     } else if !is_any(word, &["token"]) || is_any(previous, OF_TEXT) {
         Sensitivity::Open

@@ -262,7 +262,7 @@ fn entry<'a>(
 /// The field of a header that holds its value.
 const VALUE: &str = "value";
 
-/// What the name of a header says that is a field beside its value:
+/// The name of a header that is a field beside its value judges that value:
 /// `{"name": "authorization", "value": "…"}`.
 fn of_header(map: &Map<String, Value>, reading: &Reading) -> Sensitivity {
     for field in ["name", "key", "header", "Name", "Key"] {
@@ -311,7 +311,7 @@ impl List<'_> {
         matches!(&*self.slot, Value::Array(items) if items.len() == self.bytes)
     }
 
-    /// What is surely a list of bytes ends here if it says how many there are; else its bytes
+    /// A value that is surely a list of bytes ends here if it says how many there are; else its bytes
     /// are counted, up to the limit of values.
     fn count_bytes(&mut self) -> Result<(), Error> {
         let Some(all) = self.hint.filter(|all| *all >= self.bytes) else {

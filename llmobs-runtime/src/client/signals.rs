@@ -35,7 +35,7 @@ static PIPE: AtomicI32 = AtomicI32::new(-1);
 /// When the first signal has come to the process that owns the thread, in milliseconds of the
 /// system's monotonic clock; 0 before that.
 static CAME: AtomicI64 = AtomicI64::new(0);
-/// Who presses Ctrl-C so much later does not want to wait. What comes earlier, or is no SIGINT, is the
+/// A user who presses Ctrl-C so much later does not want to wait. What comes earlier, or is no SIGINT, is the
 /// first signal once more: `timeout`, systemd, docker and shells send it to the process and to its
 /// group.
 const IMPATIENCE_MS: i64 = 1_000;

@@ -161,7 +161,7 @@ pub(super) const SITE: &str = "a host name such as datadoghq.com, without scheme
 
 pub(super) fn site(text: &str) -> Option<String> {
     let alphanumeric = |byte: u8| byte.is_ascii_alphanumeric();
-    // The same host with a slash or the root's dot at its end, which `api.` before it would not be.
+    // A slash or the root's dot may stand at the host's end, which `api.` before it would not be.
     let text = text.strip_suffix('/').unwrap_or(text);
     let text = text.strip_suffix('.').unwrap_or(text);
     is_host_name(text, alphanumeric).then(|| text.to_ascii_lowercase())

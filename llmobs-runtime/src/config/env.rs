@@ -205,8 +205,9 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
         };
         let number = parse(&text).filter(|&number| rule.accepts(number));
         if number.is_none() {
+            let shown = check::without_secrets(&text);
             self.warnings
-                .push(ConfigWarning::new(name, &text, allowed, used));
+                .push(ConfigWarning::new(name, &shown, allowed, used));
         }
         Ok(number)
     }
@@ -252,7 +253,7 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
                 None => tags.push((entry.to_owned(), String::new())),
                 Some(_) => self.warnings.push(ConfigWarning::new(
                     "DD_TAGS",
-                    entry,
+                    &check::without_secrets(entry),
                     "pairs key:value, separated by commas or by spaces",
                     "the other tags",
                 )),
@@ -307,18 +308,19 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
             });
         };
         let used = port.to_string();
+        let shown = check::without_secrets(&text);
         self.warnings
-            .push(ConfigWarning::new(name, &text, check::PORT, used));
+            .push(ConfigWarning::new(name, &shown, check::PORT, used));
         Ok(Some(port))
     }
 
     fn agent(&mut self) -> Result<Option<AgentAddress>, ConfigError> {
-        let url = self.origin("DD_TRACE_AGENT_URL")?;
-        let host = self.parsed("DD_AGENT_HOST", check::agent_host, check::AGENT_HOST)?;
-        let port = self.agent_port()?;
-        if let Some(url) = url {
+        // Host and port say nothing beside a URL, so that a wrong one sends nothing elsewhere.
+        if let Some(url) = self.origin("DD_TRACE_AGENT_URL")? {
             return Ok(Some(AgentAddress { url, named: true }));
         }
+        let host = self.parsed("DD_AGENT_HOST", check::agent_host, check::AGENT_HOST)?;
+        let port = self.agent_port()?;
         if host.is_none() && port.is_none() {
             return Ok(None);
         }

@@ -154,7 +154,7 @@ pub(crate) struct Settings {
     pub(crate) override_origin: Option<Origin>,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) ca_certificates: Vec<Certificate>,
-    /// Where the system's certificates are, if a variable says so by a relative path.
+    /// The path of the system's certificates, if a variable says so by a relative path.
     pub(crate) trust: Option<paths::Trust>,
     pub(crate) dir: PathBuf,
     pub(crate) spool: bool,

@@ -8,7 +8,7 @@ use super::stack::{Entry, Token, with_stack};
 use crate::id;
 use crate::kind::SpanKind;
 use crate::span::open::{self, Held};
-use crate::span::{Slot, Span, SpanData, SpanInner};
+use crate::span::{Slot, Span, SpanData};
 use crate::stats::DropReason;
 use crate::worker::{Finished, Refused};
 
@@ -36,7 +36,8 @@ pub(crate) fn draft(name: &'static &'static str, kind: SpanKind) -> Option<Slot>
 pub(crate) fn enter(slot: Slot) -> Option<Token> {
     let (span, literal) = slot.open()?;
     if span.has_tracing() {
-        return enter_shared(&share(slot)?);
+        let span = with_stack(|stack| stack.share(slot)).flatten()?;
+        return enter_shared(Span::of(span));
     }
     let client = Arc::as_ptr(&span.client);
     with_stack(|stack| {
@@ -47,30 +48,20 @@ pub(crate) fn enter(slot: Slot) -> Option<Token> {
     })
 }
 
-/// The same where a `tracing` span goes beside it.
+/// The same where a `tracing` span goes beside it. A subscriber that panics when it is told, and a
+/// thread that is being torn down, end the span.
 #[cold]
-fn enter_shared(span: &Arc<SpanInner>) -> Option<Token> {
-    let mut tracing = span.tracing().map(|span| Box::new(span.entered()));
+fn enter_shared(mut span: Span) -> Option<Token> {
+    let tracing = span.inner()?.tracing();
+    let mut tracing = tracing.map(|tracing| Box::new(tracing.entered()));
     with_stack(|stack| {
-        let token = stack.push(Entry::Span(Arc::clone(span)));
+        let token = stack.push(Entry::Span(span.lend()?));
         stack
             .tracing
             .extend(tracing.take().map(|entered| (token, entered)));
-        token
+        Some(token)
     })
-}
-
-/// A span that others may refer to. Its place is kept for another one.
-pub(crate) fn share(mut slot: Slot) -> Option<Arc<SpanInner>> {
-    let span = slot.take().map(Arc::new);
-    let mut slot = Some(slot);
-    with_stack(|stack| {
-        stack.spare.extend(slot.take());
-        if let Some(span) = &span {
-            stack.here.keep(span);
-        }
-    });
-    span
+    .flatten()
 }
 
 /// The kind of the span that was entered, where values may be looked at.
@@ -97,13 +88,7 @@ pub(crate) fn with_data<R>(token: Token, change: impl FnOnce(&mut SpanData) -> R
 pub(crate) fn leave(token: Token) -> Option<Span> {
     let left = with_stack(|stack| {
         let span = match stack.pop(token)? {
-            Entry::Own => {
-                let span = stack.take_own().map(Arc::new);
-                if let Some(span) = &span {
-                    stack.here.keep(span);
-                }
-                span
-            }
+            Entry::Own => stack.share_what_it_owns(),
             Entry::Span(span) => Some(span),
             _ => None,
         };

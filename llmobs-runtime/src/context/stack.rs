@@ -244,33 +244,41 @@ impl Stack {
         }
     }
 
-    /// The span that the stack owns, out of its place.
-    pub(super) fn take_own(&mut self) -> Option<SpanInner> {
-        let mut slot = self.own.take()?;
-        self.here.owns_none();
-        let span = slot.take();
+    /// The span of `slot`, which others may refer to from now on.
+    pub(super) fn share(&mut self, mut slot: Slot) -> Option<Arc<SpanInner>> {
+        let span = slot.share();
         self.spare.push(slot);
+        if let Some(span) = &span {
+            self.here.keep(span);
+        }
         span
     }
 
-    /// Others may refer to the span that the stack owned, if there was one, from now on.
+    /// The same of the span that the stack owns, whose entry it leaves.
+    #[inline(never)]
+    pub(super) fn share_what_it_owns(&mut self) -> Option<Arc<SpanInner>> {
+        let slot = self.own.take()?;
+        self.here.owns_none();
+        self.share(slot)
+    }
+
+    /// The same, and the entry refers to it.
     #[inline]
     pub(super) fn share_own(&mut self) {
         if self.own.is_some() {
-            self.share_what_is_own();
+            self.share_in_its_entry();
         }
     }
 
     #[inline(never)]
-    fn share_what_is_own(&mut self) {
-        if let Some(span) = self.take_own() {
-            let mut entries = self.entries.iter_mut().rev();
-            let entry = entries.find(|(_, entry)| matches!(entry, Entry::Own));
-            if let Some((_, entry)) = entry {
-                let span = Arc::new(span);
-                self.here.keep(&span);
-                *entry = Entry::Span(span);
-            }
+    fn share_in_its_entry(&mut self) {
+        let mut entries = self.entries.iter().rev();
+        let Some(at) = entries.position(|(_, entry)| matches!(entry, Entry::Own)) else {
+            return;
+        };
+        let at = self.entries.len() - 1 - at;
+        if let Some(span) = self.share_what_it_owns() {
+            self.entries[at].1 = Entry::Span(span);
         }
     }
 
@@ -406,6 +414,31 @@ impl Stack {
     )]
     #[inline(always)]
     pub(super) fn origin(&mut self, stale: &mut Option<Arc<ClientInner>>) -> Option<Origin> {
+        if self.entries.is_empty() {
+            return Some(Origin {
+                client: Arc::clone(self.global(stale).filter(|client| client.is_open())?),
+                parent: None,
+                remote: None,
+                annotations: None,
+            });
+        }
+        self.origin_within(stale)
+    }
+
+    /// The same where something is current.
+    fn origin_within(&mut self, stale: &mut Option<Arc<ClientInner>>) -> Option<Origin> {
+        // Mostly a span of a client that is open, and no annotations.
+        if let Some((_, Entry::Span(span))) = self.entries.last()
+            && self.annotated == 0
+            && span.client.is_open()
+        {
+            return Some(Origin {
+                client: Arc::clone(&span.client),
+                parent: Some(Arc::clone(span)),
+                remote: None,
+                annotations: None,
+            });
+        }
         let client = match self.scoped() {
             Some(client) if client.is_open() => Arc::clone(client),
             // What was scoped to a client that takes nothing is for no other one.

@@ -113,7 +113,7 @@ pub(super) fn of_chain(first: &(dyn Error + 'static)) -> Option<String> {
     None
 }
 
-/// The same of an error that can only be asked for its `Debug`, and of its sources.
+/// As above, for an error that can only be asked for its `Debug`, and for its sources.
 pub(super) fn of_erased<'a, E: Error>(
     error: &E,
     source: impl FnOnce() -> Option<&'a (dyn Error + 'static)>,
@@ -181,7 +181,7 @@ struct Beginning {
 }
 
 impl Beginning {
-    /// What is printed first; `None` where it panics.
+    /// Returns the word that is printed first; `None` where it panics.
     fn of(printed: fmt::Arguments<'_>) -> Option<Self> {
         let mut beginning = Self {
             text: String::new(),

@@ -7,13 +7,12 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use serde_json::Value;
 
-use crate::annotation::{Annotation, Io};
+use crate::annotation::Annotation;
 use crate::failure::SpanError;
+use crate::given::{IntoIo, IntoJson, IntoNumber};
 use crate::id::{self, SpanContext, TraceId};
 use crate::kind::SpanKind;
-use crate::number::Number;
 use crate::text::IntoText;
 use crate::usage::TokenUsage;
 pub(super) use check::{event, own_tags};
@@ -251,13 +250,13 @@ impl PastSpan {
     /// # let span = PastSpan::new(SpanKind::Llm, "l", SystemTime::now(), Duration::ZERO);
     /// let span = span.input(("user", "hi")).output(("assistant", "ho"));
     /// ```
-    pub fn input(mut self, input: impl Into<Io>) -> Self {
+    pub fn input(mut self, input: impl IntoIo) -> Self {
         self.annotation = self.annotation.input(input);
         self
     }
 
     /// What came out of it, as in [`Annotation::output`].
-    pub fn output(mut self, output: impl Into<Io>) -> Self {
+    pub fn output(mut self, output: impl IntoIo) -> Self {
         self.annotation = self.annotation.output(output);
         self
     }
@@ -275,7 +274,7 @@ impl PastSpan {
     }
 
     /// A property of the call, such as `temperature`.
-    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+    pub fn metadata(mut self, key: impl Into<String>, value: impl IntoJson) -> Self {
         self.annotation = self.annotation.metadata(key, value);
         self
     }
@@ -289,7 +288,7 @@ impl PastSpan {
     /// # let span = PastSpan::new(SpanKind::Llm, "l", SystemTime::now(), Duration::ZERO);
     /// let span = span.metric("time_to_first_token", 0.25).metadata("temperature", 0.2);
     /// ```
-    pub fn metric(mut self, key: impl Into<String>, value: impl Into<Number>) -> Self {
+    pub fn metric(mut self, key: impl Into<String>, value: impl IntoNumber) -> Self {
         self.annotation = self.annotation.metric(key, value);
         self
     }

@@ -22,6 +22,14 @@ use crate::evaluation::EvaluationError;
 pub enum RowResult {
     /// The server has acknowledged it, or it is written in the journal or to memory.
     Sent,
+    /// It was sent as well, but for an element that the wire does not allow and that was mended or
+    /// left out, such as a metric that is NaN. It need not be sent again; spans alone are mended.
+    Mended {
+        /// The kind of flaw, for programs.
+        code: RejectionCode,
+        /// The first element that was wrong, with its value, and how many others were.
+        reason: String,
+    },
     /// It is not valid, or the server refused it: it will not do better a second time.
     Rejected {
         /// Why, for programs.
@@ -45,9 +53,9 @@ impl RowResult {
         }
     }
 
-    /// Whether the row was sent.
+    /// Whether the row was sent, mended or not.
     pub fn is_sent(&self) -> bool {
-        matches!(self, Self::Sent)
+        matches!(self, Self::Sent | Self::Mended { .. })
     }
 
     /// Whether the row may be submitted again.
@@ -55,19 +63,21 @@ impl RowResult {
         matches!(self, Self::Retriable { .. })
     }
 
-    /// Why the row was rejected, if it was.
+    /// Why the row was rejected or mended, if it was.
     pub fn code(&self) -> Option<RejectionCode> {
         match self {
-            Self::Rejected { code, .. } => Some(*code),
+            Self::Rejected { code, .. } | Self::Mended { code, .. } => Some(*code),
             _ => None,
         }
     }
 
-    /// Why the row was not sent, in words; `None` if it was.
+    /// Why the row was not sent, or not as it was given, in words; `None` if it was.
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Sent => None,
-            Self::Rejected { reason, .. } | Self::Retriable { reason } => Some(reason),
+            Self::Mended { reason, .. }
+            | Self::Rejected { reason, .. }
+            | Self::Retriable { reason } => Some(reason),
         }
     }
 }
@@ -76,6 +86,7 @@ impl fmt::Display for RowResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sent => f.write_str("sent"),
+            Self::Mended { code, reason } => write!(f, "sent, mended ({code}): {reason}"),
             Self::Rejected { code, reason } => write!(f, "rejected ({code}): {reason}"),
             Self::Retriable { reason } => write!(f, "retriable: {reason}"),
         }
@@ -84,7 +95,7 @@ impl fmt::Display for RowResult {
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
-        /// Why a row was rejected. The texts are stable, for logs and for other programs.
+        /// Why a row was rejected, or mended. The texts are stable, for logs and for other programs.
         ///
         /// ```
         /// # use llmobs_runtime::RejectionCode;
@@ -115,13 +126,13 @@ codes! {
     /// It does not say which span it belongs to, or not in one way that can be used.
     InvalidJoin = "invalid_join";
     /// There is no value, or one that is no metric: NaN, an infinity, an array, null. Of a
-    /// span: a part of its input or output is not usable.
+    /// span, which is mended: a part of its input or output is not usable.
     InvalidValue = "invalid_value";
     /// The value is of another type than `metric_type` says.
     TypeMismatch = "type_mismatch";
     /// The timestamp is not above 0, not of this time, or no number.
     InvalidTimestamp = "invalid_timestamp";
-    /// The tags are no array of texts, or one of them has no key.
+    /// The tags are no array of texts, or one of them has no key; a span goes without that one.
     InvalidTags = "invalid_tags";
     /// `metric_type` is missing or none that an evaluation has.
     InvalidMetricType = "invalid_metric_type";
@@ -131,7 +142,7 @@ codes! {
     InvalidScope = "invalid_scope";
     /// `reasoning` is no text.
     InvalidReasoning = "invalid_reasoning";
-    /// `metadata` is no object.
+    /// `metadata` is no object. Of a span, which goes without it: a property has no name.
     InvalidMetadata = "invalid_metadata";
     /// `ml_app` is no text.
     InvalidMlApp = "invalid_ml_app";
@@ -151,9 +162,9 @@ codes! {
     TooOld = "too_old";
     /// A span ends before it begins, or has not ended yet.
     InvalidDuration = "invalid_duration";
-    /// A metric has no name, or is NaN or an infinity.
+    /// A metric has no name, or is NaN or an infinity: the span goes without it.
     InvalidMetric = "invalid_metric";
-    /// A span has what its kind does not carry: messages, documents, a model.
+    /// A span has what its kind does not carry, and goes without it: messages, documents, a model.
     WrongKind = "wrong_kind";
     /// A processor dropped the span ([`Config::processor`](crate::Config::processor)).
     Processor = "processor";
@@ -173,8 +184,8 @@ impl fmt::Display for RejectionCode {
     }
 }
 
-/// Why a row is not valid.
-#[derive(Debug)]
+/// Why a row, or an element of it, is not valid.
+#[derive(Clone, Debug)]
 pub(super) struct Rejection {
     pub(super) code: RejectionCode,
     pub(super) reason: String,
@@ -186,6 +197,32 @@ impl Rejection {
             code,
             reason: reason.into(),
         }
+    }
+}
+
+/// Elements of a row that the wire does not allow: the first in words, the others by their number.
+#[derive(Debug, Default)]
+pub(super) struct Flaws {
+    first: Option<Rejection>,
+    others: usize,
+}
+
+impl Flaws {
+    pub(super) fn note(&mut self, code: RejectionCode, reason: impl Into<String>) {
+        if self.first.is_some() {
+            self.others += 1;
+        } else {
+            self.first = Some(Rejection::new(code, reason));
+        }
+    }
+
+    /// All of them in one; `None` where there are none.
+    pub(super) fn told(self) -> Option<Rejection> {
+        let mut flaw = self.first?;
+        if self.others > 0 {
+            flaw.reason += &format!(" (and {} more)", self.others);
+        }
+        Some(flaw)
     }
 }
 

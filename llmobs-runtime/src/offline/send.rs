@@ -9,6 +9,7 @@ use std::task::Poll;
 
 use tokio::sync::oneshot;
 
+use super::result::Rejection;
 use super::submission::Row;
 use super::{RejectionCode, RowResult};
 use crate::config::Settings;
@@ -157,7 +158,13 @@ fn enter(rows: &[Row], results: &mut [RowResult], done: std::io::Result<Vec<RowR
         vec![RowResult::Retriable { reason }; rows.len()]
     });
     for (row, result) in rows.iter().zip(done) {
-        results[row.index] = result;
+        results[row.index] = match (result, &row.body.flaw) {
+            (RowResult::Sent, Some(Rejection { code, reason })) => RowResult::Mended {
+                code: *code,
+                reason: reason.clone(),
+            },
+            (result, _) => result,
+        };
     }
 }
 
@@ -223,7 +230,7 @@ fn result(fate: &Fate) -> RowResult {
 /// row that did not get through.
 fn rank(result: &RowResult) -> u8 {
     match result {
-        RowResult::Sent => 0,
+        RowResult::Sent | RowResult::Mended { .. } => 0,
         RowResult::Rejected { .. } => 1,
         RowResult::Retriable { .. } => 2,
     }

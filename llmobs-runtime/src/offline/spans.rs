@@ -160,7 +160,7 @@ impl SpansClient {
             .unwrap_or(&self.settings.ml_app)
             .to_owned();
         let kind = row.kind;
-        let event = past::event(row, &self.settings, now)?;
+        let (event, flaws) = past::event(row, &self.settings, now)?;
         let event = self.processed(event, kind, &ml_app)?;
         let not_encodable = |error: serde_json::Error| {
             Rejection::new(RejectionCode::InvalidValue, error.to_string())
@@ -172,6 +172,7 @@ impl SpansClient {
                 ml_app,
                 json: public::span_json(&event).map_err(not_encodable)?,
             }),
+            flaw: flaws.told(),
         })
     }
 }

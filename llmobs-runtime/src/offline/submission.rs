@@ -54,6 +54,8 @@ pub(super) struct Body {
     pub(super) made_ms: u64,
     /// The same for the documented Spans API, where there is such a form.
     pub(super) public: Option<Public>,
+    /// The element of the row that is not sent as it was given.
+    pub(super) flaw: Option<Rejection>,
 }
 
 /// A span in the documented form, and the application that stands around it there.

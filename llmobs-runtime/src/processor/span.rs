@@ -11,9 +11,9 @@ use crate::capture;
 use crate::document::Document;
 use crate::event::{IoFields, Meta, NO_PARENT, SpanEvent, Status};
 use crate::failure::SpanError;
+use crate::given::{IntoJson, IntoNumber};
 use crate::kind::SpanKind;
 use crate::message::Message;
-use crate::number::{self, Number};
 use crate::span;
 use crate::text::IntoText;
 
@@ -204,8 +204,8 @@ impl ProcessedSpan {
     }
 
     /// Sets a property, whether it was there or not.
-    pub fn set_metadata(&mut self, key: impl Into<String>, value: impl Into<Value>) {
-        let value = number::json(value);
+    pub fn set_metadata(&mut self, key: impl Into<String>, value: impl IntoJson) {
+        let value = value.into_json();
         self.event.meta.metadata.insert(key.into(), value);
     }
 
@@ -233,9 +233,9 @@ impl ProcessedSpan {
     pub fn set_metric(
         &mut self,
         key: impl Into<String>,
-        value: impl Into<Number>,
+        value: impl IntoNumber,
     ) -> Result<(), AnnotateError> {
-        let (key, number) = span::metric(key.into(), value.into())?;
+        let (key, number) = span::metric(key.into(), value.into_number())?;
         if let Some(number) = number.to_json() {
             self.event.metrics.insert(key, number);
         }
@@ -380,17 +380,35 @@ impl ProcessedSpan {
         }
     }
 
-    /// Whether a processor left what the wire does not allow.
-    pub(super) fn is_flawed(&self) -> bool {
-        [&self.input.0, &self.output.0].iter().any(|io| {
-            let messages = io.messages.iter().flatten();
-            let mut flaws = messages.filter_map(Message::flaw);
-            flaws.next().is_some()
-                || io
-                    .documents
-                    .iter()
-                    .any(|document| document.flaw().is_some())
-        })
+    /// Mends or takes out what a processor left and the wire does not allow, as `annotate` does. Tells
+    /// the first of that, without a value: what it says may be what nobody is to see.
+    pub(super) fn mend(&mut self) -> Option<&'static str> {
+        let mut flaw = None;
+        let mut note = |wrong: bool, what| {
+            if wrong {
+                flaw.get_or_insert(what);
+            }
+        };
+        for io in [&mut self.input.0, &mut self.output.0] {
+            for message in io.messages.iter_mut().flatten() {
+                let what = "a tool call without a name or with arguments that are no object, or a \
+                            media part without a MIME type: it is mended";
+                note(message.mend().is_some(), what);
+            }
+            for document in &mut io.documents {
+                let what = "a document's score that is no number: it is left out";
+                note(document.mend().is_some(), what);
+            }
+        }
+        let nameless = self.event.meta.metadata.remove("");
+        let what = "a property of the metadata without a name: it is left out";
+        note(nameless.is_some(), what);
+        let tags = &mut self.event.tags;
+        let before = tags.len();
+        tags.retain(|tag| !parted(tag).0.is_empty());
+        let what = "a tag without a key: it is left out";
+        note(tags.len() < before, what);
+        flaw
     }
 
     /// The event as processors leave it.

@@ -244,20 +244,54 @@ fn what_is_left_of_a_span_whose_processor_failed() {
 }
 
 #[test]
-fn a_message_that_the_wire_does_not_allow_counts_as_a_failure() {
-    let after = stripped(full(), |span| {
-        let call = ToolCall::new("", json!({}));
-        let bad = Message::assistant("").tool_call(call);
-        span.output_mut().set_messages(vec![bad]);
+fn an_element_that_the_wire_does_not_allow_costs_nothing_but_itself() {
+    fn nothing(_: &mut ProcessedSpan) -> Verdict {
+        Verdict::Keep
+    }
+
+    let untouched = kept(full(), nothing);
+    let with = |pointer: &str, value: Value| {
+        let mut expected = untouched.clone();
+        *expected.pointer_mut(pointer).unwrap() = value;
+        expected
+    };
+    let after = kept(full(), |span| {
+        let call = |name: &str, arguments: Value| ToolCall::new(name, arguments);
+        let odd = Message::assistant("a")
+            .tool_call(call("", json!({})))
+            .tool_call(call("f", json!("***")));
+        let good = Message::assistant("b").tool_call(call("g", json!({"k": 1})));
+        span.output_mut().set_messages(vec![odd, good]);
         Verdict::Keep
     });
-    assert_eq!(after["collection_errors"], json!(["processor_failed"]));
-    let after = stripped(full(), |span| {
-        let bad = Document::new("t").score(f64::NAN);
-        span.output_mut().set_documents(vec![bad]);
+    let messages = json!([
+        {"role": "assistant", "content": "a", "tool_calls": [
+            {"name": "<no name>", "arguments": {}},
+            {"name": "f", "arguments": {"not_an_object": "***"}},
+        ]},
+        {"role": "assistant", "content": "b", "tool_calls": [
+            {"name": "g", "arguments": {"k": 1}},
+        ]},
+    ]);
+    assert_eq!(after, with("/meta/output/messages", messages));
+
+    let after = kept(full(), |span| {
+        let odd = Document::new("t").score(f64::NAN);
+        let good = Document::new("u").score(0.5);
+        span.output_mut().set_documents(vec![odd, good]);
         Verdict::Keep
     });
-    assert_eq!(after["collection_errors"], json!(["processor_failed"]));
+    let documents = json!([{"text": "t"}, {"text": "u", "score": 0.5}]);
+    assert_eq!(after["meta"]["output"]["documents"], documents);
+    assert_eq!(after["meta"]["input"], untouched["meta"]["input"]);
+    assert_eq!(after.get("collection_errors"), None);
+
+    let after = kept(full(), |span| {
+        span.set_metadata("", SECRET);
+        span.set_tag("", SECRET);
+        Verdict::Keep
+    });
+    assert_eq!(after, untouched);
 }
 
 #[test]

@@ -141,10 +141,9 @@ impl<'a> Checked<'a> {
 /// Takes out what the span cannot carry.
 fn check_extra(kind: SpanKind, extra: &mut Extra, flaw: &mut Flaw) {
     if let Some(mut prompt) = extra.prompt.take() {
-        let wrong = prompt.flaw();
+        flaw.invalid(prompt.mend());
         prompt.bound();
-        extra.prompt = wrong.is_none().then_some(prompt);
-        flaw.invalid(wrong);
+        extra.prompt = Some(prompt);
     }
     if let Some(tools) = extra.tools.take()
         && flaw.fits(kind == SpanKind::Llm, "tool definitions", kind)

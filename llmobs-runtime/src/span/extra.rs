@@ -67,7 +67,7 @@ impl SpanExtra {
 }
 
 impl SpanData {
-    /// What a span of that kind has from those above it as it ends: an `llm` without a prompt that
+    /// A span of that kind has this from those above it as it ends: an `llm` without a prompt that
     /// of its parent (golden 09), a `tool` its version from the nearest `llm` (golden 11). `name`
     /// is the one that it started with.
     #[inline]

@@ -29,11 +29,11 @@ pub(crate) struct Above {
     agent: Option<Arc<SpanInner>>,
     /// The nearest `llm`, unless the parent is it.
     llm: Option<Arc<SpanInner>>,
-    /// What spans have left that had ended by the time their last descendant did.
+    /// The values that spans have left that had ended by the time their last descendant did.
     lineage: Option<Arc<Lineage>>,
 }
 
-/// What is inherited from spans that have ended and whose records are gone.
+/// The values that are inherited from spans that have ended and whose records are gone.
 struct Lineage {
     agent: Option<EndedAgent>,
     /// Of the nearest `llm`.
@@ -62,7 +62,7 @@ impl AgentIds {
 }
 
 impl Above {
-    /// What a span has from its parent as it starts. It has the parent's session if it has none of
+    /// The values that a span has from its parent as it starts. It has the parent's session if it has none of
     /// its own.
     #[inline]
     pub(super) fn inherit(&mut self, session: &mut Option<Arc<str>>) {
@@ -139,7 +139,7 @@ impl Above {
             .flatten()
     }
 
-    /// What a span of that kind still needs of it for those below, once it has been encoded.
+    /// The values that a span of that kind still needs of it for those below, once it has been encoded.
     fn for_those_below(&self, kind: SpanKind) -> Self {
         let before = self.lineage.as_ref();
         let (mut open_agent, mut ended_agent) = (None, None);
@@ -218,7 +218,7 @@ impl SpanInner {
         self.agent(&data)
     }
 
-    /// The same for a process that is forked off: with the agent's name at its start, since a lock
+    /// As above, for a process that is forked off: with the agent's name at its start, since a lock
     /// that a thread of the parent held at the fork stays locked. So does this span's own, at the
     /// worst, and then nothing is known of an agent above it.
     pub(super) fn agent_for_forked(&self) -> Option<RemoteAgent> {

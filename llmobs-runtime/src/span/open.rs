@@ -6,7 +6,7 @@
 //! a thread [owns](crate::context) is told of at the thread's [`Mark`]. Both are written by plain stores
 //! and live as long as the process; threads take several places at a time and use them again.
 //!
-//! Who looks holds the lock of [`OPEN`]. A reference that stood in a place is let go of only after a
+//! A thread that looks holds the lock of [`OPEN`]. A reference that stood in a place is let go of only after a
 //! passage through that lock ([`Held`]), so that who looks never finds a span that is gone.
 #![allow(
     unsafe_code,
@@ -24,6 +24,8 @@ use crate::process::PerProcess;
 
 /// How many places a thread takes, and gives back, at a time.
 const AT_ONCE: usize = 32;
+/// From how many on it gives some back.
+const MOST: usize = 2 * AT_ONCE;
 
 static OPEN: PerProcess<Mutex<Open>> = PerProcess::new();
 
@@ -39,7 +41,7 @@ fn open() -> MutexGuard<'static, Open> {
     OPEN.get().lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Where a reference to an open span stands; null where there is none.
+/// A place for the reference to an open span; null where there is none.
 #[derive(Default)]
 pub(crate) struct Place(AtomicPtr<SpanInner>);
 
@@ -119,7 +121,7 @@ impl Deref for Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // Whoever has seen it in its place has looked away.
+        // A thread that has seen it in its place has looked away.
         drop(open());
     }
 }
@@ -157,7 +159,7 @@ impl Mark {
     }
 }
 
-/// What a thread has of places and marks.
+/// The places and the mark that a thread has.
 pub(crate) struct Here {
     mark: Option<&'static Mark>,
     free: Vec<&'static Place>,
@@ -228,17 +230,22 @@ impl Here {
     /// Takes back the place of a span that has ended.
     #[inline]
     pub(crate) fn give_back(&mut self, place: &'static Place) {
-        self.free.push(place);
-        if self.free.len() > 2 * AT_ONCE {
-            self.give_back_some();
+        if self.free.len() < self.free.capacity() {
+            self.free.push(place);
+        } else {
+            self.give_back_some(place);
         }
     }
 
-    /// One that ends more spans than it starts must not keep all their places.
+    /// A thread that ends more spans than it starts must not keep all their places.
     #[cold]
     #[inline(never)]
-    fn give_back_some(&mut self) {
-        open().free.extend(self.free.drain(..AT_ONCE));
+    fn give_back_some(&mut self, place: &'static Place) {
+        if self.free.len() >= MOST {
+            open().free.extend(self.free.drain(..AT_ONCE));
+        }
+        self.free.reserve_exact(MOST - self.free.len().min(MOST));
+        self.free.push(place);
     }
 
     /// In a child that was forked: what the thread has is its parent's.

@@ -1,8 +1,13 @@
 //! The memory of spans that nobody but their thread refers to. It goes with the span to the
 //! worker and comes back, so that such a span costs no allocation and is written once.
+#![allow(
+    unsafe_code,
+    reason = "a span of 600 bytes that is moved once, where safe code moves it three times"
+)]
 
 use std::mem::{forget, replace};
-use std::sync::{Mutex, PoisonError};
+use std::ptr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::SpanInner;
 use crate::annotation::Annotations;
@@ -52,8 +57,18 @@ impl Slot {
         self.0.literal = name;
     }
 
-    pub(crate) fn take(&mut self) -> Option<SpanInner> {
-        self.0.span.take()
+    /// The span, for more than one to refer to. It leaves the slot empty.
+    pub(crate) fn share(&mut self) -> Option<Arc<SpanInner>> {
+        let span = ptr::from_ref(self.0.span.as_ref()?);
+        let mut shared = Arc::<SpanInner>::new_uninit();
+        let place = Arc::get_mut(&mut shared)?.as_mut_ptr();
+        // SAFETY: one span is read, which is there, and written to memory of its own that nobody else
+        // has. It counts as moved: what stood in the slot is overwritten and not dropped.
+        unsafe {
+            ptr::copy_nonoverlapping(span, place, 1);
+            ptr::write(&raw mut self.0.span, None);
+            Some(shared.assume_init())
+        }
     }
 
     /// Begins the span of an annotated function there, which is told more before it is settled.

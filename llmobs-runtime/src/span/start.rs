@@ -70,7 +70,9 @@ impl Start {
         data.model_name = self.model_name.unwrap_or_default();
         data.model_provider = self.model_provider.unwrap_or_default();
         data.tags = self.tags;
-        data.metadata = Map::from_iter(self.metadata);
+        if !self.metadata.is_empty() {
+            data.metadata = Map::from_iter(self.metadata);
+        }
         span.settle(annotations);
         Some(span)
     }

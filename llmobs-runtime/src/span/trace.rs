@@ -92,7 +92,7 @@ impl SpanInner {
         self.root().state.remote.as_deref()
     }
 
-    /// What a process that is forked off goes on with, as if headers had said it.
+    /// The parent with which a process that is forked off goes on, as if headers had said it.
     pub(crate) fn for_forked(&self) -> Remote {
         let before = self.remote();
         Remote {

@@ -10,9 +10,9 @@ use super::{Chunk, first};
 use crate::annotation::{Content, Io, IoRepr, Side};
 use crate::capture::{self, Growing, Room};
 use crate::failure::SpanError;
+use crate::given::IntoJson;
 use crate::kind::SpanKind;
 use crate::message::{Message, ToolCall};
-use crate::number;
 use crate::usage::TokenUsage;
 
 /// The name of a tool call whose name never came: the wire wants one.
@@ -170,8 +170,8 @@ impl StreamOutput {
 
     /// A property of the call, such as `finish_reason`; the later value wins. `null` says
     /// nothing.
-    pub fn metadata(&mut self, key: &str, value: impl Into<Value>) -> &mut Self {
-        let value = number::json(value);
+    pub fn metadata(&mut self, key: &str, value: impl IntoJson) -> &mut Self {
+        let value = value.into_json();
         if value.is_null() || self.metadata.get(key) == Some(&value) {
             return self;
         }

@@ -12,10 +12,10 @@ use super::submitted::Submitted;
 use super::tree::{belongs, io_lines};
 use crate::document::Document;
 use crate::event::NO_PARENT;
+use crate::given::{IntoJson, IntoNumber};
 use crate::id::SpanContext;
 use crate::kind::SpanKind;
 use crate::message::Message;
-use crate::number::Number;
 
 const KINDS: [SpanKind; 7] = [
     SpanKind::Llm,
@@ -215,8 +215,8 @@ impl<'a> FinishedSpan<'a> {
     ///
     /// With its metadata and the tree, where that is something else or nothing.
     #[track_caller]
-    pub fn assert_metadata(self, key: &str, expected: impl Into<Value>) -> Self {
-        let (actual, expected) = (self.metadata(key), expected.into());
+    pub fn assert_metadata(self, key: &str, expected: impl IntoJson) -> Self {
+        let (actual, expected) = (self.metadata(key), expected.into_json());
         self.check(actual == Some(&expected), || {
             let all = &self.event["meta"]["metadata"];
             format!("expected the metadata {key:?} to be {expected}, but it has {all}")
@@ -229,8 +229,8 @@ impl<'a> FinishedSpan<'a> {
     ///
     /// With its metrics and the tree, where that is another number or none.
     #[track_caller]
-    pub fn assert_metric(self, key: &str, expected: impl Into<Number>) -> Self {
-        let expected = expected.into();
+    pub fn assert_metric(self, key: &str, expected: impl IntoNumber) -> Self {
+        let expected = expected.into_number();
         let wanted = expected.to_json().and_then(|number| number.as_f64());
         self.check(wanted.is_some() && self.metric(key) == wanted, || {
             let all = &self.event["metrics"];

@@ -1,5 +1,6 @@
 //! Evaluations and feedback, as they were submitted.
 
+use crate::given::IntoJson;
 use std::fmt;
 
 use serde_json::Value;
@@ -87,8 +88,8 @@ impl<'a> Submitted<'a> {
     ///
     /// With the value, where it is another one.
     #[track_caller]
-    pub fn assert_value(self, expected: impl Into<Value>) -> Self {
-        let expected = expected.into();
+    pub fn assert_value(self, expected: impl IntoJson) -> Self {
+        let expected = expected.into_json();
         if *self.value() != expected {
             let (label, value) = (self.label(), self.value());
             panic!("{label:?} has the value {value}, expected {expected}");

@@ -68,10 +68,10 @@ pub(crate) struct Pending {
     settled: bool,
 }
 
-/// Where an event is on disk.
+/// The place of an event on disk.
 struct Spooled {
     segment: Arc<Kept>,
-    /// Where its line ends.
+    /// The end of its line.
     end: u64,
 }
 
@@ -106,7 +106,7 @@ impl Pending {
         }
     }
 
-    /// Where its line in the spool ends; 0 for one that has none.
+    /// The end of its line in the spool; 0 for one that has none.
     pub(super) fn end(&self) -> u64 {
         self.spooled.as_ref().map_or(0, |spooled| spooled.end)
     }

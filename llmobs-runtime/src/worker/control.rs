@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::asked::Asked;
 use super::lane::Mark;
+use crate::capture;
 
 /// What a caller asks of the worker.
 pub(crate) enum Control {
@@ -57,7 +58,12 @@ impl Answer {
         // A caller that has gone needs no answer.
         match self {
             Self::Blocking(sender) => drop(sender.try_send(done)),
-            Self::Async(sender) => drop(sender.send(done)),
+            // Its waker is the caller's, and may panic.
+            Self::Async(sender) => {
+                capture::panics(|| {
+                    let _ = sender.send(done);
+                });
+            }
             Self::Timed(asked) => asked.tell(done),
         }
     }

@@ -446,7 +446,7 @@ mod tests {
         }
     }
 
-    /// What has expired stands among others, of which those before it are not settled.
+    /// Events that have expired stand among others, of which those before it are not settled.
     #[test]
     fn what_has_expired_settles_nothing_that_stands_before_it() {
         let mut builder = tokio::runtime::Builder::new_current_thread();

@@ -86,7 +86,7 @@ impl Line {
         let mut inner = self.lock();
         let writes = inner.spools && inner.spool.is_some();
         if writes && inner.spool.as_ref().is_some_and(Spool::was_removed) {
-            // What waits stands before what comes.
+            // Events that wait stand before those that come.
             inner.write_what_was_removed();
         }
         let spool = inner.spool.as_mut().filter(|_| writes);
@@ -291,7 +291,7 @@ impl Line {
                 ledger.dropped_many(batch.kind, DropReason::Shutdown, *count as u64);
             }
         }
-        // What is in memory counts itself.
+        // Events in memory count themselves.
         drop(rest);
         self.tell();
     }

@@ -13,7 +13,7 @@ use super::control::{Answer, Control, Flush};
 use super::encode::{self, Encoder};
 use super::lane::{Lanes, Mark};
 use super::queue::{Next, Payload as _, Receiver, Submitted};
-use super::{Closing, ORPHAN_TIMEOUT, Start};
+use super::{Closing, Died, ORPHAN_TIMEOUT, Start};
 use crate::client::ClientInner;
 use crate::clock::Anchor;
 use crate::config::Settings;
@@ -93,14 +93,34 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) async fn start(start: Start, client: &Weak<ClientInner>) {
+        // Bindings go from the last to the first: that it died is known before callers find that nobody
+        // listens any more.
+        let (mut control, _died, mut running, early) = Self::open(start, client).await;
+        let mut early = early.into_iter();
+        while let Some(message) = early.next() {
+            if let Some(shutdown) = running.obey(message).await {
+                let mark = running.seal_everything().await;
+                let later = early.filter_map(|message| message.asked(&mark));
+                running.flushes.extend(later);
+                return running.finish(shutdown, &mut control).await;
+            }
+        }
+        running.serve(&mut control).await;
+    }
+
+    /// Finds the destinations. Returns, beside the worker, where questions come from and those that came
+    /// meanwhile.
+    async fn open(
+        start: Start,
+        client: &Weak<ClientInner>,
+    ) -> (UnboundedReceiver<Control>, Died, Self, Vec<Control>) {
         let Start {
             receiver,
             mut control,
             progress,
             settings,
             closing,
-            // Known before callers find that nobody listens any more.
-            died: _died,
+            died,
         } = start;
         let (exporters, early) = choose(&settings, &closing, &mut control).await;
         let lanes = Lanes::open(exporters, &settings, &progress);
@@ -108,7 +128,7 @@ impl Running {
             client.set_ledgers(lanes.ledgers());
         }
         let gather = |kind| Gathering::new(kind, export::frame(kind), settings.payload_size_bytes);
-        let mut running = Self {
+        let running = Self {
             receiver,
             gatherings: EventKind::ALL.map(gather),
             at_hand: None,
@@ -122,16 +142,7 @@ impl Running {
             next_look: Instant::now() + TICK,
             next_tidying: Instant::now() + TIDY,
         };
-        let mut early = early.into_iter();
-        while let Some(message) = early.next() {
-            if let Some(shutdown) = running.obey(message).await {
-                let mark = running.seal_everything().await;
-                let later = early.filter_map(|message| message.asked(&mark));
-                running.flushes.extend(later);
-                return running.finish(shutdown, &mut control).await;
-            }
-        }
-        running.serve(&mut control).await;
+        (control, died, running, early)
     }
 
     /// Does what is asked; gives back a shutdown.
@@ -143,7 +154,7 @@ impl Running {
             Control::Progress => {}
             Control::Flush(flush) => {
                 let mark = self.seal_everything().await;
-                // What was asked for is on its way, though nobody may wait for it any more.
+                // The events that were asked for are on their way, though nobody may wait any more.
                 if !flush.answer.is_void() {
                     self.flushes.push((flush, mark));
                 }
@@ -206,7 +217,7 @@ impl Running {
         let fetched = Instant::now();
         let mut turn = fetched;
         self.receiver.fetch();
-        // What is on disk is not lost: there it still gets when a shutdown has no time, however long
+        // An event on disk is not lost: there it still gets when a shutdown has no time, however long
         // that takes. A caller waits for it as long as it comes on.
         let writes_out = self.lanes.keep_on_disk();
         self.closing.writes_out.store(writes_out, Ordering::Release);
@@ -437,3 +448,6 @@ fn processed(
         Processed::Dropped => Err(DropReason::Processor),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,7 +42,7 @@ fn annotate(attribute: &str, folder: &Path) -> io::Result<usize> {
     Ok(count)
 }
 
-/// Where an attribute can stand.
+/// A place where an attribute can stand.
 #[derive(Default)]
 struct Functions {
     places: Vec<LineColumn>,

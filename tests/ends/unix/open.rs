@@ -105,7 +105,7 @@ pub(super) fn left_open(url: &str) {
     let stats = llmobs::stats();
     assert_eq!((stats.open, stats.spans().made), (6, 1));
 
-    // What ends now is counted as lost.
+    // A span that ends now is counted as lost.
     leave.send(()).unwrap();
     thread.join().unwrap();
     drop(current);

@@ -183,6 +183,15 @@ fn an_agent_is_found_by_url_then_host_and_port_then_the_default() {
         ("DD_TRACE_AGENT_PORT", "2"),
     );
     assert_eq!(agent(&[url, host, port]), (http("http://u:1"), true));
+    // A variable that does not count may be wrong.
+    for wrong in [
+        ("DD_TRACE_AGENT_PORT", "x"),
+        ("DD_TRACE_AGENT_PORT", "udp://10.0.0.1:1"),
+        ("DD_AGENT_HOST", "a b"),
+    ] {
+        assert_eq!(agent(&[url, wrong]), (http("http://u:1"), true));
+        assert!(read(&[wrong]).is_err());
+    }
     assert_eq!(agent(&[host, port]), (http("http://h:2"), true));
     assert_eq!(agent(&[host]), (http("http://h:8126"), true));
     assert_eq!(agent(&[port]), (http("http://localhost:2"), false));
@@ -368,6 +377,25 @@ fn what_may_be_a_password_is_not_shown_however_malformed_the_url_is() {
                 "{given}: {said}"
             );
         }
+    }
+}
+
+#[test]
+fn a_warning_of_a_variable_shows_no_password() {
+    for (name, given) in [
+        ("DD_LLMOBS_SAMPLE_RATE", "http://mallory:sesame@h"),
+        ("DD_LLMOBS_EVENT_SIZE_BYTES", "https://h/?key=sesame"),
+        ("_DD_LLMOBS_WRITER_TIMEOUT", "mallory:sesame@h"),
+        ("DD_TAGS", "a:b,://mallory:sesame@h"),
+        ("DD_TAGS", "a:b,:https://h/?key=sesame"),
+    ] {
+        let config = read(&[(name, given)]).unwrap();
+        let settings = config.settings().unwrap();
+        let [warning] = &settings.warnings[..] else {
+            panic!("{name}: {:?}", settings.warnings);
+        };
+        let said = format!("{warning} {warning:?}");
+        assert!(said.contains(name) && !said.contains("sesame"), "{said}");
     }
 }
 

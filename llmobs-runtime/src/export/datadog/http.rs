@@ -27,7 +27,7 @@ use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
@@ -35,6 +35,10 @@ use super::sending::Sending;
 
 /// One connection for each lane is kept.
 const MOST_IDLE: usize = 2;
+
+/// A connection that is being made may outlast its request by this, so that the request ends by its
+/// own time, and says so.
+const MORE: Duration = Duration::from_secs(1);
 
 type Boxed = Box<dyn StdError + Send + Sync>;
 
@@ -102,7 +106,7 @@ fn described(error: &(dyn StdError + 'static)) -> String {
     })
 }
 
-/// What a server says; its words are read as they come.
+/// The answer of a server; its words are read as they come.
 pub(super) struct Answer {
     response: Response<Incoming>,
     until: Instant,
@@ -115,7 +119,7 @@ impl Http {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(idle)
             .pool_max_idle_per_host(MOST_IDLE)
-            .build(Connector::new(way.clone()));
+            .build(Connector::new(way.clone(), timeout + MORE));
         Self {
             client,
             way,
@@ -196,15 +200,27 @@ impl Answer {
 struct Connector {
     way: Way,
     tcp: HttpConnector,
+    /// The time for one of them. A connection whose request takes another one that has become free is
+    /// made to its end by a task of hyper-util's, which no request's time ends: a server that never
+    /// answers would keep that task and its socket.
+    limit: Duration,
 }
 
 impl Connector {
-    fn new(way: Way) -> Self {
+    fn new(way: Way, limit: Duration) -> Self {
         let mut tcp = HttpConnector::new();
         // It is below TLS as well.
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        Self { way, tcp }
+        Self { way, tcp, limit }
+    }
+
+    async fn connect_in_time(self, url: Uri) -> Result<Stream, Boxed> {
+        let limit = self.limit;
+        match timeout(limit, self.connect(url)).await {
+            Ok(connected) => connected,
+            Err(_) => Err(format!("no connection within {limit:?}").into()),
+        }
     }
 
     async fn connect(mut self, url: Uri) -> Result<Stream, Boxed> {
@@ -276,7 +292,7 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, url: Uri) -> Self::Future {
-        Box::pin(self.clone().connect(url))
+        Box::pin(self.clone().connect_in_time(url))
     }
 }
 
@@ -369,5 +385,40 @@ impl Write for Stream {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write_vectored(cx, parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Longer than the test takes.
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_connection_that_is_never_made_ends_by_itself_and_leaves_no_socket() {
+        // The kernel takes connections for it, and nobody answers.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let proxy = format!("http://{}", silent.local_addr().unwrap());
+        let way = Way {
+            socket: None,
+            proxies: Some(Arc::new(Matcher::builder().https(proxy).build())),
+            tls: None,
+        };
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().unwrap();
+        let url = Uri::from_static("https://intake.invalid/");
+        let connecting = Connector::new(way, Duration::from_millis(50)).call(url);
+        let ended = runtime.block_on(async { timeout(LONG, connecting).await });
+        let error = ended.expect("it ends by itself").err().unwrap();
+        assert_eq!(error.to_string(), "no connection within 50ms");
+        let (mut socket, _) = silent.accept().unwrap();
+        socket.set_read_timeout(Some(LONG)).unwrap();
+        let mut asked = String::new();
+        socket.read_to_string(&mut asked).unwrap();
+        assert!(asked.starts_with("CONNECT intake.invalid:443 "), "{asked}");
     }
 }

@@ -6,11 +6,12 @@ use super::{Length, PastSpan};
 use crate::annotation::{Io, IoError, Side};
 use crate::capture;
 use crate::config::{Capture, Settings};
+use crate::evaluation::shortened;
 use crate::event::{self, Internal, Meta, NO_PARENT, SpanEvent, Status};
 use crate::failure::SpanError;
 use crate::number::Number;
 use crate::offline::RejectionCode as Code;
-use crate::offline::result::Rejection;
+use crate::offline::result::{Flaws, Rejection};
 use crate::tags;
 use crate::text::Text;
 
@@ -19,51 +20,68 @@ const OLDEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// How far the clocks of two machines may lie apart.
 const SKEW: Duration = Duration::from_secs(60);
 
-/// The event of a span that is valid at `now`.
+/// The event of a span that is valid at `now`, and which elements of it the wire does not allow:
+/// those are mended or left out, and cost nothing else of the span.
 pub(in crate::offline) fn event(
-    span: PastSpan,
+    mut span: PastSpan,
     settings: &Settings,
     now: SystemTime,
-) -> Result<SpanEvent, Rejection> {
+) -> Result<(SpanEvent, Flaws), Rejection> {
     ids(&span)?;
     let start_ns = start(span.start, now)?;
     let duration = duration(&span, now)?;
     let kind = span.kind;
+    let mut flaws = Flaws::default();
     if !kind.has_model() {
         let model = [
-            ("model_name", &span.model_name),
-            ("model_provider", &span.model_provider),
+            ("model_name", &mut span.model_name),
+            ("model_provider", &mut span.model_provider),
         ];
         for (field, given) in model {
-            if let Some(given) = given {
+            if let Some(given) = given.take() {
+                let given = shortened(&given);
                 let reason = format!("a span of kind {kind} carries no {field} ({given:?})");
-                return Err(Rejection::new(Code::WrongKind, reason));
+                flaws.note(Code::WrongKind, reason);
             }
         }
     }
-    let annotation = span.annotation;
-    let content = |io: Option<Io>, side| match io {
-        Some(io) => match io.into_content(kind, side) {
-            Ok((content, None)) => Ok(content),
-            Ok((_, Some(reason))) => Err(Rejection::new(Code::InvalidValue, reason)),
-            Err(IoError::WrongKind { field, kind }) => {
-                let reason = format!("a span of kind {kind} carries no {field}");
-                Err(Rejection::new(Code::WrongKind, reason))
+    let mut annotation = span.annotation;
+    let mut content = |io: Option<Io>, side| match io?.into_content(kind, side) {
+        Ok((content, flaw)) => {
+            if let Some(reason) = flaw {
+                flaws.note(Code::InvalidValue, reason);
             }
-        },
-        None => Ok(None),
+            content
+        }
+        Err(IoError::WrongKind { field, kind }) => {
+            let reason = format!("a span of kind {kind} carries no {field}");
+            flaws.note(Code::WrongKind, reason);
+            None
+        }
     };
     let io = annotation.io.unwrap_or_default();
-    let input = content(io.input, Side::Input)?;
-    let output = content(io.output, Side::Output)?;
-    let mut metrics = metrics(annotation.metrics)?;
+    let input = content(io.input, Side::Input);
+    let output = content(io.output, Side::Output);
+    let mut metrics = metrics(annotation.metrics, &mut flaws);
     if let Some(usage) = annotation.usage {
         usage.complete(&mut metrics);
     }
-    if let Some((_, value)) = annotation.tags.iter().find(|(key, _)| key.is_empty()) {
-        let reason = format!("it has a tag with an empty key (value {value:?})");
-        return Err(Rejection::new(Code::InvalidTags, reason));
-    }
+    annotation.tags.retain(|(key, value)| {
+        if key.is_empty() {
+            let value = shortened(value);
+            let reason = format!("it has a tag with an empty key (value {value:?})");
+            flaws.note(Code::InvalidTags, reason);
+        }
+        !key.is_empty()
+    });
+    annotation.metadata.retain(|(key, value)| {
+        if key.is_empty() {
+            let value = shortened(&value.to_string());
+            let reason = format!("a property of the metadata has an empty key (value {value})");
+            flaws.note(Code::InvalidMetadata, reason);
+        }
+        !key.is_empty()
+    });
 
     let ml_app = span.ml_app.as_deref().unwrap_or(&settings.ml_app);
     let session = span.session_id.or_else(|| session(&annotation.tags));
@@ -94,7 +112,7 @@ pub(in crate::offline) fn event(
     };
     meta.error = span.error;
     let apm_trace_id = span.apm_trace_id.unwrap_or_else(|| span.trace_id.clone());
-    Ok(SpanEvent {
+    let event = SpanEvent {
         parent_id: span.parent_id.unwrap_or_else(|| NO_PARENT.to_owned()),
         name: span.name,
         start_ns,
@@ -115,7 +133,8 @@ pub(in crate::offline) fn event(
         session_id: session,
         span_links: Vec::new(),
         collection_errors: Vec::new(),
-    })
+    };
+    Ok((event, flaws))
 }
 
 /// The tags of a span that was given none, and that has neither session nor error.
@@ -186,17 +205,19 @@ fn duration(span: &PastSpan, now: SystemTime) -> Result<u64, Rejection> {
 }
 
 /// The metrics by key, the later of two; a dot in the key becomes an underscore, since the
-/// backend takes none.
-fn metrics(given: Vec<(String, Number)>) -> Result<Vec<(String, Number)>, Rejection> {
+/// backend takes none. One that has no name or is not finite is left out.
+fn metrics(given: Vec<(String, Number)>, flaws: &mut Flaws) -> Vec<(String, Number)> {
     let mut metrics = Vec::with_capacity(given.len());
     for (key, number) in given {
         if key.is_empty() || number.to_json().is_none() {
+            let key = shortened(&key);
             let reason = format!("metric {key:?} must have a name and be finite, not {number}");
-            return Err(Rejection::new(Code::InvalidMetric, reason));
+            flaws.note(Code::InvalidMetric, reason);
+        } else {
+            metrics.push((key.replace('.', "_"), number));
         }
-        metrics.push((key.replace('.', "_"), number));
     }
-    Ok(metrics)
+    metrics
 }
 
 /// The session that a tag names, as for the spans of this process.

@@ -18,7 +18,7 @@ fn span(kind: SpanKind) -> PastSpan {
 fn public(span: PastSpan) -> Value {
     let config = Config::new().ml_app("app").env("prod");
     let event = event(span, &config.settings().unwrap(), UNIX_EPOCH + START);
-    let event = event.unwrap_or_else(|rejection| unreachable!("{}", rejection.reason));
+    let (event, _) = event.unwrap_or_else(|rejection| unreachable!("{}", rejection.reason));
     serde_json::from_slice(&span_json(&event).unwrap()).unwrap()
 }
 

@@ -1,4 +1,4 @@
-//! What is kept of the spans above, and that nothing that is inherited gets lost with the rest.
+//! The spans above are kept as little as can be, and nothing that is inherited gets lost with the rest.
 
 use std::sync::Weak;
 use std::time::Duration;

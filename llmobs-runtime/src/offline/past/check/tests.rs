@@ -24,7 +24,19 @@ fn llm() -> PastSpan {
 }
 
 fn checked(span: PastSpan) -> Result<SpanEvent, Rejection> {
-    event(span, &settings(), now())
+    let (event, flaws) = event(span, &settings(), now())?;
+    assert!(flaws.told().is_none());
+    Ok(event)
+}
+
+/// The event of a span that is sent without an element of it.
+#[track_caller]
+fn mended(span: PastSpan, code: Code, shown: &str) -> SpanEvent {
+    let (event, flaws) = event(span, &settings(), now()).unwrap();
+    let flaw = flaws.told().unwrap();
+    assert_eq!(flaw.code, code, "{}", flaw.reason);
+    assert!(flaw.reason.contains(shown), "{}", flaw.reason);
+    event
 }
 
 #[track_caller]
@@ -79,27 +91,74 @@ fn names_and_ids_must_not_be_empty_nor_a_span_its_own_parent() {
 }
 
 #[test]
-fn what_a_kind_does_not_carry_is_refused() {
-    let span = || task(now(), Duration::ZERO);
-    assert_rejected(span().model_name("m"), Code::WrongKind, "model_name");
-    assert_rejected(span().model_provider("p"), Code::WrongKind, "\"p\"");
-    let documents = llm().input(Document::new("d"));
-    assert_rejected(documents, Code::WrongKind, "input documents");
-    let score = Document::new("d").score(f64::NAN);
-    let retrieval = PastSpan::new(SpanKind::Retrieval, "r", now(), Duration::ZERO);
-    assert_rejected(retrieval.output(score), Code::InvalidValue, "NaN");
+fn what_a_kind_does_not_carry_is_left_out() {
+    let span = || task(now(), Duration::ZERO).input("in");
+    for (span, shown) in [
+        (span().model_name("m"), "model_name"),
+        (span().model_provider("p"), "\"p\""),
+    ] {
+        let event = mended(span, Code::WrongKind, shown);
+        assert_eq!(event.meta.model_name, None);
+        assert_eq!(event.meta.model_provider, None);
+        assert_eq!(event.meta.input.value.as_deref(), Some("in"));
+    }
+    let documents = llm().input(Document::new("d")).output("o");
+    let event = mended(documents, Code::WrongKind, "input documents");
+    assert_eq!(event.meta.input, Meta::new(SpanKind::Llm).input);
+    assert_eq!(event.meta.output.messages.unwrap()[0].content(), "o");
 }
 
 #[test]
-fn metrics_are_finite_and_have_names() {
-    assert_rejected(llm().metric("m", f64::NAN), Code::InvalidMetric, "NaN");
-    assert_rejected(llm().metric("", 1), Code::InvalidMetric, "\"\"");
+fn an_odd_element_costs_nothing_but_itself() {
+    let documents = vec![
+        Document::new("a").score(0.5),
+        Document::new("b").name("odd").score(f64::NAN),
+    ];
+    let retrieval = PastSpan::new(SpanKind::Retrieval, "r", now(), Duration::ZERO);
+    let retrieval = retrieval.input("in").output(documents);
+    let event = mended(retrieval, Code::InvalidValue, "\"odd\"");
+    assert_eq!(event.meta.input.value.as_deref(), Some("in"));
+    assert_eq!(
+        serde_json::to_value(event.meta.output.documents).unwrap(),
+        serde_json::json!([{"text": "a", "score": 0.5}, {"text": "b", "name": "odd"}])
+    );
+
+    let call = Message::assistant("c").tool_call(crate::ToolCall::new("f", "{broken"));
+    let event = mended(llm().output(call), Code::InvalidValue, "{broken");
+    assert_eq!(
+        serde_json::to_value(event.meta.output.messages).unwrap()[0]["tool_calls"],
+        serde_json::json!([{"name": "f", "arguments": {"not_an_object": "{broken"}}])
+    );
+}
+
+#[test]
+fn metrics_tags_and_metadata_that_are_odd_are_left_out() {
+    let good = || llm().metric("m", 1).tag("t", "v").metadata("k", "w");
+    let [metrics, tags, metadata] = ["{\"m\":1}", "t:v", "{\"k\":\"w\"}"];
+    for (odd, code, shown) in [
+        (good().metric("n", f64::NAN), Code::InvalidMetric, "NaN"),
+        (good().metric("", 1), Code::InvalidMetric, "\"\""),
+        (good().tag("", "orphan"), Code::InvalidTags, "orphan"),
+        (good().metadata("", "lost"), Code::InvalidMetadata, "lost"),
+        (
+            good().metric("i", f64::INFINITY).tag("", 1).metric("", 2),
+            Code::InvalidMetric,
+            "\"i\" must have a name and be finite, not inf (and 2 more)",
+        ),
+    ] {
+        let event = mended(odd, code, shown);
+        assert_eq!(serde_json::to_string(&event.metrics).unwrap(), metrics);
+        let own = |tag: &&String| tag.starts_with("t:") || tag.starts_with(':');
+        let own: Vec<_> = event.tags.iter().filter(own).collect();
+        assert_eq!(own, [tags]);
+        let kept = serde_json::to_string(&event.meta.metadata).unwrap();
+        assert_eq!(kept, metadata);
+    }
     let event = checked(llm().metric("a.b", 1).metric("a_b", 2)).unwrap();
     assert_eq!(
         serde_json::to_value(event.metrics).unwrap(),
         serde_json::json!({"a_b": 2})
     );
-    assert_rejected(llm().tag("", "orphan"), Code::InvalidTags, "orphan");
 }
 
 #[test]
@@ -172,7 +231,7 @@ fn what_may_not_be_captured_is_not_sent() {
     };
     let sent = |capture| {
         let settings = Config::new().capture(capture).settings().unwrap();
-        event(span(), &settings, now()).unwrap().meta
+        event(span(), &settings, now()).unwrap().0.meta
     };
     let (none, metadata, full) = (
         sent(Capture::None),

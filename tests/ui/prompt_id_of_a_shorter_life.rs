@@ -1,7 +1,0 @@
-use llmobs::{Prompt, prompt};
-
-fn named(id: &str) -> Prompt {
-    prompt!(id, "No places.")
-}
-
-fn main() {}
