@@ -488,7 +488,7 @@ fn kept(folder: &Folder) -> BTreeMap<String, Vec<String>> {
 
 #[test]
 fn the_journal_and_memory_need_no_spool() {
-    log::keep();
+    crate::log::keep();
     let folder = Folder::new();
     let client = Config::new()
         .dir(&folder.0)
