@@ -255,6 +255,32 @@ fn what_was_sent_without_an_answer_before_a_restart_is_risked_once_more() {
 }
 
 #[test]
+fn an_evaluation_without_an_answer_that_waits_for_its_next_try_is_risked_once_more_later() {
+    let folder = Folder::new();
+    let intake = Intake::start();
+    let wait = Reply::status(429).header("Retry-After", "100");
+    intake.replies([Reply::drop_connection(), wait]);
+    let first = client(&folder, intake.url());
+    let span = llmobs::EvaluationTarget::span("1", "2");
+    first.scope(|| {
+        llmobs::submit_evaluation(span, llmobs::Evaluation::new("good", true)).unwrap();
+    });
+    let retried = || first.stats().destinations[0].retried;
+    while retried() < 2 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let stats = first.shutdown(Duration::ZERO).unwrap().stats;
+    assert_eq!(stats.evaluations().spooled, 1);
+
+    intake.script(|_| Reply::drop_connection());
+    let second = client(&folder, intake.url());
+    let stats = second.shutdown(SOON).unwrap().stats;
+    assert_adds_up(&stats);
+    assert_eq!(stats.evaluations().dropped, [(DropReason::Unanswered, 1)]);
+    assert_eq!(intake.requests().len(), 3);
+}
+
+#[test]
 fn what_two_processes_have_sent_without_an_answer_is_sent_by_no_third_one() {
     let folder = Folder::new();
     let intake = Intake::start();
