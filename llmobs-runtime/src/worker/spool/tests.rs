@@ -9,6 +9,7 @@ use super::super::lane::Account;
 use super::super::queue::Budget;
 use super::*;
 use crate::config::Config;
+use crate::export::Encoded;
 use crate::stats::Ledger;
 
 const SPANS: &[EventKind] = &[EventKind::Span];
@@ -348,4 +349,8 @@ fn events_that_were_written_anew_end_where_they_stand_now() {
         panic!("it was in memory")
     };
     assert_eq!(pending.iter().map(Pending::end).collect::<Vec<_>>(), moved);
+    // A later process finds them, and none of what waits in memory alone.
+    assert!(pending.iter().all(Encoded::is_spooled));
+    let in_memory = Pending::new(event(b"{}"), &account).unwrap();
+    assert!(!in_memory.is_spooled());
 }
