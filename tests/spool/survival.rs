@@ -296,6 +296,8 @@ fn what_two_processes_have_sent_without_an_answer_is_sent_by_no_third_one() {
         intake.wait_for(|requests| requests.len() == sent, SOON);
         let stats = client.shutdown(Duration::ZERO).unwrap().stats;
         assert_eq!(stats.evaluations().spooled, 1);
+        let twice = stats.destinations[0].possible_duplicates;
+        assert_eq!(twice, u64::from(sent == 1), "counted once");
     }
     intake.script(|_| Reply::default());
     let third = client(&folder, intake.url());
@@ -323,6 +325,21 @@ fn what_was_refused_before_is_no_error_of_a_shutdown_that_leaves_the_rest_on_dis
     assert_adds_up(&stats);
     assert_eq!(stats.spans().dropped, [(DropReason::Refused, 1)]);
     assert_eq!(stats.spans().spooled, 1);
+}
+
+/// Longer than two seconds, after which a worker that does not come on is held up.
+#[test]
+fn a_shutdown_that_writes_is_waited_for_as_long_as_it_comes_on() {
+    let folder = Folder::new();
+    let slow = config(&folder, NOWHERE).processor(|_| {
+        std::thread::sleep(Duration::from_millis(250));
+        Verdict::Keep
+    });
+    let client = slow.build().unwrap();
+    make_spans(&client, &["slow"; 20]);
+    let stats = client.shutdown(Duration::ZERO).unwrap().stats;
+    assert_adds_up(&stats);
+    assert_eq!(stats.spans().spooled, 20);
 }
 
 #[test]

@@ -501,6 +501,42 @@ mod tests {
     }
 
     #[test]
+    fn events_that_were_risked_equally_often_are_one_part() {
+        struct Risked(usize);
+        impl Encoded for Risked {
+            fn line(&self) -> Line<'_> {
+                Line {
+                    json: b"{}",
+                    made_ms: 0,
+                    public: None,
+                }
+            }
+            fn risked(&self) -> usize {
+                self.0
+            }
+        }
+        let events = [0, 0, 1, 1, 1, 2, 0].map(Risked);
+        let parts = parts_by_risk(Vec::from(events));
+        let parts = parts.iter().rev().map(|part| {
+            let Part {
+                events,
+                unanswered,
+                spent,
+                counted,
+                ..
+            } = part;
+            (events.len(), *unanswered, *spent, *counted)
+        });
+        let expected = [
+            (2, false, false, false),
+            (3, true, false, true),
+            (1, true, true, true),
+            (1, false, false, false),
+        ];
+        assert_eq!(parts.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
     fn the_backoff_doubles_up_to_thirty_seconds() {
         for (failures, bound_ms) in [
             (0, 500),
