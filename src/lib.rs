@@ -163,17 +163,20 @@
 //! yours around it that has `Chunk`. What is annotated by hand wins. A boxed stream is boxed
 //! once more.
 //!
-//! Without `stream` the span ends when the function returns, and has no output.
+//! Without `stream` the span ends when the function returns, and has no output; the compiler warns, unless
+//! the attribute says `capture_output = false`.
 //! [`Span::wrap_stream`] and [`Span::wrap_iterator`] do the same for code without attributes.
 //!
 //! ## What cannot be done
 //!
 //! * A stream behind an alias, or of a type with a name of its own, cannot have `stream`:
 //!   that is an error.
-//! * Below `#[track_caller]` the location is right, and so the message of a panic is not seen. An
-//!   error is one of the span, and is told as everywhere but in a method without a visibility, which may
-//!   be a trait's: where such a one leaves early, by a `?` or a `return`, the span says at most
-//!   that it failed. `pub(self)` shows that a method is no trait's.
+//! * Below `#[track_caller]` the location is right, and the message of a panic comes from the panic hook:
+//!   the first such function that has a span puts one in front of the program's, which it calls. The
+//!   message is not seen where the program sets another one later, nor that of `resume_unwind`. In a
+//!   method without a visibility, which may be a trait's, a macro that returns a `Result` early (`bail!`)
+//!   is not seen: that counts as an error, and the span says so. `pub(self)` shows that a method is no
+//!   trait's.
 //! * A future of a named type, such as `Ready<T>`, and one inside of a `Result` or an
 //!   `Option` cannot be wrapped: the span covers the call, with a warning. One behind an alias of a
 //!   boxed future needs `future`, unless the alias is called `BoxFuture` or `LocalBoxFuture`. A boxed

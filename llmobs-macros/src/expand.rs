@@ -8,6 +8,7 @@
 mod fill;
 mod placed;
 mod streamed;
+mod warning;
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
@@ -45,7 +46,7 @@ pub(crate) fn expand(kind: Kind, args: &Args, function: &Function) -> TokenStrea
         args,
         function,
         shape: function.shape(args.future.is_some()),
-        place: function.place(),
+        place: function.place(args.future.is_some() || args.stream.is_some()),
         bindings: function
             .bindings()
             .into_iter()
@@ -105,11 +106,23 @@ impl Expansion<'_> {
         let braces = function.body.around(content);
         let (attrs, vis, sig) = (self.attributes(), &function.vis, self.signature());
         // A signature is emitted as it came, token by token.
-        let function = quote_spanned!(*span=> #(#attrs)* #vis #sig #braces);
+        let instrumented = quote_spanned!(*span=> #[cfg(not(clippy))] #(#attrs)* #vis #sig #braces);
+        let bare = self.bare(&off);
         if beside.is_empty() {
-            return function;
+            return quote_spanned!(*span=> #instrumented #bare);
         }
-        quote_spanned!(*span=> #function #p::switch! { {#beside} {} })
+        let beside = quote_spanned!(*span=> #[cfg(not(clippy))] #beside);
+        quote_spanned!(*span=> #instrumented #p::switch! { {#beside} {} } #bare)
+    }
+
+    /// The function as clippy sees it. Around a closure or a future some of its lints fall silent, and
+    /// others speak up; so it gets what the user wrote.
+    fn bare(&self, off: &TokenStream) -> TokenStream {
+        let Self { function, span, .. } = self;
+        let (attrs, vis, sig) = (&function.attrs, &function.vis, &function.sig);
+        let inner = &function.body.inner;
+        let braces = function.body.around(quote_spanned!(*span=> #inner #off));
+        quote_spanned!(*span=> #[cfg(clippy)] #(#attrs)* #vis #sig #braces)
     }
 
     /// The bare function; the attribute's expressions are checked and count as used.
@@ -160,16 +173,17 @@ impl Expansion<'_> {
         let Self { span, .. } = self;
         let start = self.start();
         let called = self.called();
+        let (leaving, arrived) = self.early();
         if !self.has_value() {
             return quote_spanned!(*span=>
                 let __llmobs_in = #start;
+                #leaving
                 #called
             );
         }
         let noted = self.noted();
-        let check = self.named_future();
+        let check = self.warning();
         let annotation = self.annotation();
-        let (leaving, arrived) = self.early();
         let pin = self.pin(&quote_spanned!(*span=> __llmobs_out));
         quote_spanned!(*span=>
             let __llmobs_in = #start;
@@ -186,6 +200,7 @@ impl Expansion<'_> {
         let Self { p, span, .. } = self;
         let future = self.lazy_future();
         let record = self.recorder();
+        let check = self.items_without_stream();
         let pin = self.pin(&quote_spanned!(*span=> #p::output_of(__llmobs_f)));
         let instrumented =
             quote_spanned!(*span=> #p::Instrumented::lazy(__llmobs_f, #record).await);
@@ -197,6 +212,7 @@ impl Expansion<'_> {
         };
         quote_spanned!(*span=>
             let __llmobs_f = #future;
+            #check
             #pin
             #instrumented
         )
@@ -220,6 +236,8 @@ impl Expansion<'_> {
         let start = self.start();
         let called = self.called();
         let annotation = self.annotation();
+        let (leaving, arrived) = self.early();
+        let check = self.items_without_stream();
         let record = self.recorder();
         let future = if form == Form::Named {
             // With a mixed_site span the compiler would keep the warning to itself.
@@ -240,7 +258,10 @@ impl Expansion<'_> {
         };
         quote_spanned!(*span=>
             let __llmobs_in = #start;
+            #leaving
             let __llmobs_f #annotation = #called;
+            #arrived
+            #check
             #future
         )
     }
@@ -392,10 +413,12 @@ impl Expansion<'_> {
             .capture_output
             .as_ref()
             .map_or(kind.captures_output(), |capture| capture.value);
-        let gives_items =
-            matches!(&function.sig.output, ReturnType::Type(_, ty) if shape::gives_items(ty));
         // Of a closure there is a name at most, which is ours.
-        if !wanted || gives_items || shape::has_function(&function.sig.output) {
+        let is_told = match &function.sig.output {
+            ReturnType::Type(_, ty) => !shape::gives_items(ty) && !shape::holds_function(ty),
+            ReturnType::Default => true,
+        };
+        if !wanted || !is_told {
             return quote_spanned!(*span=> let _ = __llmobs_v;);
         }
         let cap = self.cap(&quote_spanned!(*span=> __llmobs_v), &none);
@@ -404,34 +427,6 @@ impl Expansion<'_> {
                 #p::output(__llmobs_in, #cap);
             }
         )
-    }
-
-    /// A warning where the value turns out to be a future.
-    fn named_future(&self) -> TokenStream {
-        let Self {
-            p, span, function, ..
-        } = self;
-        match &function.sig.output {
-            ReturnType::Type(_, ty) if shape::may_be_future(ty) => {
-                // With a mixed_site span the compiler would keep the warning to itself.
-                let method = Ident::new("__llmobs_no_future", shape::output_span(&function.sig));
-                // Where it is never reached, the compiler looks for the method only, and not whether
-                // the signature proves the lifetimes that an implementation asks for.
-                quote_spanned!(*span=>
-                    #[allow(unreachable_code)]
-                    if false {
-                        use #p::ladder::*;
-                        loop {}
-                        (&&#p::Ret(&__llmobs_out)).#method();
-                    }
-                )
-            }
-            ReturnType::Type(_, ty) if shape::holds_future(ty) => {
-                let warning = Ident::new("future_inside", shape::output_span(&function.sig));
-                quote_spanned!(*span=> #p::#warning();)
-            }
-            _ => TokenStream::new(),
-        }
     }
 
     /// The body as a closure that owns the parameters.
@@ -456,11 +451,7 @@ impl Expansion<'_> {
             let Binding { ident, cfg, .. } = binding;
             // `&mut` is a use of the `mut`, where that is declared anew inside.
             let mutability = binding.mutability(span).filter(|_| self.redeclares_mut());
-            // clippy takes it for a use of a name that says that it has none.
-            let allow = binding
-                .is_unused()
-                .then(|| quote_spanned!(span=> #[allow(clippy::used_underscore_binding)]));
-            hold.extend(quote_spanned!(span=> #(#cfg)* #allow let _ = &#mutability #ident;));
+            hold.extend(quote_spanned!(span=> #(#cfg)* let _ = &#mutability #ident;));
         }
         if let Some((this, cfg)) = self.function.receiver() {
             hold.extend(quote_spanned!(span=> #(#cfg)* let _ = &#this;));
@@ -492,7 +483,7 @@ impl Expansion<'_> {
             if unused || *mutable && self.redeclares_mut() {
                 let mutability = binding.mutability(ident.span());
                 rebind.extend(quote_spanned!(span=>
-                    #(#cfg)* #(#lints)* #[allow(clippy::shadow_same)] let #mutability #ident = #ident;
+                    #(#cfg)* #(#lints)* let #mutability #ident = #ident;
                 ));
             }
         }

@@ -30,6 +30,7 @@ use crate::kind::Kind;
 use crate::signature::Function;
 
 mod attr;
+mod exits;
 mod expand;
 mod fallback;
 mod kind;

@@ -13,6 +13,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens as _;
 use syn::{Attribute, FnArg, GenericParam, Pat, Visibility};
 
+use crate::exits::Exits;
 use crate::shape;
 use crate::signature::{Function, mentions};
 
@@ -37,17 +38,19 @@ impl Place {
 }
 
 impl Function {
-    pub(crate) fn place(&self) -> Place {
+    /// `waits` is whether the span goes on with a stream, or a future that only the attribute tells of.
+    pub(crate) fn place(&self, waits: bool) -> Place {
         let tracks = self.tracks_caller();
         if self.sig.asyncness.is_some() || !tracks && !shape::has_function(&self.sig.output) {
             return Place::Closure;
         }
-        if tracks && !self.returns_function() && !self.may_leave_early() {
+        let waits = waits || self.returns_future();
+        if tracks && !self.returns_function() && !self.leaves_unseen(waits) {
             return Place::Inline;
         }
         let place = self.place_of_function();
         // A future that is not seen would have no span; its function's line is less.
-        if place == Place::Inline && self.returns_future() && self.body.leaves_early() {
+        if place == Place::Inline && self.returns_future() && self.hides_values() {
             return Place::Closure;
         }
         place
@@ -82,11 +85,21 @@ impl Function {
         matches!(self.shape(false), shape::Shape::Future { .. })
     }
 
-    /// Whether the body may end by something else than its last expression. A macro may hide a
-    /// `return`; which matters where that may be an error.
-    fn may_leave_early(&self) -> bool {
-        let fails = matches!(&self.sig.output, syn::ReturnType::Type(_, ty) if shape::may_fail(ty));
-        self.body.leaves_early() || fails && calls_macro(self.body.tokens.clone())
+    /// Whether the body, where it stands inline, may end by something that is not seen there: by what
+    /// stands in a macro. That matters where it may be an error, or a future or a stream that would go
+    /// without its span.
+    fn leaves_unseen(&self, waits: bool) -> bool {
+        let matters = waits
+            || matches!(&self.sig.output, syn::ReturnType::Type(_, ty) if shape::may_fail(ty));
+        match Exits::of(&self.body.tokens) {
+            Some(exits) => matters && exits.hidden,
+            None => matters || self.body.leaves_early(),
+        }
+    }
+
+    /// Whether a value leaves the body of which it is not seen where: the body does not parse.
+    fn hides_values(&self) -> bool {
+        self.body.leaves_early() && Exits::of(&self.body.tokens).is_none()
     }
 
     /// Whether each way out of the body but its end is one of an error: a `?`, or `return Err(…)`.
@@ -107,9 +120,7 @@ impl Function {
             }
             true
         }
-        self.body.leaves_early()
-            && returns_errors(self.body.tokens.clone())
-            && !calls_macro(self.body.tokens.clone())
+        self.body.leaves_early() && returns_errors(self.body.tokens.clone())
     }
 
     fn place_of_function(&self) -> Place {
@@ -163,13 +174,15 @@ impl Function {
         parameters && generics && self.sig.variadic.is_none()
     }
 
-    /// Whether a name in it looks like a parameter of a surrounding `impl`, which a function
-    /// inside of this one could not name: a lifetime that nobody declares, or a type of one or
-    /// two capitals.
+    /// Whether a name in it may be a parameter of a surrounding `impl`, which a function inside of this
+    /// one could not name: a lifetime that nobody declares, or a capitalized word by itself that is
+    /// neither declared here nor in std's prelude.
     fn may_name_parameters_of_an_impl(&self) -> bool {
-        let mut own = BTreeSet::new();
         let mut names = Names::default();
         names.read(self.sig.to_token_stream());
+        names.is_body = true;
+        names.read(self.body.tokens.clone());
+        let mut own = std::mem::take(&mut names.bound);
         for parameter in &self.sig.generics.params {
             own.insert(match parameter {
                 GenericParam::Lifetime(parameter) => format!("'{}", parameter.lifetime.ident),
@@ -177,123 +190,121 @@ impl Function {
                 GenericParam::Const(parameter) => parameter.ident.to_string(),
             });
         }
-        own.extend(names.bound);
-        let lifetimes = names.lifetimes.iter().map(String::as_str);
-        let idents = names.idents.iter().map(String::as_str);
-        let idents = idents
-            .chain(self.body.idents())
-            .filter(|name| shape::is_short(name));
-        lifetimes.chain(idents).any(|name| !own.contains(name))
+        names.used.iter().any(|name| !own.contains(name))
     }
 }
 
-/// Names in a signature.
+/// Names in tokens that may be declared by an `impl` around them.
 #[derive(Default)]
 struct Names {
-    idents: BTreeSet<String>,
-    /// Those that are used; `'static` and `'_` need nobody to declare them.
-    lifetimes: BTreeSet<String>,
-    /// Those that a `for<…>` declares.
+    /// `'static` and `'_` need nobody to declare them; a label is declared where it stands.
+    used: BTreeSet<String>,
+    /// Those that a `for<…>` or a label declares.
     bound: BTreeSet<String>,
+    /// Whether a colon makes a label, and `=` stands behind types.
+    is_body: bool,
 }
 
 impl Names {
     fn read(&mut self, tokens: TokenStream) {
         let mut binder = false;
         let mut lifetime = false;
-        for tree in tokens {
+        // `::` stands in front.
+        let mut of_path = 0_u8;
+        let mut trees = tokens.into_iter().peekable();
+        while let Some(tree) = trees.next() {
+            let in_path = of_path == 2;
             match tree {
-                TokenTree::Group(group) => self.read(group.stream()),
                 TokenTree::Punct(punct) => {
+                    let colon = punct.as_char() == ':';
+                    of_path = if colon { (of_path + 1).min(2) } else { 0 };
                     binder &= punct.as_char() != '>';
                     lifetime = punct.as_char() == '\'';
                     continue;
                 }
+                TokenTree::Group(group) => self.read(group.stream()),
                 TokenTree::Ident(ident) if lifetime => {
                     let name = format!("'{ident}");
-                    if binder {
+                    let colon = matches!(trees.peek(), Some(TokenTree::Punct(next)) if next.as_char() == ':');
+                    if binder || colon && self.is_body {
                         self.bound.insert(name.clone());
                     }
                     if ident != "static" && ident != "_" {
-                        self.lifetimes.insert(name);
+                        self.used.insert(name);
                     }
                 }
                 TokenTree::Ident(ident) => {
                     binder = ident == "for";
-                    self.idents.insert(ident.to_string());
+                    let name = ident.to_string();
+                    let is_known = KNOWN.iter().any(|known| name == *known);
+                    // `Item` in `Iterator<Item = u8>`.
+                    let is_told = !self.is_body
+                        && matches!(trees.peek(), Some(TokenTree::Punct(next)) if next.as_char() == '=');
+                    if name.starts_with(char::is_uppercase) && !in_path && !is_known && !is_told {
+                        self.used.insert(name);
+                    }
                 }
                 TokenTree::Literal(_) => {}
             }
             lifetime = false;
+            of_path = 0;
         }
     }
 }
+
+/// Names of std's prelude, and others that nobody gives to a parameter.
+const KNOWN: [&str; 46] = [
+    "Arc",
+    "AsMut",
+    "AsRef",
+    "Box",
+    "BTreeMap",
+    "BTreeSet",
+    "Clone",
+    "Copy",
+    "Cow",
+    "Debug",
+    "Default",
+    "Display",
+    "DoubleEndedIterator",
+    "Drop",
+    "Duration",
+    "Eq",
+    "Err",
+    "ExactSizeIterator",
+    "Extend",
+    "Fn",
+    "FnMut",
+    "FnOnce",
+    "From",
+    "FromIterator",
+    "Future",
+    "HashMap",
+    "HashSet",
+    "Into",
+    "IntoIterator",
+    "Iterator",
+    "None",
+    "Ok",
+    "Option",
+    "Ord",
+    "PartialEq",
+    "PartialOrd",
+    "Path",
+    "PathBuf",
+    "Pin",
+    "Rc",
+    "Result",
+    "Send",
+    "Some",
+    "String",
+    "Sync",
+    "Vec",
+];
 
 /// Whether the attribute is `#[track_caller]`, or may come to it.
 pub(crate) fn tracks_caller(attr: &Attribute) -> bool {
     let path = attr.path();
     path.is_ident("track_caller")
         || path.is_ident("cfg_attr") && mentions(attr.to_token_stream(), "track_caller")
-}
-
-/// Whether a macro is called of which it is not known that it never returns from the function
-/// that it stands in.
-fn calls_macro(tokens: TokenStream) -> bool {
-    const KNOWN: [&str; 30] = [
-        "assert",
-        "assert_eq",
-        "assert_ne",
-        "cfg",
-        "column",
-        "concat",
-        "dbg",
-        "debug_assert",
-        "debug_assert_eq",
-        "debug_assert_ne",
-        "env",
-        "eprint",
-        "eprintln",
-        "file",
-        "format",
-        "format_args",
-        "include_bytes",
-        "include_str",
-        "line",
-        "matches",
-        "module_path",
-        "option_env",
-        "panic",
-        "print",
-        "println",
-        "stringify",
-        "todo",
-        "unimplemented",
-        "unreachable",
-        "vec",
-    ];
-    let mut before: Option<String> = None;
-    let mut bang = false;
-    for tree in tokens {
-        match tree {
-            TokenTree::Group(group) => {
-                let known = before
-                    .take()
-                    .is_none_or(|name| KNOWN.iter().any(|known| name == *known));
-                if bang && !known || calls_macro(group.stream()) {
-                    return true;
-                }
-                bang = false;
-            }
-            TokenTree::Ident(ident) => {
-                before = Some(ident.to_string());
-                bang = false;
-            }
-            TokenTree::Punct(punct) if punct.as_char() == '!' && before.is_some() => bang = true,
-            _ => {
-                before = None;
-                bang = false;
-            }
-        }
-    }
-    false
 }

@@ -59,10 +59,15 @@ pub(crate) fn is_never(output: &ReturnType) -> bool {
     matches!(output, ReturnType::Type(_, ty) if matches!(peel(ty), Type::Never(_)))
 }
 
-/// Whether a function comes back whose type the signature hides: `impl Fn(…)`, alone or in a
-/// `Result` and its like. What it takes, the compiler knows only where the signature is.
+/// Whether a function comes back whose type the signature hides: `impl Fn(…)`, alone or in a tuple. The
+/// compiler knows what it takes only where the signature is; in a `Result` and its like not even there.
 pub(crate) fn has_function(output: &ReturnType) -> bool {
     matches!(output, ReturnType::Type(_, ty) if is_function(ty))
+}
+
+/// Whether one comes back in whatever holds it. Nothing is to be told of it.
+pub(crate) fn holds_function(ty: &Type) -> bool {
+    is_function(ty) || last_segment(ty).is_some_and(|last| types(last).any(holds_function))
 }
 
 fn is_function(ty: &Type) -> bool {
@@ -74,14 +79,15 @@ fn is_function(ty: &Type) -> bool {
         "AsyncFnMut",
         "AsyncFnOnce",
     ];
-    if let Type::ImplTrait(ty) = peel(ty) {
-        return ty.bounds.iter().any(|bound| {
+    match peel(ty) {
+        Type::ImplTrait(ty) => ty.bounds.iter().any(|bound| {
             matches!(bound, TypeParamBound::Trait(bound) if bound.path.segments.last().is_some_and(
                 |last| TRAITS.iter().any(|name| last.ident == name)
             ))
-        });
+        }),
+        Type::Tuple(tuple) => tuple.elems.iter().any(is_function),
+        _ => false,
     }
-    last_segment(ty).is_some_and(|last| types(last).any(is_function))
 }
 
 /// Whether nothing can come back that would be an output or an error.
@@ -131,6 +137,16 @@ pub(crate) fn gives_items(ty: &Type) -> bool {
         .is_some()
 }
 
+/// Whether that is certain: nobody names the trait so and has it told its `Item`, but means the known
+/// one.
+pub(crate) fn surely_gives_items(ty: &Type) -> bool {
+    let returned = Returned::of(ty).or_else(|| Returned::of_future(ty));
+    returned.is_some_and(|returned| {
+        let items = returned.items();
+        items.item.is_some() || matches!(items.boxed, Some(Boxed::Pinned)) && !items.is_iterator
+    })
+}
+
 /// The output of a future, as far as the text tells, and how it comes back; `None` if the type is
 /// no future.
 fn future_of(ty: &Type) -> Option<(Option<Type>, Form)> {
@@ -160,7 +176,7 @@ fn may_be_parameter(tokens: TokenStream) -> bool {
 }
 
 /// Whether the name is one that parameters of an `impl` have, and hardly anything else: `T`, `K2`.
-pub(crate) fn is_short(name: &str) -> bool {
+fn is_short(name: &str) -> bool {
     name.len() <= 2
         && name.starts_with(|first: char| first.is_ascii_uppercase())
         && (name.chars()).all(|char| char.is_ascii_uppercase() || char.is_ascii_digit())

@@ -179,11 +179,6 @@ impl Body {
         self.words.idents.contains(word)
     }
 
-    /// The identifiers in it.
-    pub(crate) fn idents(&self) -> impl Iterator<Item = &str> {
-        self.words.idents.iter().map(String::as_str)
-    }
-
     /// Whether another attribute of llmobs has been here.
     pub(crate) fn is_instrumented(&self) -> bool {
         // Our switch comes first, behind the path to it.

@@ -7,7 +7,6 @@ use syn::{Expr, ExprLit, Lit, ReturnType};
 use crate::attr::{Args, Errors};
 use crate::kind::Kind;
 use crate::names::suggestion;
-use crate::place::Place;
 use crate::shape;
 use crate::signature::Function;
 
@@ -121,13 +120,7 @@ fn stream(args: &Args, function: &Function, errors: &mut Errors) {
         let message = format!(
             "`stream` needs a stream or an iterator in the signature, and {what}: write {FORMS}"
         );
-        return errors.on(ty, message);
-    }
-    if function.place() == Place::Inline && function.body.leaves_early() {
-        let message = "below `#[track_caller]` the returned stream of a method without a visibility \
-                       is seen only if the body has no `return` and no `?`: leave one of them out, or \
-                       write `pub(self)`, if the method is no trait's";
-        errors.at(span, message);
+        errors.on(ty, message);
     }
 }
 

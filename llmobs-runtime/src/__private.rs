@@ -21,10 +21,10 @@ pub mod v0_1_0 {
     pub use std::boxed::Box;
 
     pub use super::future::{Instrumented, output_of, typed};
-    #[allow(deprecated, reason = "it is a warning to the user")]
-    pub use super::ladder::future_inside;
     pub use super::ladder::{Cap, Fail, Ret, apply};
-    pub use super::leaving::{Leaving, Returned, arrived};
+    #[allow(deprecated, reason = "they are warnings to the user")]
+    pub use super::ladder::{future_inside, items_without_stream};
+    pub use super::leaving::{Leaving, Returned, Trying, arrived};
     pub use super::prompt::TemplateFile;
     pub use super::record::{attempt, failed, noted, output, wants_output};
     pub use super::start::{Entered, Kind, Starting, call, enabled, fake, literal, start, text};
@@ -48,7 +48,9 @@ pub mod v0_1_0 {
             FailError as _, FailName as _, NamedFuture as _, NoFuture as _, SplitAny as _,
             SplitResult as _,
         };
-        pub use crate::__private::leaving::{LeavesAny as _, LeavesResult as _};
+        pub use crate::__private::leaving::{
+            LeavesAny as _, LeavesResult as _, TriesAny as _, TriesResult as _,
+        };
         pub use crate::__private::stream::{CapChunk as _, CapNoChunk as _};
     }
 

@@ -4,6 +4,7 @@
 mod context;
 mod error;
 mod io;
+mod settle;
 
 use std::fmt;
 
@@ -24,7 +25,7 @@ pub use context::{AnnotationContext, AnnotationGuard};
 pub(crate) use context::{Annotations, apply};
 pub use error::AnnotateError;
 pub use io::Io;
-pub(crate) use io::{Content, IoError, IoRepr, Side, messages_from_json};
+pub(crate) use io::{Content, IoError, IoRepr, Side};
 
 /// What to add to a span, for [`annotate`](crate::annotate) and
 /// [`Span::annotate`](crate::Span::annotate).

@@ -12,9 +12,11 @@
 //! serializer that it was given, cannot be stopped. And one that takes a lock takes it.
 
 mod annotated;
+mod captured;
 mod growing;
 mod limits;
 mod printed;
+mod printing;
 mod prose;
 mod redact;
 mod serializer;
@@ -28,16 +30,18 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::annotation::{Io, IoRepr};
+use crate::passing;
 use crate::report;
-use crate::text::{Text, TextBuffer};
+use crate::text::Text;
 
 pub(crate) use annotated::{bound_io, rest_message};
+pub(crate) use captured::{Captured, Printed};
 pub(crate) use growing::{Growing, Room};
-use limits::{Budget, Clipped, Limits, dismantle};
+use limits::{Budget, Clipped, Limits, REST, dismantle};
+use printing::Printing;
 pub(crate) use prose::scrub;
 pub(crate) use redact::REDACTED;
 use redact::Sensitivity;
-pub(crate) use redact::{hides_text, redacted_name};
 use tree::Reading;
 
 /// Bytes of a value that only has `Debug` or `Display`.
@@ -117,18 +121,9 @@ fn read<T: Serialize + ?Sized>(
 }
 
 /// What `{value:?}` prints, at most 16 kB of it, and without what is a secret by the name
-/// that stands before it ([`printed`]). The caller asks [`redacted_name`] about the
-/// value's own.
+/// that stands before it ([`printed`]).
 pub(crate) fn debug<T: Debug + ?Sized>(value: &T) -> String {
-    let mut text = Clipped::new(LONGEST_TEXT);
-    let mut print_it = |text: &mut TextBuffer| write!(text, "{value:?}");
-    match print(&mut text, type_name::<T>(), "Debug", &mut print_it) {
-        Ok(()) => text.finish_with(|text, is_cut| {
-            let text = printed::redact(text, is_cut);
-            prose::scrub_urls(&text, is_cut).unwrap_or(text)
-        }),
-        Err(mark) => mark,
-    }
+    Printed::of(value).map_or_else(|mark| mark, Printed::into_text)
 }
 
 /// Returns the text that `{value}` prints, at most 16 kB of it. It is prose: nothing in it is hidden here.
@@ -137,10 +132,13 @@ pub(crate) fn display<T: Display + ?Sized>(value: &T) -> String {
 }
 
 fn shown(value: &dyn Display, type_name: &str, most: usize) -> String {
-    let mut text = Clipped::new(most);
-    let mut print_it = |text: &mut TextBuffer| write!(text, "{value}");
-    match print(&mut text, type_name, "Display", &mut print_it) {
-        Ok(()) => text.finish(),
+    let mut text = Printing::new(most);
+    let mut written = Ok(());
+    let panicked = panics(|| written = write!(text, "{value}"));
+    let is_cut = text.is_cut();
+    match outcome(is_cut, panicked, written, type_name, "Display") {
+        Ok(()) if is_cut => text.into_text() + REST,
+        Ok(()) => text.into_text(),
         Err(mark) => mark,
     }
 }
@@ -161,28 +159,28 @@ pub(crate) fn tell<T: Display + ?Sized>(value: &T, place: &mut Text) {
 /// The same where the type is erased, and its name is known.
 pub(crate) fn tell_as<T: Display + ?Sized>(type_name: &str, value: &T, place: &mut Text) {
     let mut text = Clipped::new(Limits::EVENT.text);
-    let mut print_it = |text: &mut TextBuffer| write!(text, "{value}");
-    match print(&mut text, type_name, "Display", &mut print_it) {
+    let mut written = Ok(());
+    let panicked = panics(|| written = write!(text.writer(), "{value}"));
+    match outcome(text.is_cut(), panicked, written, type_name, "Display") {
         Ok(()) => text.finish_in(place),
         Err(mark) => *place = mark.into(),
     }
 }
 
-/// Puts what is printed into `text`; `Err` with a mark where that is not known.
-fn print(
-    text: &mut Clipped,
+/// What became of a text that was printed; `Err` with a mark where that is not known.
+fn outcome(
+    is_cut: bool,
+    panicked: bool,
+    written: fmt::Result,
     type_name: &str,
     by: &str,
-    print: &mut dyn FnMut(&mut TextBuffer) -> fmt::Result,
 ) -> Result<(), String> {
-    let mut printed = Ok(());
-    let panicked = panics(|| printed = print(text.writer()));
-    if text.is_cut() {
+    if is_cut {
         // What it did after we refused to take more does not matter.
         Ok(())
     } else if panicked {
         Err(complain(type_name, &format!("{by} panicked")))
-    } else if printed.is_err() {
+    } else if written.is_err() {
         Err(complain(type_name, &format!("{by} failed")))
     } else {
         Ok(())
@@ -194,6 +192,7 @@ pub(crate) fn panics(run: impl FnOnce()) -> bool {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(()) => false,
         Err(payload) => {
+            passing::swallowed();
             discard(payload);
             true
         }

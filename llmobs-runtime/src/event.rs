@@ -156,10 +156,11 @@ impl From<Content> for IoFields {
         match content {
             Content::Text(text) => fields.value = Some(text),
             Content::Json(value) => fields.value = Some(value.to_string()),
+            Content::Printed(printed) => fields.value = Some(printed.into_text()),
             Content::Arguments(arguments) => {
                 let named = arguments
                     .into_iter()
-                    .map(|(name, value)| (name.to_owned(), value));
+                    .map(|(name, value)| (name.to_owned(), value.into_value()));
                 fields.value = Some(Value::Object(named.collect()).to_string());
             }
             Content::Messages(messages) => fields.messages = Some(messages),

@@ -9,6 +9,7 @@ use std::fmt::Display;
 use serde::{Deserialize, Serialize};
 
 use crate::capture;
+use crate::passing;
 
 /// How many sources of an error are followed; a chain that is longer, or a ring, ends there.
 const LONGEST_CHAIN: usize = 64;
@@ -123,14 +124,9 @@ impl SpanError {
 
     /// A panic that went through the span.
     pub(crate) fn panic(payload: &(dyn Any + Send)) -> Self {
-        let message = payload
-            .downcast_ref::<&'static str>()
-            .copied()
-            .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        match message {
-            Some(message) => Self::new("panic", message),
-            None => Self::panic_without_message(),
-        }
+        passing::text(payload).map_or_else(Self::panic_without_message, |message| {
+            Self::new("panic", message)
+        })
     }
 
     pub(crate) fn panic_without_message() -> Self {

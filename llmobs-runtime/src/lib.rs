@@ -45,6 +45,7 @@ mod link;
 mod message;
 mod number;
 mod offline;
+mod passing;
 mod prefetch;
 mod process;
 mod processor;

@@ -184,6 +184,7 @@ impl Message {
     }
 
     /// The first thing in the message that the wire does not allow.
+    #[cfg(test)]
     pub(crate) fn flaw(&self) -> Option<String> {
         let call = self.tool_calls.iter().find_map(ToolCall::flaw);
         let media = || {

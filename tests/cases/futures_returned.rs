@@ -160,6 +160,7 @@ fn behind_an_alias(x: u8) -> Alias<Result<u8, String>> {
 }
 
 #[task]
+#[allow(deprecated, reason = "the warning that `stream` is missing")]
 fn string_error() -> impl Future<Output = Result<impl Iterator<Item = u8>, String>> {
     async { Ok([1].into_iter()) }
 }

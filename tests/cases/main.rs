@@ -20,6 +20,7 @@ mod builds;
 mod capture;
 mod futures_returned;
 mod hygiene;
+mod inline;
 mod items;
 mod lints;
 mod opaque;

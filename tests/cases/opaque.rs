@@ -13,6 +13,7 @@ use crate::support::{input, only, output, record, record_future};
 struct Plain;
 
 #[task]
+#[allow(deprecated, reason = "the warning that `stream` is missing")]
 fn no_items() -> impl Iterator<Item = Plain> {
     Vec::new().into_iter()
 }

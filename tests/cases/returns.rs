@@ -60,6 +60,7 @@ fn case_02_a_question_mark_is_seen_and_converts() {
 }
 
 #[task]
+#[allow(deprecated, reason = "the warning that `stream` is missing")]
 fn opaque(n: u8) -> impl Iterator<Item = u8> + Clone {
     if n == 0 {
         return (0..1).chain(0..0);
@@ -68,6 +69,7 @@ fn opaque(n: u8) -> impl Iterator<Item = u8> + Clone {
 }
 
 #[task]
+#[allow(deprecated, reason = "the warning that `stream` is missing")]
 fn opaque_result(ok: bool) -> Result<impl Iterator<Item = impl Debug>, String> {
     if ok {
         Ok([1_u8, 2].into_iter())
@@ -87,11 +89,13 @@ fn case_03_opaque_types_in_the_return_type() {
 }
 
 #[task]
+#[allow(deprecated, reason = "the warning that `stream` is missing")]
 fn boxed_items(n: u8) -> Option<Box<dyn Iterator<Item = u8>>> {
     (n > 0).then(|| Box::new(0..n) as Box<dyn Iterator<Item = u8>>)
 }
 
 #[task]
+#[allow(deprecated, reason = "the warning that `stream` is missing")]
 async fn items_later(n: u8) -> impl Iterator<Item = u8> {
     0..n
 }
@@ -558,7 +562,8 @@ fn case_37_the_callers_line_stays_the_callers() {
     });
     assert_eq!(output(&spans[0])[1], json!(true));
     assert_eq!(output(&spans[1]), json!(line!() - 5));
-    assert_eq!(error(&spans[2]), ("panic", ""));
+    let message = "called `Option::unwrap()` on a `None` value";
+    assert_eq!(error(&spans[2]), ("panic", message));
 }
 
 #[task]
@@ -585,6 +590,7 @@ fn case_04_an_async_function_that_never_returns() {
 }
 
 #[task]
+#[allow(deprecated, reason = "the warning that `stream` is missing")]
 async fn async_question(text: &str) -> Result<impl Iterator<Item = u8>, anyhow::Error> {
     let number: u8 = text.parse()?;
     Ok(0..number)

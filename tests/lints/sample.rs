@@ -325,7 +325,7 @@ pub fn needless_lifetimes<'a>(text: &'a str) -> &'a str {
     text
 }
 
-#[llmobs::task]
+#[llmobs::task(capture_output = false)]
 pub fn iterates(list: &[u8]) -> impl Iterator<Item = u8> + '_ {
     list.iter().map(|item| item + 1)
 }
@@ -459,4 +459,100 @@ pub fn endless(pair: &Pair) -> impl Iterator<Item = &u8> {
 #[llmobs::task(stream)]
 fn never_called_stream() -> impl Iterator<Item = u8> {
     std::iter::empty()
+}
+
+// What restriction lints have something to say about.
+
+#[llmobs::task]
+pub fn shadows(a: u8, b: &mut Vec<u8>) -> usize {
+    let a = a;
+    let a = a + 1;
+    let b = b.len() + usize::from(a);
+    let c = b;
+    let c = String::new();
+    c.len() + b
+}
+
+#[llmobs::workflow(capture_input = false)]
+pub async fn shadows_async(a: u8) -> u8 {
+    let a = a;
+    let a = std::future::ready(a).await;
+    let a = "another".len();
+    a as u8
+}
+
+#[llmobs::task]
+pub fn steps(list: &[u8], at: usize) -> Option<u8> {
+    let first = list.first()?;
+    let second = list[at];
+    if first == &second {
+        return std::option::Option::None;
+    } else {
+        std::println!("{}", second);
+    }
+    match first {
+        0 => Some(1u8),
+        _ => Some(*first as u8 / second),
+    }
+}
+
+#[llmobs::task]
+pub fn leaves_by_errors(text: &str) -> std::result::Result<u8, std::boxed::Box<dyn std::error::Error>> {
+    let x = text.parse::<u8>()?;
+    let y = text.len().to_string().parse::<u8>().map_err(|_| "long")?;
+    Ok(x + y)
+}
+
+impl Pair {
+    #[llmobs::tool]
+    #[track_caller]
+    fn tracked_method(&self, text: &str) -> Result<u8, std::num::ParseIntError> {
+        if text.is_empty() {
+            return Ok(self.left);
+        }
+        let right: u8 = text.parse()?;
+        return Ok(right);
+    }
+
+    #[llmobs::tool]
+    #[track_caller]
+    pub fn tracked_public(&self, texts: &Vec<String>) -> Result<u8, String> {
+        let text = texts.first().ok_or("none".to_string())?;
+        dbg!(text);
+        Ok(text.parse::<u8>().map_err(|error| error.to_string())?)
+    }
+
+    #[llmobs::tool]
+    fn returns_a_function(&self, by: u8) -> impl Fn(&u8) -> u8 {
+        return move |number| number * by;
+    }
+}
+
+pub fn uses_them(pair: Pair) {
+    let _ = pair.tracked_method("");
+    pair.returns_a_function(1)(&2);
+}
+
+#[llmobs::task]
+#[track_caller]
+fn tracked_never(a: u8) -> u8 {
+    panic!("{}", a)
+}
+
+#[llmobs::task]
+#[track_caller]
+pub fn tracked_ways(a: Option<u8>) -> Option<u8> {
+    let b = loop {
+        if a? > 1 {
+            return a;
+        }
+        if a? > 0 {
+            break tracked_never(1);
+        }
+    };
+    if b > 0 {
+        return Some(b);
+    } else {
+        return None;
+    }
 }

@@ -30,17 +30,4 @@ fn future_alone() -> impl Future<Output = String> {
     async { String::new() }
 }
 
-struct Counter;
-
-impl Counter {
-    #[llmobs::tool(stream)]
-    #[track_caller]
-    fn located(&self, empty: bool) -> impl Iterator<Item = u8> + use<> {
-        if empty {
-            return 0..0;
-        }
-        0..1
-    }
-}
-
 fn main() {}

@@ -1,21 +1,25 @@
 //! The body where its [`Place`] is, and how it is called there.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, format_ident, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::punctuated::Punctuated;
-use syn::{Attribute, FnArg, GenericParam, Meta, Pat, PatIdent, ReturnType, Signature, Type};
+use syn::{
+    Attribute, Expr, ExprReturn, ExprTry, FnArg, GenericParam, Lifetime, Meta, Pat, PatIdent,
+    ReturnType, Signature, Type,
+};
 
 use super::Expansion;
+use crate::exits::{Exits, Rewrite};
 use crate::place::{Place, tracks_caller};
-use crate::shape::{self, Shape};
+use crate::shape;
 
 impl Expansion<'_> {
     /// An expression that runs the body under the span `__llmobs_in`.
     pub(super) fn called(&self) -> TokenStream {
         let Self { p, span, .. } = self;
         let call = match self.place {
-            Place::Inline => return self.function.body.behind(self.marker()).into(),
+            Place::Inline => return self.inline(),
             Place::Closure => self.closure(),
             Place::Within | Place::Beside => {
                 let call = self.call_of_function();
@@ -179,38 +183,121 @@ impl Expansion<'_> {
                 },
                 FnArg::Receiver(_) => continue,
             };
-            uses.extend(quote_spanned!(*span=>
-                #[allow(clippy::used_underscore_binding)] let _ = &mut #ident;
-            ));
+            uses.extend(quote_spanned!(*span=> let _ = &mut #ident;));
         }
         uses
     }
 
-    /// A guard that knows whether a body that stands inline leaves early, where that is an error
-    /// for sure.
+    /// Whether each way out of the body is told of where it stands.
+    fn tells_exits(&self) -> bool {
+        self.place == Place::Inline
+            && self.function.inline_value()
+            && !shape::is_unit(&self.function.sig.output)
+            && !shape::is_never(&self.function.sig.output)
+    }
+
+    /// The body where it stood, with what tells of each way out.
+    fn inline(&self) -> TokenStream {
+        let Self { p, span, .. } = self;
+        let body = &self.function.body;
+        let mut tokens = self.marker();
+        if !self.tells_exits() || self.is_unknown() {
+            return body.behind(tokens).into();
+        }
+        let label = self.label();
+        // For the compiler its end is always reached, though the body may panic.
+        tokens.extend(quote_spanned!(*span=> if false { break #label #p::fake(); }));
+        match Exits::of(&body.tokens) {
+            Some(exits) => tokens.extend(exits.rewritten(self)),
+            None => tokens.extend(body.tokens.clone()),
+        }
+        let body = body.around(tokens);
+        quote_spanned!(*span=> #label: #body)
+    }
+
+    /// The body's, at whose end a value that leaves early is looked at.
+    fn label(&self) -> Lifetime {
+        Lifetime::new("'__llmobs_b", self.span)
+    }
+
+    /// The guard of a body that stands inline, or in a function that sees its caller's line: it notes
+    /// a panic, and an error that leaves unseen. And how it is told that the body came to its end.
     pub(super) fn early(&self) -> (TokenStream, TokenStream) {
         let Self { p, span, .. } = self;
         let none = (TokenStream::new(), TokenStream::new());
-        let ReturnType::Type(_, ty) = &self.function.sig.output else {
-            return none;
-        };
-        let leaves = self.place == Place::Inline
-            && matches!(self.shape, Shape::Sync)
-            && shape::may_fail(ty)
-            && self.function.leaves_early_by_errors();
-        if !leaves {
+        if self.place == Place::Closure
+            || self.place.is_function() && !self.function.tracks_caller()
+        {
             return none;
         }
-        let returned = shape::erased(ty);
-        (
-            quote_spanned!(*span=>
-                let __llmobs_l = #p::Leaving::new(
-                    &__llmobs_in,
-                    { use #p::ladder::*; (&&#p::Returned::<#returned>::NEW).__llmobs_leaving() },
+        let arrived = quote_spanned!(*span=> #p::arrived(__llmobs_l););
+        let (seen, hidden) = self.exits();
+        let returned = match &self.function.sig.output {
+            ReturnType::Type(_, ty) if seen || hidden && shape::may_fail(ty) => ty,
+            _ => {
+                let leaving = quote_spanned!(*span=>
+                    let __llmobs_l = #p::Leaving::new(&__llmobs_in, #p::None);
                 );
-            ),
-            quote_spanned!(*span=> #p::arrived(__llmobs_l);),
+                return (leaving, arrived);
+            }
+        };
+        let unseen = if hidden && shape::may_fail(returned) {
+            quote_spanned!(*span=> { use #p::ladder::*; (&&__llmobs_r).__llmobs_leaving() })
+        } else {
+            quote_spanned!(*span=> #p::None)
+        };
+        let returned = shape::erased(returned);
+        let leaving = quote_spanned!(*span=>
+            let __llmobs_r = #p::Returned::<#returned>::NEW;
+            if false { return __llmobs_r.fake(); }
+            let __llmobs_l = #p::Leaving::new(&__llmobs_in, #unseen);
+        );
+        (leaving, arrived)
+    }
+
+    /// Whether some ways out tell of themselves, and whether errors may leave unseen. Where the body does
+    /// not parse that is so only if nothing but errors can be meant.
+    fn exits(&self) -> (bool, bool) {
+        if !self.tells_exits() || self.is_unknown() {
+            return (false, false);
+        }
+        Exits::of(&self.function.body.tokens).map_or_else(
+            || (false, self.function.leaves_early_by_errors()),
+            |exits| (exits.any, exits.hidden),
         )
+    }
+}
+
+impl Rewrite for Expansion<'_> {
+    fn leave(&self, leave: &ExprReturn) -> Option<Expr> {
+        let value = leave.expr.as_ref()?;
+        let label = self.label();
+        let mut tokens = TokenStream::new();
+        leave
+            .attrs
+            .iter()
+            .for_each(|attr| attr.to_tokens(&mut tokens));
+        tokens.extend(quote_spanned!(self.span=> break #label #value));
+        Some(Expr::Verbatim(tokens))
+    }
+
+    fn question(&self, question: &mut ExprTry) {
+        let Self { p, span, .. } = self;
+        let operand = &question.expr;
+        let told = quote_spanned!(*span=>
+            match #operand {
+                __llmobs_q => {
+                    use #p::ladder::*;
+                    (&&#p::Trying::new(&__llmobs_q, &__llmobs_r)).__llmobs_trying().tell(
+                        __llmobs_q,
+                        |__llmobs_e| if let #p::Some(__llmobs_in) = __llmobs_l.seen() {
+                            #p::failed(__llmobs_in, (&&&&&#p::Fail(__llmobs_e)).__llmobs_fail())
+                        },
+                    )
+                }
+            }
+        );
+        *question.expr = Expr::Verbatim(told);
     }
 }
 
@@ -231,7 +318,7 @@ fn quiet(ty: &Type) -> Type {
         tokens
             .into_iter()
             .map(|mut tree| {
-                if let proc_macro2::TokenTree::Group(group) = &mut tree {
+                if let TokenTree::Group(group) = &mut tree {
                     let mut inner =
                         proc_macro2::Group::new(group.delimiter(), quieted(group.stream()));
                     inner.set_span(group.span());

@@ -41,6 +41,7 @@ impl Expansion<'_> {
                 let start = self.start();
                 let called = self.called();
                 let annotation = self.annotation();
+                let (leaving, arrived) = self.early();
                 let output = self.future_output(output.as_deref());
                 let handover = handover(&output);
                 let future = self.boxed(
@@ -53,7 +54,9 @@ impl Expansion<'_> {
                 );
                 quote_spanned!(*span=>
                     let __llmobs_in = #start;
+                    #leaving
                     let __llmobs_f #annotation = #called;
+                    #arrived
                     return #future;
                 )
             }
@@ -61,10 +64,13 @@ impl Expansion<'_> {
                 let start = self.start();
                 let called = self.called();
                 let annotation = self.annotation();
+                let (leaving, arrived) = self.early();
                 let wrapped = self.wrapped(returned);
                 quote_spanned!(*span=>
                     let __llmobs_in = #start;
+                    #leaving
                     let __llmobs_out #annotation = #called;
+                    #arrived
                     let __llmobs_in = #p::leave(__llmobs_in);
                     return #wrapped;
                 )

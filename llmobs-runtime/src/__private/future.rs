@@ -15,6 +15,7 @@ use super::start::Entered;
 use crate::client;
 use crate::context::Lent;
 use crate::failure::SpanError;
+use crate::passing;
 use crate::span::Span;
 
 thread_local! {
@@ -255,6 +256,7 @@ impl<F: Future, D: Done<F::Output>> Future for Instrumented<F, D> {
                 *this.state = State::Idle;
                 // The user may have ended the span by hand.
                 let _ = this.span.end(Some(SpanError::panic(&*payload)));
+                passing::resumes(&*payload);
                 resume_unwind(payload)
             }
         }

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::record::guarded;
 use super::special::{Form, Special};
-use crate::capture;
+use crate::capture::{self, Captured};
 use crate::failure::{DynError, SpanError};
 
 /// A value to capture.
@@ -38,93 +38,82 @@ pub enum Never {}
 /// The name of an argument.
 pub(super) type Name = Option<&'static str>;
 
-fn type_text<T: ?Sized>() -> Value {
-    Value::from(type_name::<T>())
+fn type_text<T: ?Sized>() -> Captured {
+    Value::from(type_name::<T>()).into()
 }
 
-fn debug_text<T: Debug + ?Sized>(name: Name, value: &T) -> Value {
-    match name {
-        Some(name) if capture::redacted_name(name, true) => Value::from(capture::REDACTED),
-        Some(name) => {
-            let text = capture::debug(value);
-            if capture::hides_text(name, &text) {
-                Value::from(capture::REDACTED)
-            } else {
-                Value::from(text)
-            }
-        }
-        None => Value::from(capture::debug(value)),
-    }
+fn nothing() -> Captured {
+    Value::Null.into()
 }
 
 /// Locks, channels and atomics by their type's name, for serde would lock them; bytes by
 /// their number. Also behind the usual pointers and in an `Option`; many locks as well.
 pub trait CapSpecial {
-    fn __llmobs_cap(&self, name: Name) -> Value;
+    fn __llmobs_cap(&self, name: Name) -> Captured;
 }
 
 impl<T: Special + ?Sized> CapSpecial for &&&&&Cap<'_, T> {
-    fn __llmobs_cap(&self, name: Name) -> Value {
+    fn __llmobs_cap(&self, name: Name) -> Captured {
         match self.0.form(name) {
             Form::Type => type_text::<T>(),
-            Form::Told(value) => value,
+            Form::Told(value) => value.into(),
         }
     }
 }
 
 /// What has a JSON form.
 pub trait CapSerialize {
-    fn __llmobs_cap(&self, name: Name) -> Value;
+    fn __llmobs_cap(&self, name: Name) -> Captured;
 }
 
 impl<T: Serialize + ?Sized> CapSerialize for &&&&Cap<'_, T> {
-    fn __llmobs_cap(&self, name: Name) -> Value {
-        capture::serialize(name, self.0)
+    fn __llmobs_cap(&self, name: Name) -> Captured {
+        capture::serialize(name, self.0).into()
     }
 }
 
 /// `None` is nothing, not the text `None`.
 pub trait CapOptionDebug {
-    fn __llmobs_cap(&self, name: Name) -> Value;
+    fn __llmobs_cap(&self, name: Name) -> Captured;
 }
 
 impl<T: Debug> CapOptionDebug for &&&Cap<'_, Option<T>> {
-    fn __llmobs_cap(&self, name: Name) -> Value {
+    fn __llmobs_cap(&self, name: Name) -> Captured {
         self.0
             .as_ref()
-            .map_or(Value::Null, |value| debug_text(name, value))
+            .map_or_else(nothing, |value| Captured::printed(name, value))
     }
 }
 
 /// What has a text for programmers.
 pub trait CapDebug {
-    fn __llmobs_cap(&self, name: Name) -> Value;
+    fn __llmobs_cap(&self, name: Name) -> Captured;
 }
 
 impl<T: Debug + ?Sized> CapDebug for &&Cap<'_, T> {
-    fn __llmobs_cap(&self, name: Name) -> Value {
-        debug_text(name, self.0)
+    fn __llmobs_cap(&self, name: Name) -> Captured {
+        Captured::printed(name, self.0)
     }
 }
 
 /// `None` is nothing, whatever it might have held.
 pub trait CapOption {
-    fn __llmobs_cap(&self, name: Name) -> Value;
+    fn __llmobs_cap(&self, name: Name) -> Captured;
 }
 
 impl<T> CapOption for &Cap<'_, Option<T>> {
-    fn __llmobs_cap(&self, _: Name) -> Value {
-        self.0.as_ref().map_or(Value::Null, |_| type_text::<T>())
+    fn __llmobs_cap(&self, _: Name) -> Captured {
+        self.0.as_ref().map_or_else(nothing, |_| type_text::<T>())
     }
 }
 
 /// Whatever else.
 pub trait CapName {
-    fn __llmobs_cap(&self, name: Name) -> Value;
+    fn __llmobs_cap(&self, name: Name) -> Captured;
 }
 
 impl<T: ?Sized> CapName for Cap<'_, T> {
-    fn __llmobs_cap(&self, _: Name) -> Value {
+    fn __llmobs_cap(&self, _: Name) -> Captured {
         type_text::<T>()
     }
 }
@@ -183,6 +172,15 @@ impl<T: ?Sized> NoFuture for Ret<'_, T> {}
             the call and not the work: use `async fn`, or annotate the function that does the work"
 )]
 pub fn future_inside() {}
+
+/// A stream or an iterator without `stream`.
+#[inline]
+#[deprecated(
+    note = "this function returns a stream or an iterator, so its span ends when the function returns \
+            and has no output: write `stream` in the attribute for a span that goes on with it, or \
+            `capture_output = false` if the call is all that is wanted"
+)]
+pub fn items_without_stream() {}
 
 /// An error of the standard trait, with its sources.
 pub trait FailError {

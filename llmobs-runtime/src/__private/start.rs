@@ -5,15 +5,13 @@ use std::fmt::{self, Display};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use serde_json::Value;
-
-use super::record;
 use crate::annotation::{Content, Side};
-use crate::capture;
+use crate::capture::{self, Captured};
 use crate::client;
 use crate::context::{Token, function};
 use crate::failure::SpanError;
 use crate::kind::SpanKind;
+use crate::passing;
 use crate::span::{Slot, Span, SpanData, SpanInner};
 use crate::text::{IntoText, Text};
 
@@ -21,9 +19,7 @@ use crate::text::{IntoText, Text};
 /// annotated functions.
 pub struct Starting(Option<Slot>);
 
-/// The kinds as functions. What calls with a function counts for clippy as having an
-/// effect, which the start of a span has; else it would ask for `#[must_use]` on functions
-/// whose own effects it does not see, in the closure around their body.
+/// The kinds.
 #[derive(Debug)]
 pub struct Kind;
 
@@ -32,13 +28,13 @@ pub struct Kind;
     reason = "the attributes write them as variants"
 )]
 impl Kind {
-    pub const Llm: fn() -> SpanKind = || SpanKind::Llm;
-    pub const Workflow: fn() -> SpanKind = || SpanKind::Workflow;
-    pub const Agent: fn() -> SpanKind = || SpanKind::Agent;
-    pub const Tool: fn() -> SpanKind = || SpanKind::Tool;
-    pub const Task: fn() -> SpanKind = || SpanKind::Task;
-    pub const Embedding: fn() -> SpanKind = || SpanKind::Embedding;
-    pub const Retrieval: fn() -> SpanKind = || SpanKind::Retrieval;
+    pub const Llm: SpanKind = SpanKind::Llm;
+    pub const Workflow: SpanKind = SpanKind::Workflow;
+    pub const Agent: SpanKind = SpanKind::Agent;
+    pub const Tool: SpanKind = SpanKind::Tool;
+    pub const Task: SpanKind = SpanKind::Task;
+    pub const Embedding: SpanKind = SpanKind::Embedding;
+    pub const Retrieval: SpanKind = SpanKind::Retrieval;
 }
 
 /// Whether anything is, at the price of one relaxed load.
@@ -50,8 +46,8 @@ pub fn enabled() -> bool {
 /// Begins a span, if a client takes it.
 #[cold]
 #[inline(never)]
-pub fn start(name: &'static &'static str, kind: fn() -> SpanKind) -> Starting {
-    Starting(function::draft(name, kind()))
+pub fn start(name: &'static &'static str, kind: SpanKind) -> Starting {
+    Starting(function::draft(name, kind))
 }
 
 impl Starting {
@@ -139,7 +135,8 @@ impl Starting {
         self.tell(|span| span.data_mut().tags.push((Text::literal(key), told)));
     }
 
-    pub fn metadata(&mut self, key: &'static str, value: Value) {
+    pub fn metadata(&mut self, key: &'static str, value: Captured) {
+        let value = value.into_value();
         self.tell(|span| drop(span.data_mut().metadata.insert(key.to_owned(), value)));
     }
 
@@ -154,7 +151,7 @@ impl Starting {
     }
 
     /// One captured argument.
-    pub fn argument(&mut self, name: &'static str, value: Value) {
+    pub fn argument(&mut self, name: &'static str, value: Captured) {
         self.tell(|span| {
             if let Some(Content::Arguments(arguments)) = &mut span.data_mut().input {
                 arguments.push((name, value));
@@ -163,8 +160,10 @@ impl Starting {
     }
 
     /// `input = expr`.
-    pub fn input(&mut self, value: Value) {
-        self.tell(|span| span.data_mut().input = record::content(span.kind, Side::Input, value));
+    pub fn input(&mut self, value: Captured) {
+        self.tell(|span| {
+            span.data_mut().input = Content::captured(span.kind, Side::Input, value);
+        });
     }
 
     /// Starts the span and makes it current.
@@ -187,11 +186,6 @@ impl Starting {
     #[inline]
     fn settle(self) -> Option<Slot> {
         let Self(mut slot) = self;
-        if let Some(span) = slot.as_mut()?.span_mut()
-            && span.data_mut().input.is_some()
-        {
-            record::settle_arguments(span);
-        }
         slot.as_mut()?.settle();
         slot
     }
@@ -267,6 +261,7 @@ pub fn call<R>(entered: &Option<Entered>, body: impl FnOnce() -> R) -> R {
             Ok(returned) => returned,
             Err(payload) => {
                 entered.panicked(&*payload);
+                passing::resumes(&*payload);
                 resume_unwind(payload)
             }
         },

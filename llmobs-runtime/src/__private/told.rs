@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::ladder::{Cap, Name};
 use super::record;
+use crate::capture::Captured;
 
 /// `(role, content)`.
 trait Pair {
@@ -66,14 +67,14 @@ impl<T: Conversation + ?Sized> Conversation for &T {
 
 /// Messages by their form.
 pub trait CapMessages {
-    fn __llmobs_cap(&self, name: Name) -> Value;
+    fn __llmobs_cap(&self, name: Name) -> Captured;
 }
 
 impl<T: Conversation + ?Sized> CapMessages for &&&&&&Cap<'_, T> {
-    fn __llmobs_cap(&self, _: Name) -> Value {
+    fn __llmobs_cap(&self, _: Name) -> Captured {
         let mut messages = Value::Null;
         // An `AsRef<str>` is a user's.
         record::attempt(|| messages = self.0.messages());
-        messages
+        messages.into()
     }
 }

@@ -225,20 +225,15 @@ impl Clipped {
         self.0.is_cut()
     }
 
-    /// The text, changed by what is told whether it was cut, and marked where it was.
-    pub(super) fn finish_with(self, change: impl FnOnce(String, bool) -> String) -> String {
+    /// The text, marked where it was cut. How much is missing is not known: what had more
+    /// to say was stopped.
+    pub(super) fn finish(self) -> String {
         let is_cut = self.is_cut();
-        let mut text = change(self.0.into(), is_cut);
+        let mut text = String::from(self.0);
         if is_cut {
             text.push_str(REST);
         }
         text
-    }
-
-    /// The text, marked where it was cut. How much is missing is not known: what had more
-    /// to say was stopped.
-    pub(super) fn finish(self) -> String {
-        self.finish_with(|text, _| text)
     }
 
     /// The same, put into `place`.

@@ -26,8 +26,8 @@
 //! was cut at the limit, a value that was cut is hidden up to the end, and a literal that
 //! was cut is hidden behind the first `name: ` of a secret in it.
 //!
-//! A text is read once, and a name only where one ends; what is in a literal is passed over
-//! in blocks. Debug builds, in which every program is written, compile this without
+//! The worker reads a text once, and a name only where one ends; what is in a literal is passed
+//! over in words and blocks. Debug builds, in which every program is written, compile this without
 //! optimisation: there a call of a closure or of an iterator costs as much as ten bytes of a
 //! loop, and a `Debug` with its `format!`, which is the standard library's, 1 to 8 ns a
 //! byte. So what runs for each byte or each field goes by indices.

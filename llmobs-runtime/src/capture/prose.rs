@@ -32,6 +32,10 @@ pub(crate) fn scrub(text: String) -> String {
 /// text `is_cut`, the `@` behind a password may be missing.
 pub(super) fn scrub_urls(text: &str, is_cut: bool) -> Option<String> {
     let bytes = text.as_bytes();
+    // Most texts are short and have none, for which the search below is dear to begin.
+    if !bytes.contains(&b'/') {
+        return None;
+    }
     let mut hidden = Vec::new();
     let mut from = 0;
     while let Some(length) = text[from..].find('/') {

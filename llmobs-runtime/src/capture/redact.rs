@@ -51,21 +51,14 @@ pub(super) enum Sensitivity {
     Secret,
 }
 
-/// Whether automatic capture hides a value of this name.
-pub(crate) fn redacted_name(name: &str, is_string: bool) -> bool {
-    match sensitivity(name) {
-        Sensitivity::Open | Sensitivity::Likely => false,
-        Sensitivity::Text | Sensitivity::Counted => is_string,
-        Sensitivity::Secret => true,
-    }
-}
-
-/// Whether automatic capture hides `text` as the value of this name.
-pub(crate) fn hides_text(name: &str, text: &str) -> bool {
-    match sensitivity(name) {
-        Sensitivity::Open => false,
-        Sensitivity::Likely => looks_secret(text.as_bytes()),
-        Sensitivity::Text | Sensitivity::Counted | Sensitivity::Secret => true,
+impl Sensitivity {
+    /// Whether `text` is hidden.
+    pub(super) fn hides_text(self, text: &str) -> bool {
+        match self {
+            Self::Open => false,
+            Self::Likely => looks_secret(text.as_bytes()),
+            Self::Text | Self::Counted | Self::Secret => true,
+        }
     }
 }
 

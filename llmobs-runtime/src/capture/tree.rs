@@ -160,11 +160,7 @@ impl<'a> Node<'a> {
     }
 
     pub(super) fn hides_text(&self, text: &str) -> bool {
-        match self.sensitivity {
-            Sensitivity::Open => false,
-            Sensitivity::Likely => redact::looks_secret(text.as_bytes()),
-            Sensitivity::Text | Sensitivity::Counted | Sensitivity::Secret => true,
-        }
+        self.sensitivity.hides_text(text)
     }
 
     /// The same value one `Some` or newtype further in.

@@ -220,7 +220,7 @@ impl Flaws {
     pub(super) fn told(self) -> Option<Rejection> {
         let mut flaw = self.first?;
         if self.others > 0 {
-            flaw.reason += &format!(" (and {} more)", self.others);
+            flaw.reason = format!("{} (and {} more)", flaw.reason, self.others);
         }
         Some(flaw)
     }

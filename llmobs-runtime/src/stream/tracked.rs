@@ -9,6 +9,7 @@ use crate::config::Capture;
 use crate::context::Lent;
 use crate::failure::SpanError;
 use crate::number::Number;
+use crate::passing;
 use crate::report;
 use crate::span::Span;
 use crate::usage::TokenUsage;
@@ -67,6 +68,7 @@ impl Tracked {
             Ok(returned) => returned,
             Err(payload) => {
                 self.finish(Some(SpanError::panic(&*payload)));
+                passing::resumes(&*payload);
                 resume_unwind(payload)
             }
         }

@@ -5,7 +5,7 @@ use std::fmt::{Display, Write as _};
 use bytes::{Bytes, BytesMut};
 use serde_json::{Map, Value};
 
-use crate::annotation::Content;
+use crate::annotation::{Content, Side};
 use crate::clock::Anchor;
 use crate::config::Capture;
 use crate::evaluation::shortened;
@@ -245,9 +245,13 @@ fn fill_meta(
         pagent_name: agent.name,
         pagent_span_id: Some(agent.span),
     });
-    let fields = |content: Option<Content>| content.filter(|_| full).map(IoFields::from);
-    *input = fields(data.input).unwrap_or_default();
-    *output = fields(data.output).unwrap_or_default();
+    let fields = |content: Option<Content>, side| {
+        let content = content.filter(|_| full);
+        let settled = content.and_then(|content| content.settle(span.kind, side));
+        settled.map(IoFields::from).unwrap_or_default()
+    };
+    *input = fields(data.input, Side::Input);
+    *output = fields(data.output, Side::Output);
     if full && span.kind == SpanKind::Llm {
         let prompt = extra.prompt.as_ref();
         input.prompt = prompt.map(|prompt| prompt.event(&settings.ml_app));

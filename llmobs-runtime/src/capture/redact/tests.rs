@@ -2,6 +2,19 @@
 
 use super::*;
 
+/// Whether automatic capture hides a value of this name.
+fn redacted_name(name: &str, is_string: bool) -> bool {
+    match sensitivity(name) {
+        Sensitivity::Open | Sensitivity::Likely => false,
+        Sensitivity::Text | Sensitivity::Counted => is_string,
+        Sensitivity::Secret => true,
+    }
+}
+
+fn hides_text(name: &str, text: &str) -> bool {
+    sensitivity(name).hides_text(text)
+}
+
 #[test]
 fn names_of_secrets_are_known_in_every_spelling() {
     for name in [

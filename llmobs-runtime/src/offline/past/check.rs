@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Length, PastSpan};
-use crate::annotation::{Io, IoError, Side};
+use crate::annotation::{Annotation, Io, IoError, Side};
 use crate::capture;
 use crate::config::{Capture, Settings};
 use crate::evaluation::shortened;
@@ -33,17 +33,7 @@ pub(in crate::offline) fn event(
     let kind = span.kind;
     let mut flaws = Flaws::default();
     if !kind.has_model() {
-        let model = [
-            ("model_name", &mut span.model_name),
-            ("model_provider", &mut span.model_provider),
-        ];
-        for (field, given) in model {
-            if let Some(given) = given.take() {
-                let given = shortened(&given);
-                let reason = format!("a span of kind {kind} carries no {field} ({given:?})");
-                flaws.note(Code::WrongKind, reason);
-            }
-        }
+        take_model(&mut span, &mut flaws);
     }
     let mut annotation = span.annotation;
     let mut content = |io: Option<Io>, side| match io?.into_content(kind, side) {
@@ -59,29 +49,14 @@ pub(in crate::offline) fn event(
             None
         }
     };
-    let io = annotation.io.unwrap_or_default();
+    let io = annotation.io.take().unwrap_or_default();
     let input = content(io.input, Side::Input);
     let output = content(io.output, Side::Output);
-    let mut metrics = metrics(annotation.metrics, &mut flaws);
-    if let Some(usage) = annotation.usage {
+    let mut metrics = metrics(std::mem::take(&mut annotation.metrics), &mut flaws);
+    if let Some(usage) = annotation.usage.take() {
         usage.complete(&mut metrics);
     }
-    annotation.tags.retain(|(key, value)| {
-        if key.is_empty() {
-            let value = shortened(value);
-            let reason = format!("it has a tag with an empty key (value {value:?})");
-            flaws.note(Code::InvalidTags, reason);
-        }
-        !key.is_empty()
-    });
-    annotation.metadata.retain(|(key, value)| {
-        if key.is_empty() {
-            let value = shortened(&value.to_string());
-            let reason = format!("a property of the metadata has an empty key (value {value})");
-            flaws.note(Code::InvalidMetadata, reason);
-        }
-        !key.is_empty()
-    });
+    take_nameless(&mut annotation, &mut flaws);
 
     let ml_app = span.ml_app.as_deref().unwrap_or(&settings.ml_app);
     let session = span.session_id.or_else(|| session(&annotation.tags));
@@ -135,6 +110,42 @@ pub(in crate::offline) fn event(
         collection_errors: Vec::new(),
     };
     Ok((event, flaws))
+}
+
+/// Takes the model out of a span whose kind has none.
+fn take_model(span: &mut PastSpan, flaws: &mut Flaws) {
+    let kind = span.kind;
+    let model = [
+        ("model_name", &mut span.model_name),
+        ("model_provider", &mut span.model_provider),
+    ];
+    for (field, given) in model {
+        if let Some(given) = given.take() {
+            let given = shortened(&given);
+            let reason = format!("a span of kind {kind} carries no {field} ({given:?})");
+            flaws.note(Code::WrongKind, reason);
+        }
+    }
+}
+
+/// Takes out tags and properties of the metadata that have an empty key.
+fn take_nameless(annotation: &mut Annotation, flaws: &mut Flaws) {
+    annotation.tags.retain(|(key, value)| {
+        if key.is_empty() {
+            let value = shortened(value);
+            let reason = format!("it has a tag with an empty key (value {value:?})");
+            flaws.note(Code::InvalidTags, reason);
+        }
+        !key.is_empty()
+    });
+    annotation.metadata.retain(|(key, value)| {
+        if key.is_empty() {
+            let value = shortened(&value.to_string());
+            let reason = format!("a property of the metadata has an empty key (value {value})");
+            flaws.note(Code::InvalidMetadata, reason);
+        }
+        !key.is_empty()
+    });
 }
 
 /// The tags of a span that was given none, and that has neither session nor error.
