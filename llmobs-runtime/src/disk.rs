@@ -73,3 +73,23 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<Listed>> {
 pub(crate) fn oldest_first(segments: &mut [Listed]) {
     segments.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_kept_out_of_version_control_or_an_error_says_why_not() {
+        let folder = std::env::temp_dir().join(format!("llmobs-ignored-{}", fastrand::u64(..)));
+        let gone = ignore(&folder).unwrap_err();
+        assert_eq!(gone.kind(), io::ErrorKind::NotFound);
+        fs::create_dir(&folder).unwrap();
+        ignore(&folder).unwrap();
+        let theirs = folder.join(".gitignore");
+        assert_eq!(fs::read(&theirs).unwrap(), b"*\n");
+        fs::write(&theirs, "theirs").unwrap();
+        ignore(&folder).unwrap();
+        assert_eq!(fs::read(&theirs).unwrap(), b"theirs");
+        fs::remove_dir_all(folder).unwrap();
+    }
+}

@@ -395,6 +395,25 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_whose_client_goes_without_a_shutdown_has_some_time_for_the_rest() {
+        let (worker, start) = start();
+        assert!(start.closing.deadline.get().is_none());
+        drop(worker);
+        let deadline = start.closing.deadline.get().unwrap();
+        assert!(*deadline > Instant::now());
+    }
+
+    #[test]
+    fn a_runtime_may_be_let_go_of_within_another() {
+        let runtime = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            runtime.unwrap()
+        };
+        let inner = Background(Some(runtime()));
+        runtime().block_on(async { drop(inner) });
+    }
+
+    #[test]
     fn a_worker_that_has_died_has_settled_nothing() {
         let (worker, start) = start();
         let thread = std::thread::spawn(move || {

@@ -75,6 +75,7 @@ fn what_is_removed_before_the_end_is_written_anew_by_the_shutdown() {
     let spans = client.stats().spans().clone();
     assert_eq!(spans.spooled, 1, "{spans:?}");
     assert_eq!(spans.dropped, [(DropReason::Shutdown, 1)]);
+    assert_told_once(&folder, "were removed while they were in use");
     assert_eq!(sent_by_the_next(&folder, &intake), ["waits"]);
 }
 

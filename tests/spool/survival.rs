@@ -255,6 +255,32 @@ fn what_was_sent_without_an_answer_before_a_restart_is_risked_once_more() {
 }
 
 #[test]
+fn an_evaluation_without_an_answer_that_waits_for_its_next_try_is_risked_once_more_later() {
+    let folder = Folder::new();
+    let intake = Intake::start();
+    let wait = Reply::status(429).header("Retry-After", "100");
+    intake.replies([Reply::drop_connection(), wait]);
+    let first = client(&folder, intake.url());
+    let span = llmobs::EvaluationTarget::span("1", "2");
+    first.scope(|| {
+        llmobs::submit_evaluation(span, llmobs::Evaluation::new("good", true)).unwrap();
+    });
+    let retried = || first.stats().destinations[0].retried;
+    while retried() < 2 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let stats = first.shutdown(Duration::ZERO).unwrap().stats;
+    assert_eq!(stats.evaluations().spooled, 1);
+
+    intake.script(|_| Reply::drop_connection());
+    let second = client(&folder, intake.url());
+    let stats = second.shutdown(SOON).unwrap().stats;
+    assert_adds_up(&stats);
+    assert_eq!(stats.evaluations().dropped, [(DropReason::Unanswered, 1)]);
+    assert_eq!(intake.requests().len(), 3);
+}
+
+#[test]
 fn what_two_processes_have_sent_without_an_answer_is_sent_by_no_third_one() {
     let folder = Folder::new();
     let intake = Intake::start();
@@ -270,6 +296,8 @@ fn what_two_processes_have_sent_without_an_answer_is_sent_by_no_third_one() {
         intake.wait_for(|requests| requests.len() == sent, SOON);
         let stats = client.shutdown(Duration::ZERO).unwrap().stats;
         assert_eq!(stats.evaluations().spooled, 1);
+        let twice = stats.destinations[0].possible_duplicates;
+        assert_eq!(twice, u64::from(sent == 1), "counted once");
     }
     intake.script(|_| Reply::default());
     let third = client(&folder, intake.url());
@@ -297,6 +325,21 @@ fn what_was_refused_before_is_no_error_of_a_shutdown_that_leaves_the_rest_on_dis
     assert_adds_up(&stats);
     assert_eq!(stats.spans().dropped, [(DropReason::Refused, 1)]);
     assert_eq!(stats.spans().spooled, 1);
+}
+
+/// Longer than two seconds, after which a worker that does not come on is held up.
+#[test]
+fn a_shutdown_that_writes_is_waited_for_as_long_as_it_comes_on() {
+    let folder = Folder::new();
+    let slow = config(&folder, NOWHERE).processor(|_| {
+        std::thread::sleep(Duration::from_millis(250));
+        Verdict::Keep
+    });
+    let client = slow.build().unwrap();
+    make_spans(&client, &["slow"; 20]);
+    let stats = client.shutdown(Duration::ZERO).unwrap().stats;
+    assert_adds_up(&stats);
+    assert_eq!(stats.spans().spooled, 20);
 }
 
 #[test]
@@ -488,6 +531,7 @@ fn kept(folder: &Folder) -> BTreeMap<String, Vec<String>> {
 
 #[test]
 fn the_journal_and_memory_need_no_spool() {
+    crate::log::keep();
     let folder = Folder::new();
     let client = Config::new()
         .dir(&folder.0)

@@ -67,3 +67,56 @@ fn a_future_that_is_dropped_half_way_leaves_nothing_current() {
         assert_eq!(current(), None);
     });
 }
+
+#[test]
+fn open_spans_of_a_client_are_counted_once_each() {
+    let (one, other) = (client(), client());
+    let inner = |client: &crate::LlmObs| client.scope(|| current_client().unwrap());
+    let (of_one, of_other) = (inner(&one), inner(&other));
+    let open = || (open_here(&of_one), open_here(&of_other));
+    one.scope(|| {
+        let outer = Span::task("outer").start();
+        let _guards = (outer.enter(), outer.enter());
+        let inner = Span::task("inner").start();
+        let _guard = inner.enter();
+        assert_eq!(open(), (2, 0));
+        other.scope(|| {
+            let theirs = Span::task("theirs").start();
+            let _guard = theirs.enter();
+            assert_eq!(open(), (2, 1));
+        });
+        let ended = Span::task("ended").start();
+        let context = Context::from(&ended);
+        ended.finish().unwrap();
+        assert_eq!(context.in_scope(open), (2, 0));
+    });
+    assert_eq!(open(), (0, 0));
+}
+
+#[test]
+fn debug_texts_name_their_types() {
+    client().scope(|| {
+        let span = Span::task("t").start();
+        let context = Context::from(&span);
+        assert!(format!("{context:?}").starts_with("Context {"));
+        assert_eq!(format!("{:?}", context.attach()), "ContextGuard");
+        assert!(format!("{:?}", span.enter()).starts_with("SpanGuard("));
+        let future = std::future::ready(());
+        for (text, name) in [
+            (format!("{:?}", future.clone().in_span(&span)), "InSpan"),
+            (
+                format!("{:?}", future.clone().in_context(context)),
+                "InContext",
+            ),
+            (
+                format!(
+                    "{:?}",
+                    future.in_annotation_context(crate::AnnotationContext::new())
+                ),
+                "InAnnotationContext",
+            ),
+        ] {
+            assert!(text.starts_with(name), "{text}");
+        }
+    });
+}

@@ -70,6 +70,7 @@ fn a_trace_id_is_read_in_either_spelling() {
     );
     number("00000000000000000000000000000123", 0x123);
     number("18446744073709551616", 1 << 64);
+    number("018446744073709551616", 1 << 64);
     number(
         "142000000000000000000000000000000000000",
         142 * 10_u128.pow(36),
@@ -502,4 +503,70 @@ fn a_header_map_is_a_carrier() {
         let context = extract(&map).span_context();
         assert_eq!(context, span.context(), "tracestate has it as well");
     });
+}
+
+#[test]
+fn of_two_that_differ_in_case_the_lower_one_comes_first() {
+    let map = headers(&[("X-A", "upper"), ("x-a", "lower"), ("x-b", "other")]);
+    assert_eq!(map.get_all("x-a"), ["lower", "upper"]);
+    assert_eq!(Extractor::get(&map, "x-a"), Some("lower"));
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn a_header_map_gives_the_first_value_that_is_text() {
+    let mut map = http::HeaderMap::new();
+    assert_eq!(Extractor::get(&map, "x-a"), None);
+    map.append("x-a", "first".parse().unwrap());
+    map.append("x-a", "second".parse().unwrap());
+    assert_eq!(Extractor::get(&map, "x-a"), Some("first"));
+    assert_eq!(Extractor::get_all(&map, "x-a"), ["first", "second"]);
+}
+
+#[test]
+fn the_flag_of_w3c_says_whether_a_trace_is_kept_and_the_state_how_much() {
+    for (flags, state, priority) in [
+        ("00", "dd=s:2", "0"),
+        ("00", "dd=s:0", "0"),
+        ("00", "dd=s:-1", "-1"),
+        ("01", "dd=s:2", "2"),
+        ("01", "dd=s:0", "1"),
+        ("01", "dd=s:-1", "1"),
+        ("01", "foo=1", "1"),
+    ] {
+        let parent = format!("00-6b029035000000005af1d0824f64ccff-00000000000001c8-{flags}");
+        let out = handed_on(&headers(&[
+            ("traceparent", &*parent),
+            ("tracestate", state),
+        ]));
+        let told = format!("{flags} {state}");
+        assert_eq!(out["x-datadog-sampling-priority"], priority, "{told}");
+        assert!(out["traceparent"].ends_with(&format!("-{flags}")), "{told}");
+    }
+}
+
+#[test]
+fn a_traceparent_that_is_none_takes_nothing_of_datadogs_headers_away() {
+    let long = "00-6b029035000000005af1d0824f64ccff-00000000000001c8-0é";
+    for traceparent in ["", "0", "é", "00-1-2-01", long] {
+        let out = handed_on(&headers(&[
+            ("x-datadog-trace-id", "123"),
+            ("x-datadog-parent-id", "456"),
+            ("traceparent", traceparent),
+        ]));
+        assert_eq!(out["x-datadog-trace-id"], "123", "{traceparent}");
+    }
+}
+
+#[test]
+fn a_trace_id_that_is_a_text_goes_on_as_it_came() {
+    for text in ["abc", "12", "x"] {
+        let tags = format!("_dd.p.llmobs_parent_id=456,_dd.p.llmobs_trace_id={text}");
+        let out = handed_on(&headers(&[
+            ("x-datadog-trace-id", "123"),
+            ("x-datadog-parent-id", "456"),
+            ("x-datadog-tags", &*tags),
+        ]));
+        assert_eq!(tag(&out, "llmobs_trace_id"), Some(text));
+    }
 }

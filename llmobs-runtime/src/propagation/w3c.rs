@@ -166,3 +166,70 @@ fn fits(value: &str) -> bool {
     let plain = |b: u8| matches!(b, b' '..=b'~') && !matches!(b, b',' | b';' | b'~');
     !value.is_empty() && value.trim() == value && value.bytes().all(plain)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_read_up_to_the_longest() {
+        let begin = "dd=s:1;x:";
+        for (length, is_read) in [(LONGEST_HEADER, true), (LONGEST_HEADER + 1, false)] {
+            let header = begin.to_owned() + &"x".repeat(length - begin.len());
+            let state = tracestate(&[&header]);
+            assert_eq!(!state.datadog.is_empty(), is_read, "{length}");
+        }
+    }
+
+    /// Members of others that have so many bytes together, a comma with each.
+    fn others(bytes: usize) -> Vec<String> {
+        let mut members = Vec::new();
+        let mut left = bytes;
+        while left > 0 {
+            let next = if left > 100 { left.min(200) / 2 } else { left };
+            let name = format!("k{}=", members.len());
+            members.push(format!("{name}{}", "v".repeat(next - 1 - name.len())));
+            left -= next;
+        }
+        members
+    }
+
+    #[test]
+    fn members_of_others_have_their_room_and_no_more() {
+        for (bytes, fit) in [(LONGEST_OTHERS, true), (LONGEST_OTHERS + 1, false)] {
+            let members = others(bytes);
+            let header = members.join(",");
+            let read = tracestate(&[&header]).others;
+            let written = Member::new().before(members.iter().map(String::as_str));
+            let expected = &members[..members.len() - usize::from(!fit)];
+            assert_eq!(read, expected, "{bytes}");
+            assert_eq!(written, format!("dd=,{}", expected.join(",")), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn a_member_is_written_once_and_only_where_it_is_legal() {
+        let written = |members: &[&str]| Member::new().before(members.iter().copied());
+        let members = ["a=1", "a=2", "dd=s:1", "no member", "b=1"];
+        assert_eq!(written(&members), "dd=,a=1,b=1");
+        let many: Vec<String> = (0..MOST_MEMBERS * 2).map(|n| format!("k{n}=1")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let written = written(&many);
+        assert_eq!(written.split(',').count(), MOST_MEMBERS, "{written}");
+    }
+
+    #[test]
+    fn a_value_fits_where_it_comes_back_as_it_is() {
+        for (value, is_so) in [
+            ("a b", true),
+            ("", false),
+            (" a", false),
+            ("a ", false),
+            ("a;b", false),
+            ("a,b", false),
+            ("é", false),
+        ] {
+            assert_eq!(fits(value), is_so, "{value:?}");
+        }
+    }
+}

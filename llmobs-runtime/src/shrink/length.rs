@@ -314,6 +314,39 @@ mod tests {
         // A sign without end has no such place.
         let endless = format!("e{}", "\u{301}".repeat(1_000));
         assert!(cut(&endless, Form::Plain, 100).starts_with("e\u{301}"));
+        // Nor has one that goes on to the beginning, or the end, of the text.
+        let short = cut(&endless, Form::Plain, MARK + 4 + 16);
+        assert!(
+            short.starts_with("e\u{301}") && short.ends_with('\u{301}'),
+            "{short}"
+        );
+    }
+
+    #[test]
+    fn a_cut_takes_all_the_room_that_there_is() {
+        let text = "a".repeat(2_000);
+        for form in [Form::Plain, Form::Literal] {
+            for most in 100..110 {
+                assert_eq!(cut(&text, form, most).len(), most, "{form:?}");
+            }
+        }
+        let halves = |text: &str, form, room| {
+            let cut = cut(text, form, MARK + 4 + room);
+            let (head, rest) = cut.split_once('…').unwrap();
+            let (_, tail) = rest.rsplit_once('…').unwrap();
+            (head.to_owned(), tail.to_owned())
+        };
+        // Half of six bytes is one letter and a half: the head has no more than its half.
+        let (head, tail) = halves(&"é".repeat(500), Form::Plain, 6);
+        assert_eq!((&*head, &*tail), ("é", "éé"));
+        // An escape has one byte more inside a JSON string; these are no pairs of surrogates.
+        for escape in ["\\u00e9", "\\ud83d", "\\ude00"] {
+            let (head, tail) = halves(&format!("{escape}x").repeat(300), Form::Literal, 16);
+            assert_eq!(head, format!("{escape}x"));
+            assert_eq!(tail, format!("{escape}x"));
+        }
+        let (head, tail) = halves(&"\\u00e9".repeat(300), Form::Literal, 14);
+        assert_eq!((&*head, &*tail), ("\\u00e9", "\\u00e9"));
     }
 
     #[test]

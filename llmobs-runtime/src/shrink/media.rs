@@ -290,6 +290,17 @@ mod tests {
         );
         let cut = format!("data:image/png;base64,{data}…[4000 bytes cut]…{data}");
         assert_eq!(without_media(&cut), "…[9000 bytes of image/png cut]");
+        let cut = format!("data:image/png;base64,{data}…[4003 bytes cut]…{data}");
+        assert_eq!(without_media(&cut), "…[9002 bytes of image/png cut]");
+        // A short one stays, whatever stands before it.
+        let letters = "é".repeat(200);
+        for before in ["", "words ", &letters, &format!("{letters}y")] {
+            let url = |characters| format!("{before}data:image/png;base64,{}", base64(characters));
+            let short = url(SHORTEST - 4);
+            assert_eq!(without_media(&short), short);
+            let left = without_media(&url(SHORTEST));
+            assert_eq!(left, format!("{before}…[768 bytes of image/png cut]"));
+        }
     }
 
     #[test]
@@ -346,6 +357,31 @@ mod tests {
         ] {
             assert_eq!(without_media(&text), text);
         }
+    }
+
+    #[test]
+    fn escapes_of_json_texts_are_passed_over_where_base64_has_them() {
+        let data = base64(1_000);
+        let text = |between: &str| format!(r#"{{"b64_json":"{data}{between}{data}"}}"#);
+        for between in ["\\/", "\\n", "\\r\\n"] {
+            let left = without_media(&text(between));
+            assert!(left.contains("…[1500 bytes of base64 cut]"), "{left}");
+        }
+        for other in ["\\t", "\\\"", "\\u0041"] {
+            assert_eq!(without_media(&text(other)), text(other));
+        }
+    }
+
+    #[test]
+    fn what_is_short_stays_in_a_long_text() {
+        let text = |characters: usize| {
+            let data = base64(characters);
+            json!({"b64_json": data, "more": "words and words ".repeat(100)}).to_string()
+        };
+        let short = text(SHORTEST - 4);
+        assert_eq!(without_media(&short), short);
+        let left = without_media(&text(SHORTEST));
+        assert!(left.contains("…[768 bytes of base64 cut]"), "{left}");
     }
 
     #[test]

@@ -29,6 +29,9 @@ enum Part {
 
 /// An entry of the metadata that is larger is a part by itself.
 const LARGE_ENTRY: usize = 512;
+/// The quotes of its key, a colon and a comma. With thousands of entries these are half of it all: without
+/// them other parts would go as well, for which there is room.
+const AROUND_ENTRY: usize = r#""":,"#.len();
 /// The key of a mark in metadata of which entries are gone; it sorts after all ASCII keys.
 pub(super) const REST_KEY: &str = "…";
 /// How many bytes of a user's tags stay, at most.
@@ -142,7 +145,8 @@ fn fixed_of(event: &mut SpanEvent, part: &Part) -> usize {
         Part::Entries => {
             let entries = meta.metadata.iter();
             let sizes = entries.map(|(key, value)| key.len() + length::of(value));
-            sizes.filter(|size| *size <= LARGE_ENTRY).sum()
+            let small = sizes.filter(|size| *size <= LARGE_ENTRY);
+            small.map(|size| size + AROUND_ENTRY).sum()
         }
         Part::Links => length::of(&event.span_links),
         Part::Tools => {

@@ -1,5 +1,6 @@
 //! What is left of events that are too large.
 
+mod parts;
 mod random;
 
 use serde_json::{Map, Value, json};
@@ -83,6 +84,57 @@ fn no_more_is_cut_than_must() {
         let left = length::of(&event);
         assert!(limit - left <= 2, "{left} of {limit}");
     }
+}
+
+#[test]
+fn what_is_cut_again_says_so_once() {
+    let mut event = asked(vec![Message::user("x".repeat(10_000))]);
+    for limit in [5_000, 2_000] {
+        shrunk(&mut event, limit);
+    }
+}
+
+#[test]
+fn where_more_has_to_stay_than_may_everything_is_as_short_as_it_gets() {
+    let mut event = asked(vec![Message::user("x".repeat(10_000))]);
+    event.tags = vec![format!("ml_app:{}", "a".repeat(10_000))];
+    let size = length::of(&event);
+    let done = span(&mut event, size, 10).unwrap();
+    assert_eq!(done.size, size);
+    let left = length::of(&event);
+    assert!((10..2_000).contains(&left), "{left}");
+    // And where it is less, no more is cut than must.
+    let mut event = self::event();
+    event.tags = vec![format!("ml_app:{}", "a".repeat(10_000))];
+    event.meta.metadata = (0..2_000).map(|n| (n.to_string(), n.into())).collect();
+    let done = shrunk(&mut event, 5_000);
+    assert_eq!(done.gone, ["metadata"]);
+    let left = length::of(&event);
+    assert!(5_000 - left <= 2, "{left}");
+}
+
+#[test]
+fn media_in_messages_go_until_the_texts_are_short_enough() {
+    let url = |bytes: usize| format!("data:image/png;base64,{}", "A".repeat(bytes));
+    let texts = [url(4_000), url(2_000), "short".to_owned()];
+    let sizes: Vec<usize> = texts.iter().map(String::len).collect();
+    let all: usize = sizes.iter().sum();
+    let left = |most: usize| {
+        let mut messages = texts.clone().map(Message::user);
+        media_in_messages(&mut messages, most);
+        let left = messages.iter().zip(&texts);
+        let stays: Vec<bool> = left.map(|(left, text)| left.content() == *text).collect();
+        stays
+    };
+    // The messages have names and roles as well.
+    let mut of_messages = 0;
+    let mut messages = texts.clone().map(Message::user);
+    walk::in_messages(&mut messages, &mut |text, _| of_messages += text.len());
+    assert!(of_messages >= all);
+    assert_eq!(left(of_messages), [true, true, true]);
+    assert_eq!(left(of_messages - 1), [false, true, true]);
+    assert_eq!(left(2_500), [false, true, true]);
+    assert_eq!(left(2_000), [false, false, true]);
 }
 
 #[test]
@@ -367,6 +419,17 @@ fn of_an_evaluation_the_remarks_are_cut_and_the_value_never() {
     let mut event = evaluation_of(&"good".repeat(1_000));
     let size = length::of(&event);
     assert_eq!(evaluation(&mut event, 3_000), Fit::Not(size));
+    assert!(event.metadata.is_empty(), "there was none to cut");
+
+    // Of what the mark leaves no more is cut than must.
+    let mut event = evaluation_of("good");
+    event.reasoning = Some("because ".repeat(1_000));
+    let numbers = json!(vec![1; 5_000]);
+    event.metadata.insert("numbers".into(), numbers);
+    let size = length::of(&event);
+    assert_eq!(evaluation(&mut event, 3_000), Fit::Cut(size));
+    let left = length::of(&event);
+    assert!(3_000 - left <= 2, "{left}");
 }
 
 #[test]

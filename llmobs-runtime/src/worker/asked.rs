@@ -161,11 +161,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use std::future::Future;
-    use std::pin::Pin;
+    use std::pin::{Pin, pin};
     use std::task::{Context, Poll, Wake, Waker};
     use std::time::Duration;
 
     use super::*;
+    use crate::config::Config;
+    use crate::processor::Verdict;
+    use crate::worker::Worker;
 
     /// Longer than a test takes.
     const NEVER: Duration = Duration::from_secs(3_600);
@@ -235,5 +238,44 @@ mod tests {
             std::thread::yield_now();
             state = lock(&awaited.state);
         }
+    }
+
+    /// Until when the flushes of a client wait beside its worker, one of an hour among them.
+    fn waits(config: Config) -> (Vec<Instant>, bool) {
+        let (worker, _start) = Worker::new(&config.ml_app("asked").settings().unwrap());
+        let mut flush = pin!(worker.flush_async(NEVER));
+        let polled = flush.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending());
+        let state = lock(&worker.timed.state);
+        let until = state.flushes.keys().map(|(until, _)| *until);
+        (until.collect(), state.has_thread)
+    }
+
+    #[test]
+    fn a_flush_that_a_processor_may_hold_up_is_given_up_after_its_time_and_no_other_is_watched() {
+        let before = Instant::now();
+        let (until, has_thread) = waits(Config::new().processor(|_| Verdict::Keep));
+        assert!(has_thread);
+        let [until] = *until else { panic!("{until:?}") };
+        assert!(
+            until > before + NEVER,
+            "the worker answers at the deadline, so it has some time after that"
+        );
+        assert_eq!(waits(Config::new()), (Vec::new(), false));
+    }
+
+    #[test]
+    fn a_flush_is_void_once_it_is_answered_or_its_caller_has_gone() {
+        let awaited = Arc::new(Awaited::default());
+        let (asked, waiting) = awaited.begin(Instant::now() + NEVER).unwrap();
+        assert!(!asked.is_void());
+        drop(waiting);
+        assert!(asked.is_void());
+        let (asked, mut waiting) = awaited.begin(Instant::now()).unwrap();
+        assert!(!answered(&mut waiting), "its time is over");
+        assert!(asked.is_void());
+        let (asked, _waiting) = awaited.begin(Instant::now() + NEVER).unwrap();
+        asked.tell(true);
+        assert!(asked.is_void());
     }
 }

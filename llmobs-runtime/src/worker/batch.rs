@@ -319,6 +319,22 @@ mod tests {
     }
 
     #[test]
+    fn an_event_takes_as_much_of_the_budget_as_it_gives_back() {
+        let budget = Arc::new(Budget::new(10, 1_000));
+        let estimate = 400;
+        budget.reserve(estimate).unwrap();
+        let json = vec![b' '; 100].into();
+        let event = Event::new(EventKind::Span, json, 0, Arc::clone(&budget), estimate);
+        let rest = 1_000 - 100 - OVERHEAD;
+        budget.reserve(rest + 1).unwrap_err();
+        budget.reserve(rest).unwrap();
+        budget.release(1, rest);
+        drop(event);
+        assert_eq!(budget.events(), 0);
+        budget.reserve(1_000).unwrap();
+    }
+
+    #[test]
     fn a_request_is_never_larger_than_its_limit() {
         let (mut gathering, budget) = gathering(28);
         assert!(gathering.add(event(&budget, 10)).is_none());

@@ -68,3 +68,42 @@ impl Answer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flush(answer: Answer) -> Flush {
+        let deadline = Instant::now();
+        Flush { deadline, answer }
+    }
+
+    #[test]
+    fn only_a_flush_whose_caller_has_gone_is_void() {
+        let (sender, awaited) = tokio::sync::oneshot::channel();
+        let asked = Control::Flush(flush(Answer::Async(sender)));
+        assert!(!asked.is_void());
+        drop(awaited);
+        assert!(asked.is_void());
+        let (sender, blocks) = std::sync::mpsc::sync_channel(1);
+        assert!(!Control::Flush(flush(Answer::Blocking(sender))).is_void());
+        drop(blocks);
+        let (sender, _) = tokio::sync::oneshot::channel();
+        let ends = Control::Shutdown(flush(Answer::Async(sender)));
+        assert!(!ends.is_void(), "it is obeyed all the same");
+        assert!(!Control::Wake.is_void() && !Control::Progress.is_void());
+    }
+
+    #[test]
+    fn flushes_and_shutdowns_wait_for_an_answer() {
+        let asked = |control: fn(Flush) -> Control| {
+            let (sender, answer) = std::sync::mpsc::sync_channel(1);
+            let asked = control(flush(Answer::Blocking(sender))).asked(&Mark::NEVER);
+            asked.unwrap().0.answer.tell(true);
+            answer.recv()
+        };
+        assert_eq!(asked(Control::Flush), Ok(true));
+        assert_eq!(asked(Control::Shutdown), Ok(true));
+        assert!(Control::Wake.asked(&Mark::NEVER).is_none());
+    }
+}

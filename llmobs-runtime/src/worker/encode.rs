@@ -404,6 +404,23 @@ mod tests {
             for content in ["question", "answer", "value", "message"] {
                 assert!(!left.contains(content), "{content} in {left}");
             }
+            assert_eq!(encoder.name(), "full");
+            let Meta {
+                span,
+                model_name,
+                model_provider,
+                ..
+            } = &encoder.event.meta;
+            for text in [
+                Some(&span.kind),
+                model_name.as_ref(),
+                model_provider.as_ref(),
+            ] {
+                assert!(text.is_some_and(|text| text.capacity() > 0));
+            }
+            encoder.json = Vec::with_capacity(KEPT);
+            encoder.clear();
+            assert_eq!(encoder.json.capacity(), KEPT);
             let large = Span::task("large").start();
             let annotation = Annotation::new()
                 .input("x".repeat(KEPT))
@@ -414,6 +431,25 @@ mod tests {
             assert_eq!(encoder.json.capacity(), 0);
             assert_eq!(encoder.event, SpanEvent::default());
         });
+    }
+
+    #[test]
+    fn short_texts_stand_one_behind_the_other_in_one_room_and_long_ones_alone() {
+        let mut texts = Texts::default();
+        let behind = |text: &Bytes| text.as_ptr_range().end;
+        let short = [b'x'; SHORT];
+        let mut last = texts.keep(&short);
+        for _ in 1..ROOM / SHORT {
+            let next = texts.keep(&short);
+            assert_eq!(behind(&last), next.as_ptr());
+            last = next;
+        }
+        assert_eq!(texts.0.capacity(), 0, "the room is used to its end");
+        let first = texts.keep(&short);
+        assert_eq!(texts.0.capacity(), ROOM - SHORT);
+        let long = texts.keep(&[b'x'; SHORT + 1]);
+        assert_ne!(behind(&first), long.as_ptr());
+        assert_eq!(behind(&first), texts.keep(b"x").as_ptr());
     }
 
     #[test]

@@ -379,6 +379,73 @@ mod tests {
         });
     }
 
+    /// A task, and where four lines stand on disk: two spans, an evaluation and another span.
+    fn recalled(most_bytes: usize, count: usize) -> (Vec<usize>, crate::stats::Counts) {
+        let name = format!("llmobs-recall-{}", fastrand::u64(..));
+        let dir = std::env::temp_dir().join(name);
+        let settings = Config::new().dir(&dir).spool(true).settings().unwrap();
+        let budget = Arc::new(Budget::new(usize::MAX / 2, usize::MAX / 2));
+        let event = |kind| {
+            let json = Bytes::from_static(b"{}");
+            Event::new(kind, json, 1, Arc::clone(&budget), 0)
+        };
+        let (span, other) = (EventKind::Span, EventKind::Evaluation);
+        let mut spool = Spool::new("agent-x", &Writer::new(), &EventKind::ALL, &settings);
+        let mut write = |kind, count| {
+            let events: Vec<_> = (0..count).map(|_| event(kind)).collect();
+            spool.write(kind, &events).unwrap().place
+        };
+        let mut place = write(span, 2);
+        write(other, 1);
+        place.range.end = write(span, 1).range.end;
+        let ledger = Arc::new(Ledger::new("x".to_owned()));
+        ledger.spooled(span, count as u64);
+        let account = Arc::new(Account {
+            ledger: Arc::clone(&ledger),
+            budget: Budget::new(usize::MAX / 2, usize::MAX / 2),
+            max_age: Duration::from_secs(60),
+        });
+        let (progress, _) = tokio::sync::mpsc::unbounded_channel();
+        let progress = progress.downgrade();
+        let task = Task {
+            delivery: retry::Delivery::new(
+                Exporter::Memory(Memory::new()),
+                settings,
+                Arc::clone(&ledger),
+                retry::Patience::Endless,
+            ),
+            line: Arc::new(Line::new(Arc::clone(&account), None, None, true, progress)),
+            account,
+            most_bytes,
+        };
+        let parts = task.recall(span, count, &place);
+        let sizes = parts.iter().map(Vec::len).collect();
+        let stats = crate::stats::Front::default().stats(&[&ledger], || 4);
+        drop((parts, place, spool));
+        std::fs::remove_dir_all(dir).unwrap();
+        (sizes, stats.spans())
+    }
+
+    #[test]
+    fn as_many_events_of_a_kind_are_read_from_the_disk_as_the_batch_has() {
+        let frame = export::frame(EventKind::Span);
+        let of_one = frame.around + frame.each + b"{}".len();
+        for (most_bytes, count, sizes, lost) in [
+            (usize::MAX, 2, &[2][..], None),
+            (usize::MAX, 3, &[3], None),
+            (usize::MAX, 5, &[3], Some((DropReason::Unreadable, 2))),
+            (of_one, 2, &[1, 1], None),
+            (of_one - 1, 2, &[], Some((DropReason::TooLarge, 2))),
+        ] {
+            let (found, spans) = recalled(most_bytes, count);
+            assert_eq!(found, sizes, "{most_bytes} {count}");
+            let lost: Vec<_> = lost.into_iter().collect();
+            assert_eq!(spans.dropped, lost, "{most_bytes} {count}");
+            let waits = found.iter().sum::<usize>();
+            assert_eq!(spans.spooled, waits as u64, "{most_bytes} {count}");
+        }
+    }
+
     /// Events that have expired stand among others, of which those before it are not settled.
     #[test]
     fn what_has_expired_settles_nothing_that_stands_before_it() {

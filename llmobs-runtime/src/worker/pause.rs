@@ -144,6 +144,8 @@ mod tests {
         while_it_lasts(Why::Backoff, |pause| {
             assert!(pause.outlasts(now + HOUR / 2));
             assert!(!pause.outlasts(now + HOUR * 2));
+            let until = pause.lock().now.as_ref().map(|now| now.until);
+            assert!(!pause.outlasts(until.unwrap()), "at its end is not later");
             pause.cut_short();
             assert!(!pause.outlasts(now));
         });

@@ -333,7 +333,8 @@ impl Receiver {
         let left = self.buffers.close();
         self.fetched = Fetched::default();
         drop(left);
-        while self.events.try_recv().is_ok() {}
+        // With the channel: who sends after this has the event back, and counts it at once.
+        self.events = mpsc::channel().1;
     }
 
     pub(super) fn rearm(&self) {
@@ -351,6 +352,79 @@ impl Drop for Receiver {
 #[cfg(not(llmobs_loom))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_is_half_full_with_half_of_it() {
+        for (budget, weight) in [
+            (Budget::new(10, 1 << 30), 1),
+            (Budget::new(1 << 30, 100), 10),
+        ] {
+            let is_half_full = || budget.reserve(weight).unwrap();
+            assert_eq!([(); 4].map(|()| is_half_full()), [false; 4]);
+            assert_eq!([(); 6].map(|()| is_half_full()), [true; 6]);
+            assert!(budget.reserve(weight).is_err());
+        }
+    }
+
+    #[test]
+    fn nothing_is_taken_in_advance_where_a_limit_would_be_half_full_with_it() {
+        let (events, bytes) = (MOST_AHEAD.events, MOST_AHEAD.bytes);
+        let (max_events, max_bytes) = (events * PART_AHEAD, bytes * PART_AHEAD);
+        let ahead_beside = |taken: (usize, usize)| {
+            let budget = Budget::new(max_events, max_bytes);
+            budget.events.store(taken.0, Ordering::Release);
+            budget.bytes.store(taken.1, Ordering::Release);
+            let mut ahead = Ahead::default();
+            assert_eq!(budget.reserve_by(&mut ahead, 1), Ok(false));
+            assert_eq!(budget.events(), taken.0 + 1 + ahead.events);
+            (ahead.events, ahead.bytes)
+        };
+        let (most_events, most_bytes) = (max_events / 2 - events - 1, max_bytes / 2 - bytes - 1);
+        for taken in [(most_events - 1, 0), (0, most_bytes - 1)] {
+            assert_eq!(ahead_beside(taken), (events, bytes), "{taken:?}");
+        }
+        for taken in [(most_events, 0), (0, most_bytes)] {
+            assert_eq!(ahead_beside(taken), (0, 0), "{taken:?}");
+        }
+    }
+
+    #[test]
+    fn a_quarter_of_either_limit_is_a_quarter() {
+        for (budget, weight) in [
+            (Budget::new(12, 1 << 30), 1),
+            (Budget::new(1 << 30, 120), 10),
+        ] {
+            for is_quarter_full in [false, false, true, true] {
+                budget.reserve(weight).unwrap();
+                assert_eq!(budget.is_quarter_full(), is_quarter_full);
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_taken_in_advance_is_used_before_the_budget_is_asked_again() {
+        let budget = Budget::new(MOST_AHEAD.events * PART_AHEAD, 1 << 30);
+        let mut ahead = Ahead::default();
+        for used in 0..=MOST_AHEAD.events {
+            assert_eq!(budget.reserve_by(&mut ahead, 10), Ok(false));
+            assert_eq!(ahead.events, MOST_AHEAD.events - used);
+            assert_eq!(ahead.bytes, MOST_AHEAD.bytes - used * 10);
+            assert_eq!(budget.events(), MOST_AHEAD.events + 1);
+        }
+        // What is left of the bytes goes back with that.
+        assert_eq!(budget.reserve_by(&mut ahead, 10), Ok(false));
+        let used = (MOST_AHEAD.events + 2) * 10;
+        assert_eq!(
+            budget.bytes.load(Ordering::Acquire),
+            used + MOST_AHEAD.bytes
+        );
+        // Of a small limit not a part, and so no bytes either.
+        let budget = Budget::new(PART_AHEAD - 1, 1 << 30);
+        let mut ahead = Ahead::default();
+        assert_eq!(budget.reserve_by(&mut ahead, 10), Ok(false));
+        assert_eq!((ahead.events, ahead.bytes), (0, 0));
+        assert_eq!(budget.bytes.load(Ordering::Acquire), 10);
+    }
 
     #[test]
     fn where_somebody_was_refused_nothing_is_taken_in_advance_until_the_worker_has_fetched() {

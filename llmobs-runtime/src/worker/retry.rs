@@ -305,9 +305,8 @@ impl Delivery {
 
     /// Why there is no use in an attempt.
     fn no_use(&self) -> Option<String> {
-        match (&self.patience, &self.exporter) {
-            (_, Exporter::Nowhere { reason, .. }) => Some(reason.clone()),
-            (Patience::Endless, _) => None,
+        match &self.exporter {
+            Exporter::Nowhere { reason, .. } => Some(reason.clone()),
             _ => self.hopeless.clone(),
         }
     }
@@ -461,6 +460,8 @@ fn backoff(failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use crate::export::memory::Memory;
 
     #[test]
     fn a_server_is_given_the_time_that_it_asks_for_up_to_five_minutes() {
@@ -470,6 +471,69 @@ mod tests {
             assert_eq!(wait, Duration::from_secs(waits));
         }
         assert!(asked(Some(Duration::ZERO)).is_none());
+    }
+
+    #[test]
+    fn a_pause_is_made_up_to_the_longest_that_somebody_waits_for() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build();
+        runtime.unwrap().block_on(async {
+            let longest_wait = Duration::from_millis(20);
+            let mut delivery = Delivery::new(
+                Exporter::Memory(Memory::new()),
+                Config::new().settings().unwrap(),
+                Arc::new(Ledger::new("x".to_owned())),
+                Patience::Bounded {
+                    tries: 9,
+                    longest_wait,
+                },
+            );
+            for (after, is_made) in [
+                (longest_wait, true),
+                (longest_wait + Duration::from_millis(1), false),
+            ] {
+                let part = Part::new(vec![()]);
+                let step = delivery.again(EventKind::Span, part, Some(after), "of the test");
+                assert_eq!(matches!(step.await, Step::Again(_)), is_made, "{after:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn events_that_were_risked_equally_often_are_one_part() {
+        struct Risked(usize);
+        impl Encoded for Risked {
+            fn line(&self) -> Line<'_> {
+                Line {
+                    json: b"{}",
+                    made_ms: 0,
+                    public: None,
+                }
+            }
+            fn risked(&self) -> usize {
+                self.0
+            }
+        }
+        let events = [0, 0, 1, 1, 1, 2, 0].map(Risked);
+        let parts = parts_by_risk(Vec::from(events));
+        let parts = parts.iter().rev().map(|part| {
+            let Part {
+                events,
+                unanswered,
+                spent,
+                counted,
+                ..
+            } = part;
+            (events.len(), *unanswered, *spent, *counted)
+        });
+        let expected = [
+            (2, false, false, false),
+            (3, true, false, true),
+            (1, true, true, true),
+            (1, false, false, false),
+        ];
+        assert_eq!(parts.collect::<Vec<_>>(), expected);
     }
 
     #[test]

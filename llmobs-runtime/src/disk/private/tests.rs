@@ -186,3 +186,12 @@ fn a_folder_of_another_user_is_refused() {
     refused_with(dir.create("file"), &path, "belongs to user 12345");
     assert_eq!(fs::read_dir(&path).unwrap().count(), 0, "nothing is left");
 }
+
+#[test]
+fn only_a_link_is_called_one() {
+    let scratch = Scratch::new();
+    let file = scratch.join("file");
+    fs::write(&file, "").unwrap();
+    let error = PrivateDir::make(&file).unwrap_err();
+    assert!(!error.to_string().contains(LINK), "{error}");
+}

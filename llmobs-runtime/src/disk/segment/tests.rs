@@ -76,6 +76,54 @@ fn lines_that_are_not_ours_are_skipped_one_by_one() {
         "torn",
     ];
     assert_eq!(found(&segment), expected);
+    let mut end = 0;
+    let each = |_: Found<'_>, range: Range<u64>| {
+        assert_eq!(range.start, end);
+        end = range.end;
+    };
+    segment.scan(each).unwrap();
+    assert_eq!(end, segment.len());
+    fs::remove_dir_all(dir.path()).unwrap();
+}
+
+#[test]
+fn a_name_that_is_taken_is_left_as_it_is_and_another_error_is_told() {
+    let (dir, writer) = (folder(), Writer::new());
+    let next = writer.next();
+    let (_, next) = next.rsplit_once('-').unwrap();
+    let next: u32 = next.parse().unwrap();
+    // Other tests take numbers meanwhile.
+    let taken = |number| {
+        let name = format!("{}-{number}.jsonl", writer.name());
+        dir.path().join(name)
+    };
+    let numbers = next..next + 500;
+    for number in numbers.clone() {
+        fs::write(taken(number), "theirs").unwrap();
+    }
+    let segment = Segment::create(&dir, &writer, None).unwrap();
+    assert!(
+        !numbers
+            .clone()
+            .any(|number| taken(number) == segment.path())
+    );
+    for number in numbers {
+        assert_eq!(fs::read(taken(number)).unwrap(), b"theirs");
+    }
+    fs::remove_dir_all(dir.path()).unwrap();
+    let gone = Segment::create(&dir, &writer, None).unwrap_err();
+    assert_eq!(gone.kind(), io::ErrorKind::NotFound);
+}
+
+#[test]
+fn a_segment_that_ends_within_a_line_takes_no_more() {
+    let dir = folder();
+    let segment = Segment::create(&dir, &Writer::new(), None).unwrap();
+    assert!(!segment.is_torn());
+    segment.open().torn = true;
+    assert!(segment.is_torn());
+    segment.append(&line("a")).unwrap_err();
+    assert_eq!(segment.len(), 0);
     fs::remove_dir_all(dir.path()).unwrap();
 }
 
@@ -194,6 +242,14 @@ fn half_a_line_at_the_beginning_of_what_is_looked_at_settles_nothing() {
         let open = segment.open();
         assert_eq!(beside.acked(&open.file, open.len), 0);
     }
+    // A file of exactly that length is looked at from its beginning.
+    let settled = format!("{end}\n");
+    let rest = usize::try_from(ACKS).unwrap() - settled.len() - 1;
+    let beside = format!("{settled}{}\n", "x".repeat(rest));
+    std::fs::write(segment.ack_path(), beside).unwrap();
+    let beside = Beside::read(&dir, path.file_name().unwrap());
+    let open = segment.open();
+    assert_eq!(beside.acked(&open.file, open.len), end);
 }
 
 /// The kernel writes up to the limit, and then no more.

@@ -79,6 +79,99 @@ fn what_comes_after_the_end_is_given_back_and_what_was_there_is_counted() {
 }
 
 #[test]
+fn a_worker_that_goes_without_an_end_leaves_nothing_uncounted() {
+    let (client, (sender, receiver)) = (client(), queue(10_000, 1 << 20));
+    let buffer = sender.buffers.open();
+    assert!(buffer.push(span(&client), 1).is_ok());
+    drop(receiver);
+    let spans = client.stats().spans();
+    assert_eq!(spans.dropped, [(DropReason::Shutdown, 1)]);
+    assert!(buffer.push(span(&client), 1).is_err());
+}
+
+#[test]
+fn what_is_submitted_after_the_end_is_counted_though_the_worker_is_not_gone_yet() {
+    let (client, (sender, mut receiver)) = (client(), queue(10_000, 1 << 20));
+    sender.submit(&client, evaluation(&client, "before".into()), 1);
+    receiver.close();
+    let evaluations = || client.stats().evaluations();
+    assert_eq!(evaluations().dropped, [(DropReason::Shutdown, 1)]);
+    sender.submit(&client, evaluation(&client, "after".into()), 1);
+    assert_eq!(evaluations().dropped, [(DropReason::Shutdown, 2)]);
+    drop(receiver);
+    assert_eq!(evaluations().dropped_total(), 2);
+}
+
+#[test]
+fn what_finds_room_only_with_others_is_counted_and_refused_after_the_end() {
+    let (client, (sender, mut receiver)) = (client(), queue(10_000, 1 << 20));
+    let buffer = sender.buffers.open();
+    for made in 1..=2 {
+        assert!(buffer.push_once_more(span(&client), 1).is_ok());
+        assert_eq!(sender.buffers.made(), made);
+    }
+    receiver.close();
+    let refused = buffer.push_once_more(span(&client), 1).unwrap_err();
+    assert_eq!(refused.reason, DropReason::Shutdown);
+    assert_eq!(sender.buffers.made(), 2);
+    let events = receiver.budget.events();
+    assert_eq!(events, 2, "those that were taken");
+}
+
+#[test]
+fn spans_stand_in_chunks_of_one_size() {
+    let (client, (sender, mut receiver)) = (client(), queue(10_000, 1 << 20));
+    let buffer = sender.buffers.open();
+    for _ in 0..=CHUNK * 2 {
+        assert!(buffer.push(span(&client), 1).is_ok());
+    }
+    let state = lock(&buffer.state);
+    let chunks = state.full.iter().chain([&state.spans]);
+    let sizes: Vec<_> = chunks
+        .map(|chunk| (chunk.len(), chunk.capacity()))
+        .collect();
+    assert_eq!(sizes, [(CHUNK, CHUNK), (CHUNK, CHUNK), (1, CHUNK)]);
+    drop(state);
+    assert_eq!(count(&mut receiver), CHUNK * 2 + 1);
+}
+
+#[test]
+fn the_memory_of_chunks_is_used_again_up_to_a_bound() {
+    let (sender, _receiver) = queue(10_000, 1 << 20);
+    let spare = || lock(&sender.buffers.spare).len();
+    for _ in 0..SPARE + 9 {
+        sender.buffers.keep(Chunk::with_capacity(CHUNK * 2));
+    }
+    assert_eq!(spare(), SPARE);
+    assert_eq!(sender.buffers.chunk().capacity(), CHUNK * 2);
+    assert_eq!(spare(), SPARE - 1);
+    lock(&sender.buffers.spare).clear();
+    assert_eq!(sender.buffers.chunk().capacity(), CHUNK);
+}
+
+#[test]
+fn who_fills_half_of_a_limit_wakes_the_worker_once() {
+    let (control, mut woken) = unbounded_channel();
+    let (sender, receiver) = channel(Budget::new(8, 1 << 20), &control);
+    let client = client();
+    let buffer = sender.buffers.open();
+    let mut wakes = || std::iter::from_fn(|| woken.try_recv().ok()).count();
+    let mut push = || {
+        assert!(buffer.push(span(&client), 1).is_ok());
+        wakes()
+    };
+    assert_eq!([(); 5].map(|()| push()), [0, 0, 0, 1, 0]);
+    receiver.rearm();
+    assert_eq!([(); 2].map(|()| push()), [1, 0]);
+    let (sender, _receiver) = channel(Budget::new(8, 1 << 20), &control);
+    let mut submit = || {
+        sender.submit(&client, evaluation(&client, "e".into()), 1);
+        wakes()
+    };
+    assert_eq!([(); 5].map(|()| submit()), [0, 0, 0, 1, 0]);
+}
+
+#[test]
 fn room_is_taken_in_advance_and_given_back() {
     let (client, (sender, mut receiver)) = (client(), queue(100_000, 64 << 20));
     let buffer = sender.buffers.open();
@@ -114,8 +207,10 @@ fn what_idle_threads_have_taken_in_advance_is_there_for_who_needs_it() {
     }
     assert!(receiver.budget.events() > 200);
     let busy = sender.buffers.open();
-    let taken = (0..2_000).filter(|_| busy.push(span(&client), 1).is_ok());
-    assert_eq!(taken.count() + 200, 1_024);
+    for taken in 200..1_024 {
+        assert!(busy.push(span(&client), 1).is_ok(), "the {taken}th");
+    }
+    assert!(busy.push(span(&client), 1).is_err());
     assert_eq!(count(&mut receiver), 1_024);
     assert_eq!(receiver.budget.events(), 0);
 }

@@ -229,3 +229,130 @@ fn what_earlier_processes_left_goes_out_in_its_order() {
     let lengths: Vec<u64> = taken.iter().map(Batch::len).collect();
     assert_eq!(lengths, [1, 2, 3, 4, 5, 6]);
 }
+
+#[test]
+fn nothing_is_written_for_a_destination_that_needs_no_spool() {
+    let (disk, account) = (Disk::new(), account());
+    let line = line(&account, None, disk.spool("agent-x", &Writer::new(), SPANS));
+    assert!(line.is_kept_on_disk());
+    line.moves(false, None);
+    assert!(!line.is_kept_on_disk());
+    line.submit(EventKind::Span, &events(1));
+    assert!(!disk.0.dir.exists());
+    let batch = runtime().block_on(line.next());
+    assert!(batch.place.is_none() && batch.len() == 1);
+}
+
+#[test]
+fn what_waits_on_disk_alone_grows_into_one_batch() {
+    let disk = Disk::new();
+    let account = Arc::new(Account {
+        ledger: Arc::new(Ledger::new("x".to_owned())),
+        // Full from the beginning: nothing waits in memory as well.
+        budget: Budget::new(0, 0),
+        max_age: Duration::from_secs(86_400),
+    });
+    let line = line(&account, None, disk.spool("agent-x", &Writer::new(), SPANS));
+    for count in 1..=3 {
+        line.submit(EventKind::Span, &events(count));
+    }
+    assert_eq!(line.lock().queue.len(), 1);
+    let batch = runtime().block_on(line.next());
+    assert_eq!(batch.len(), 6);
+    assert!(matches!(batch.held, Held::Disk(6)));
+}
+
+#[test]
+fn what_is_said_of_spans_waits_for_those_before_it() {
+    let (disk, writer, account) = (Disk::new(), Writer::new(), account());
+    let spans = line(&account, None, disk.spool("agent-x", &writer, SPANS));
+    let others = disk.spool("agent-x", &writer, OTHERS);
+    let others = line(&account, Some(&spans), others);
+    runtime().block_on(async {
+        spans.submit(EventKind::Span, &events(1));
+        others.submit(EventKind::Evaluation, &events(1));
+        assert!(others.waits_for().is_none(), "nothing of it is at hand");
+        let said = others.next().await;
+        assert_eq!(said.after, 1);
+        assert!(
+            others
+                .waits_for()
+                .is_some_and(|line| Arc::ptr_eq(line, &spans))
+        );
+        let mut waits = std::pin::pin!(others.after_its_spans(&said));
+        let soon = Duration::from_millis(1);
+        assert!(tokio::time::timeout(soon, &mut waits).await.is_err());
+        let span = spans.next().await;
+        assert!(tokio::time::timeout(soon, &mut waits).await.is_err());
+        drop(span);
+        spans.done();
+        waits.await;
+        assert!(others.waits_for().is_none());
+    });
+}
+
+#[test]
+fn what_is_said_of_spans_goes_where_they_go() {
+    let (disk, writer, account) = (Disk::new(), Writer::new(), account());
+    let spans = line(&account, None, disk.spool("agent-x", &writer, SPANS));
+    let others = disk.spool("agent-x", &writer, OTHERS);
+    let others = line(&account, Some(&spans), others);
+    let folder = |line: &Line| {
+        let inner = line.lock();
+        (
+            inner.spools,
+            inner.spool.as_ref().unwrap().name().to_owned(),
+        )
+    };
+    let moved = |name: &str| (true, name.to_owned());
+    spans.moves(true, Some("agent-y".to_owned()));
+    assert_eq!(folder(&spans), moved("agent-y"));
+    assert_eq!(folder(&others), moved("agent-x"));
+    others.submit(EventKind::Evaluation, &events(1));
+    assert_eq!(folder(&others), moved("agent-y"));
+    others.moves(true, Some("agent-z".to_owned()));
+    assert_eq!(
+        (folder(&spans), folder(&others)),
+        (moved("agent-z"), moved("agent-z"))
+    );
+    others.moves(false, None);
+    assert_eq!(folder(&spans), (false, "agent-z".to_owned()));
+}
+
+#[test]
+fn what_is_being_written_does_not_give_way_to_itself() {
+    let (disk, account) = (Disk::new(), account());
+    let line = line(&account, None, disk.spool("agent-x", &Writer::new(), SPANS));
+    line.submit(EventKind::Span, &events(100));
+    let stats = Front::default().stats(&[&account.ledger], || 100);
+    let spans = stats.spans();
+    assert_eq!((spans.spooled, spans.dropped_total()), (100, 0));
+}
+
+#[test]
+fn segments_of_earlier_processes_are_taken_over_one_after_the_other() {
+    let (disk, account) = (Disk::new(), account());
+    // Two batches, since a request has at most a thousand events.
+    for spans in [1_001, 1] {
+        disk.left("agent-x", &Writer::new(), spans);
+    }
+    let line = line(&account, None, disk.spool("agent-x", &Writer::new(), SPANS));
+    // Kept, since a segment of which nobody has anything any more would be found again.
+    let mut taken = Vec::new();
+    for waits in [1, 0, 0] {
+        taken.push(runtime().block_on(line.next()));
+        assert_eq!(line.lock().queue.len(), waits);
+    }
+    let lengths: Vec<u64> = taken.iter().map(Batch::len).collect();
+    assert_eq!(lengths, [1_000, 1, 1]);
+}
+
+#[test]
+fn a_destination_that_needs_no_spool_takes_nothing_over() {
+    let (disk, account) = (Disk::new(), account());
+    disk.left("agent-x", &Writer::new(), 1);
+    let line = line(&account, None, disk.spool("agent-x", &Writer::new(), SPANS));
+    line.moves(false, None);
+    line.submit(EventKind::Span, &events(2));
+    assert_eq!(runtime().block_on(line.next()).len(), 2);
+}

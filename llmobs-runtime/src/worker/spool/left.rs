@@ -305,3 +305,62 @@ fn may_pass(error: &io::Error) -> bool {
         io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::disk::segment::Writer;
+    use crate::stats::EventKind;
+
+    /// One that touches no disk.
+    fn lane(kinds: &[EventKind]) -> Spool {
+        let settings = Config::new().dir("nowhere").settings().unwrap();
+        Spool::new("agent-x", &Writer::new(), kinds, &settings)
+    }
+
+    #[test]
+    fn a_lane_takes_what_is_of_its_kinds_and_one_of_them_tells_of_what_is_nobodys() {
+        const OTHERS: &[EventKind] = &[EventKind::Evaluation, EventKind::Feedback];
+        let names = ["spans", "evaluations", "events", "others"];
+        for (kinds, taken, tells) in [
+            (&[EventKind::Span][..], [true, false, true, false], true),
+            (OTHERS, [false, true, false, false], false),
+            (&EventKind::ALL, [true, true, true, false], true),
+        ] {
+            let mut spool = lane(kinds);
+            let found = names.map(|label| {
+                let path = PathBuf::from(format!("1-2-3-{label}.jsonl"));
+                let found = spool.for_us(&path);
+                assert!(found.is_none_or(|found| found == ("1-2", label)));
+                found.is_some()
+            });
+            assert_eq!(found, taken, "{kinds:?}");
+            let foreign = &spool.others.told_foreign;
+            assert_eq!(foreign.len(), usize::from(tells), "{kinds:?}");
+        }
+    }
+
+    #[test]
+    fn a_hundred_files_that_are_not_ours_are_told_of() {
+        let mut spool = lane(&EventKind::ALL);
+        for number in 0..200 {
+            let path = PathBuf::from(format!("notes-{number}.jsonl"));
+            spool.tell_foreign(&path, "of the test");
+            let told = spool.others.told_foreign.len();
+            assert_eq!(told, (number + 1).min(MOST_TOLD));
+        }
+    }
+
+    #[test]
+    fn what_may_pass_is_asked_again() {
+        for (kind, may) in [
+            (io::ErrorKind::NotFound, false),
+            (io::ErrorKind::PermissionDenied, false),
+            (io::ErrorKind::NotADirectory, true),
+            (io::ErrorKind::Other, true),
+        ] {
+            assert_eq!(may_pass(&kind.into()), may, "{kind}");
+        }
+    }
+}

@@ -1,10 +1,16 @@
 //! Lanes that take over what others have left.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 
+use super::super::batch::Pending;
+use super::super::lane::Account;
 use super::super::queue::Budget;
 use super::*;
 use crate::config::Config;
+use crate::export::Encoded;
+use crate::stats::Ledger;
 
 const SPANS: &[EventKind] = &[EventKind::Span];
 const OTHERS: &[EventKind] = &[EventKind::Evaluation, EventKind::Feedback];
@@ -101,6 +107,7 @@ fn evaluations_stay_where_another_process_has_the_spans_of_their_writer() {
     let writer = disk.left();
     let mut others = disk.lane(&Writer::new(), OTHERS);
     assert!(found(&mut others, false).is_none());
+    assert!(others.look() > Instant::now(), "that is asked again later");
 
     let mut spans = disk.lane(&Writer::new(), SPANS);
     let taken = spans.spans_of(writer.name(), &|_| false);
@@ -187,4 +194,163 @@ fn what_is_for_the_intake_with_another_key_stays_where_it_is() {
     }
     let left = disk::list(&disk.0.dir.join("spool").join(theirs)).unwrap();
     assert_eq!(left.len(), 2);
+}
+
+#[test]
+fn batches_are_one_where_they_stand_one_behind_the_other_and_fit_into_a_request() {
+    let disk = Disk::new();
+    let mut spool = disk.lane(&Writer::new(), SPANS);
+    let mut written = || {
+        let events = Event::new(
+            EventKind::Span,
+            Bytes::from_static(b"{}"),
+            1,
+            Arc::new(Budget::new(9, 9_999)),
+            0,
+        );
+        spool.write(EventKind::Span, &[events]).unwrap().place
+    };
+    let places = [(); 3].map(|()| written());
+    let elsewhere = {
+        let mut other = disk.lane(&Writer::new(), SPANS);
+        other.append(b"x\n").unwrap();
+        let (mut place, _) = other.append(b"{}\n").unwrap();
+        // As far into its own segment as the second event is into ours.
+        place.range = places[1].range.clone();
+        place
+    };
+    let batch = |count, place: &Place| {
+        let now = SystemTime::UNIX_EPOCH;
+        Batch::on_disk(EventKind::Span, count, place.clone(), now)
+    };
+    let both = places[1].range.end - places[0].range.start;
+    for (count, next, more, most_bytes, may) in [
+        (1, &places[1], 1, both, true),
+        (1, &places[1], MOST_EVENTS - 1, both, true),
+        (2, &places[1], MOST_EVENTS - 1, both, false),
+        (1, &places[1], MOST_EVENTS, both, false),
+        (1, &places[1], 1, both - 1, false),
+        (1, &places[2], 1, u64::MAX, false),
+        (1, &places[0], 1, u64::MAX, false),
+        (1, &elsewhere, 1, u64::MAX, false),
+    ] {
+        let (one, other) = (batch(count, &places[0]), batch(more, next));
+        let told = format!("{count} {more} {:?} {most_bytes}", next.range);
+        assert_eq!(one.may_grow_by(&other, most_bytes), may, "{told}");
+    }
+    let (one, other) = (batch(1, &places[1]), batch(1, &places[2]));
+    let both = places[2].range.end - places[1].range.start;
+    assert!(one.may_grow_by(&other, both) && !one.may_grow_by(&other, both - 1));
+    let mut other = batch(1, &places[1]);
+    other.kind = EventKind::Evaluation;
+    assert!(!batch(1, &places[0]).may_grow_by(&other, u64::MAX));
+}
+
+#[test]
+fn the_names_of_segments_say_whose_lane_has_written_them() {
+    for (kinds, name) in [
+        (SPANS, "spans"),
+        (OTHERS, "evaluations"),
+        (&EventKind::ALL, "events"),
+        (&[EventKind::Feedback], "evaluations"),
+    ] {
+        assert_eq!(label(kinds), name);
+    }
+}
+
+#[test]
+fn a_segment_is_full_with_an_eighth_of_the_spool() {
+    let mut disk = Disk::new();
+    disk.0.spool_max_bytes = 8 * 1_000;
+    let mut spool = disk.lane(&Writer::new(), SPANS);
+    let mut begins = |bytes: usize| {
+        let line = [vec![b'x'; bytes - 1], vec![b'\n']].concat();
+        spool.append(&line).unwrap().1
+    };
+    assert!(begins(999));
+    assert!(!begins(1));
+    assert!(begins(1_500));
+    assert!(begins(1));
+}
+
+#[test]
+fn where_the_folders_cannot_be_read_spans_may_be_elsewhere() {
+    let disk = Disk::new();
+    let mut spool = disk.lane(&Writer::new(), SPANS);
+    let nothing = spool.spans_of("somebody", &|_| false);
+    assert!(!nothing.elsewhere, "there is no folder");
+    std::fs::create_dir_all(&disk.0.dir).unwrap();
+    std::fs::write(disk.0.dir.join("spool"), "a file").unwrap();
+    assert!(spool.spans_of("somebody", &|_| false).elsewhere);
+}
+
+#[test]
+fn what_was_written_by_one_lane_for_all_stands_in_batches_of_a_kind() {
+    let disk = Disk::new();
+    let mut all = disk.lane(&Writer::new(), &EventKind::ALL);
+    for kind in [
+        EventKind::Span,
+        EventKind::Span,
+        EventKind::Evaluation,
+        EventKind::Span,
+    ] {
+        write(&mut all, kind);
+    }
+    drop(all);
+    let mut later = disk.lane(&Writer::new(), &EventKind::ALL);
+    let batches = found(&mut later, true).unwrap();
+    let (span, evaluation) = (EventKind::Span, EventKind::Evaluation);
+    assert_eq!(kinds(&batches), [(span, 2), (evaluation, 1), (span, 1)]);
+    for batch in &batches {
+        batch.place.as_ref().unwrap().settled();
+    }
+    drop(batches);
+    let left = disk.0.dir.join("spool").join(AGENT);
+    let left = std::fs::read_dir(left).unwrap();
+    assert_eq!(left.count(), 0, "removed, since nothing in it was foreign");
+}
+
+#[test]
+fn events_that_were_written_anew_end_where_they_stand_now() {
+    let disk = Disk::new();
+    let mut spool = disk.lane(&Writer::new(), SPANS);
+    write(&mut spool, EventKind::Span);
+    let budget = Arc::new(Budget::new(usize::MAX / 2, usize::MAX / 2));
+    let event = |json| {
+        let json = Bytes::from_static(json);
+        Event::new(EventKind::Span, json, 1, Arc::clone(&budget), 0)
+    };
+    let events = [event(b"{}"), event(b"{\"x\":1}")];
+    let Written { place, ends, .. } = spool.write(EventKind::Span, &events).unwrap();
+    let account = Arc::new(Account {
+        ledger: Arc::new(Ledger::new("x".to_owned())),
+        budget: Budget::new(usize::MAX / 2, usize::MAX / 2),
+        max_age: Duration::from_secs(60),
+    });
+    let pending = events
+        .into_iter()
+        .zip(&ends)
+        .map(|(event, end)| Pending::spooled(event, &account, &place.segment, *end));
+    let mut batch = Batch {
+        held: Held::Memory(pending.collect()),
+        ..Batch::on_disk(EventKind::Span, 0, place.clone(), SystemTime::now())
+    };
+    let mut other = disk.lane(&Writer::new(), SPANS);
+    other.append(b"something\n").unwrap();
+    let again = other.write_again(&place).unwrap();
+    let moved: Vec<u64> = ends
+        .iter()
+        .map(|end| end - place.range.start + again.range.start)
+        .collect();
+    assert_ne!(moved, ends);
+    assert_eq!(moved.last(), Some(&again.range.end));
+    batch.stands_at(again);
+    let Held::Memory(pending) = &batch.held else {
+        panic!("it was in memory")
+    };
+    assert_eq!(pending.iter().map(Pending::end).collect::<Vec<_>>(), moved);
+    // A later process finds them, and none of what waits in memory alone.
+    assert!(pending.iter().all(Encoded::is_spooled));
+    let in_memory = Pending::new(event(b"{}"), &account).unwrap();
+    assert!(!in_memory.is_spooled());
 }
