@@ -6,11 +6,12 @@ use llmobs::{Config, DropReason, Evaluation, EvaluationTarget, Stats, submit_eva
 use llmobs_tests::intake::Reply;
 use llmobs_tests::{Intake, assert_accounted};
 
-use crate::{SOON, client, make_spans, names};
+use crate::{SOON, client, client_that_waits, make_spans, names};
 
 /// Sends five spans to an intake that answers by `script` and waits until all are settled.
 fn five_spans(intake: &Intake) -> Stats {
-    let client = client(Config::new().agent_url(intake.url()));
+    let config = Config::new().agent_url(intake.url()).timeout(SOON);
+    let client = client_that_waits(config);
     make_spans(&client, &["a", "b", "c", "poison", "e"]);
     let stats = client.flush(SOON).unwrap().stats;
     client.shutdown(SOON).unwrap();

@@ -44,7 +44,7 @@ fn make(client: &LlmObs, numbers: std::ops::Range<u32>) {
 }
 
 fn to_agent(intake: &Intake) -> LlmObs {
-    crate::client(Config::new().agent_url(intake.url()))
+    crate::client(Config::new().agent_url(intake.url()).timeout(SOON))
 }
 
 /// A client whose requests run out after [`SHORT`].

@@ -61,12 +61,17 @@ impl Drop for Folder {
 
 /// A client that tries again at once as far as the configuration lets it.
 pub(crate) fn client(config: Config) -> LlmObs {
+    built(config.flush_interval(Duration::from_millis(20)))
+}
+
+/// A client that sends nothing before a flush, and then all of it at once.
+pub(crate) fn client_that_waits(config: Config) -> LlmObs {
+    built(config.flush_interval(SOON))
+}
+
+fn built(config: Config) -> LlmObs {
     log::keep();
-    config
-        .ml_app("delivery")
-        .flush_interval(Duration::from_millis(20))
-        .build()
-        .unwrap()
+    config.ml_app("delivery").build().unwrap()
 }
 
 pub(crate) fn make_spans(client: &LlmObs, names: &[&str]) {
