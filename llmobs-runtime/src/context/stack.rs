@@ -395,17 +395,25 @@ impl Stack {
     }
 
     /// The global client; what was cached before goes to `stale` if that has changed.
+    #[inline]
     pub(super) fn global(
         &mut self,
         stale: &mut Option<Arc<ClientInner>>,
     ) -> Option<&Arc<ClientInner>> {
         let seen = self.global.as_ref().map(|(generation, _)| *generation);
         if seen != Some(client::generation()) {
-            let (generation, client) = client::global();
-            let global = client.map(|client| (generation, client));
-            *stale = std::mem::replace(&mut self.global, global).map(|(_, client)| client);
+            *stale = self.look_for_global();
         }
         self.global.as_ref().map(|(_, client)| client)
+    }
+
+    /// Caches the global client; gives the one that was cached.
+    #[cold]
+    #[inline(never)]
+    fn look_for_global(&mut self) -> Option<Arc<ClientInner>> {
+        let (generation, client) = client::global();
+        let global = client.map(|client| (generation, client));
+        std::mem::replace(&mut self.global, global).map(|(_, client)| client)
     }
 
     #[allow(
