@@ -172,8 +172,8 @@
 //! * A stream behind an alias, or of a type with a name of its own, cannot have `stream`:
 //!   that is an error.
 //! * Below `#[track_caller]` the location is right, and the message of a panic comes from the panic hook:
-//!   the first such function that has a span puts one in front of the program's, which it calls. The
-//!   message is not seen where the program sets another one later, nor that of `resume_unwind`. In a
+//!   `enable` puts one in front of the program's, which it calls. The message is not seen while
+//!   the program has set another one since, nor that of `resume_unwind`. In a
 //!   method without a visibility, which may be a trait's, a macro that returns a `Result` early (`bail!`)
 //!   is not seen: that counts as an error, and the span says so. `pub(self)` shows that a method is no
 //!   trait's.

@@ -25,6 +25,7 @@ use std::time::Duration;
 use crate::clock;
 use crate::config::{Config, ConfigError, Settings};
 use crate::context::{self, Context, FutureExt, InContext};
+use crate::passing;
 use crate::process::{self, PerProcess, Process};
 use crate::report;
 use crate::span::open;
@@ -202,6 +203,7 @@ impl ClientInner {
 
     fn start(settings: Settings, global: bool) -> Result<Arc<Self>, ConfigError> {
         process::watch_forks();
+        passing::hook();
         if Process::current() != Process::FIRST {
             context::begin_anew();
         }

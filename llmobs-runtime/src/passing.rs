@@ -2,13 +2,16 @@
 //!
 //! Below `#[track_caller]` nothing may stand between a function and its body, for the body would see
 //! our line instead of its caller's. So no `catch_unwind` gets the payload there, and what is dropped
-//! while a panic passes is not told its message. The program's panic hook is told. So the first such
-//! function that has a span puts a hook of ours in front of the program's, which it calls; a program
-//! without such functions keeps its hook untouched. The hook is one for the whole process and stays.
+//! while a panic passes is not told its message. The program's panic hook is told. So the first client
+//! that starts puts a hook of ours in front of the program's, which it calls. The hook is one for the
+//! whole process and stays.
 //!
-//! Our hook notes a message only while a [`Watch`] of its thread is open. A program that sets another
-//! hook afterwards takes the messages from us, and `resume_unwind` calls none: then the message is
-//! not known, save that of a payload which an annotated function between has caught.
+//! Not the first such function: to set a hook is to wait until no hook runs, on any thread. A function
+//! may be called by what a hook waits for, and a program changes its hook while it starts, if ever.
+//!
+//! Our hook notes a message only while a [`Watch`] of its thread is open. While another hook stands in
+//! its place, and where `resume_unwind` calls none, the message is not known, save that of a payload
+//! which an annotated function between has caught.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -94,7 +97,7 @@ pub(crate) fn swallowed() {
 }
 
 /// Puts our hook in front of the program's, once. A thread that panics may not do so.
-fn hook() {
+pub(crate) fn hook() {
     if HOOKED.load(Ordering::Relaxed)
         || std::thread::panicking()
         || HOOKED.swap(true, Ordering::Relaxed)
@@ -118,7 +121,6 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn begin() -> Self {
-        hook();
         let begun = with(|passing| {
             passing.watches += 1;
             passing.begun
@@ -173,6 +175,7 @@ mod tests {
     }
 
     fn told(run: impl FnOnce()) -> Vec<Option<String>> {
+        hook();
         let mut told = Vec::new();
         let watched = || {
             let _tells = Tells(Watch::begin(), &mut told);

@@ -449,3 +449,55 @@ fn case_37_the_message_of_another_panic_is_not_told() {
     assert_eq!(result.unwrap(), 4);
     assert_eq!(only(&spans)["status"], "ok");
 }
+
+/// With a bound that names another error than the operand's.
+#[task]
+#[track_caller]
+fn of_any_error<E: From<std::io::Error> + std::fmt::Debug>(read: Result<u8, E>) -> Result<u8, E> {
+    Ok(read?)
+}
+
+trait Fetches {
+    type Error: From<std::io::Error> + std::fmt::Debug;
+    fn fetch(&self) -> Result<u8, Self::Error>;
+}
+
+struct Doubled<R>(R);
+
+impl<R: Fetches> Fetches for Doubled<R> {
+    type Error = R::Error;
+
+    #[task]
+    #[track_caller]
+    fn fetch(&self) -> Result<u8, R::Error> {
+        let once = self.0.fetch()?;
+        if once == 0 {
+            Err(std::io::Error::other("nothing"))?;
+        }
+        Ok(once * 2)
+    }
+}
+
+impl Fetches for Result<u8, &'static str> {
+    type Error = std::io::Error;
+
+    fn fetch(&self) -> Result<u8, std::io::Error> {
+        self.map_err(std::io::Error::other)
+    }
+}
+
+#[test]
+fn case_37_a_bound_of_the_users_says_nothing_of_what_is_tried() {
+    let (read, spans) = record(|| of_any_error::<std::io::Error>(Err(std::io::Error::other("e"))));
+    assert_eq!(read.unwrap_err().to_string(), "e");
+    // `Debug` is all that is known of it.
+    let printed = r#"Custom { kind: Other, error: "e" }"#;
+    assert_eq!(error(only(&spans)), ("std::io::error::Error", printed));
+    let (read, spans) = record(|| Doubled(Ok(2)).fetch());
+    assert_eq!((read.unwrap(), &only(&spans)["status"]), (4, &json!("ok")));
+    for (inner, message) in [(Err("inner"), "inner"), (Ok(0), "nothing")] {
+        let (read, spans) = record(|| Doubled(inner).fetch());
+        assert_eq!(read.unwrap_err().to_string(), message);
+        assert!(error(only(&spans)).1.contains(message), "{spans:#?}");
+    }
+}

@@ -126,14 +126,18 @@ impl<T, R> Trying<T, R> {
 
 /// A `Result` in a function that returns one: its error becomes the function's here.
 pub trait TriesResult {
+    /// The operand's error.
+    type From;
+    /// The function's.
     type Error;
-    fn __llmobs_trying(&self) -> OfResult<Self::Error>;
+    fn __llmobs_trying(&self) -> OfResult<Self::From, Self::Error>;
 }
 
 impl<T, E, U, F: From<E>> TriesResult for &Trying<Result<T, E>, Result<U, F>> {
+    type From = E;
     type Error = F;
     #[inline]
-    fn __llmobs_trying(&self) -> OfResult<F> {
+    fn __llmobs_trying(&self) -> OfResult<E, F> {
         OfResult(PhantomData)
     }
 }
@@ -150,20 +154,19 @@ impl<T, R> TriesAny for Trying<T, R> {
     }
 }
 
-pub struct OfResult<F>(PhantomData<fn() -> F>);
+/// It names both errors: where only the call of [`tell`](Self::tell) did, a bound of the user's, such as
+/// `E: From<io::Error>`, would decide of which type the operand is.
+pub struct OfResult<E, F>(PhantomData<fn(E) -> F>);
 
 #[derive(Debug)]
 pub struct OfAny;
 
 #[allow(clippy::unused_self, reason = "its type says which is called")]
-impl<F> OfResult<F> {
+impl<E, F: From<E>> OfResult<E, F> {
     /// Tells the error, if it is one, which leaves by the `?` that follows.
     #[inline]
     #[track_caller]
-    pub fn tell<T, E>(self, operand: Result<T, E>, tell: impl FnOnce(&F)) -> Result<T, F>
-    where
-        F: From<E>,
-    {
+    pub fn tell<T>(self, operand: Result<T, E>, tell: impl FnOnce(&F)) -> Result<T, F> {
         match operand {
             Ok(value) => Ok(value),
             Err(error) => {
@@ -196,7 +199,7 @@ impl<T, R> fmt::Debug for Trying<T, R> {
     }
 }
 
-impl<F> fmt::Debug for OfResult<F> {
+impl<E, F> fmt::Debug for OfResult<E, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("OfResult")
     }
