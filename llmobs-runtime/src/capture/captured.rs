@@ -63,7 +63,8 @@ impl Printed {
             sensitivity,
         } = self;
         let text = printed::redact(text, is_cut);
-        let mut text = prose::scrub_urls(&text, is_cut).unwrap_or(text);
+        let text = prose::scrub_urls(&text, is_cut).unwrap_or(text);
+        let mut text = prose::scrub_query_fields(&text).unwrap_or(text);
         if is_cut {
             text.push_str(REST);
         }

@@ -84,12 +84,43 @@ fn replaced(text: &str, mut hidden: Vec<(usize, usize)>) -> Option<String> {
     Some(out)
 }
 
+/// A printed `text` without the secrets in the queries that stand in fields of their own, as `url::Url` prints
+/// them: `query: Some("key=…")`. `None` if there are none.
+pub(super) fn scrub_query_fields(text: &str) -> Option<String> {
+    const FIELD: &str = "query: ";
+    let mut hidden = Vec::new();
+    let mut from = 0;
+    while let Some(length) = text[from..].find(FIELD) {
+        from += length + FIELD.len();
+        let value = &text[from..];
+        let value = value.strip_prefix("Some(").unwrap_or(value);
+        let Some(query) = value.strip_prefix('"') else {
+            continue;
+        };
+        let start = text.len() - query.len();
+        from = end(text, start, "\\");
+        for (behind, byte) in text.as_bytes()[start..from].iter().enumerate() {
+            if *byte == b'=' {
+                hidden.extend(query_behind(text, start, start + behind));
+            }
+        }
+    }
+    hidden.retain(|(from, to)| from < to);
+    replaced(text, hidden)
+}
+
 /// The value behind the `=` at `at`, in the query of a URL.
 fn query(text: &str, at: usize) -> Option<(usize, usize)> {
+    query_behind(text, text.len(), at)
+}
+
+/// The same where the query may also begin at `start`.
+fn query_behind(text: &str, start: usize, at: usize) -> Option<(usize, usize)> {
     let before = &text[..at];
     let is_name = |sign: char| sign.is_ascii_alphanumeric() || matches!(sign, '_' | '-' | '.');
     let name = &before[before.trim_end_matches(is_name).len()..];
-    let in_query = before[..at - name.len()].ends_with(['?', '&', ';']);
+    let name_at = at - name.len();
+    let in_query = name_at == start || before[..name_at].ends_with(['?', '&', ';']);
     let is_key = ["key", "sig", "signature"]
         .iter()
         .any(|known| name.eq_ignore_ascii_case(known));
@@ -170,6 +201,34 @@ mod tests {
             "http://h/a?max_tokens=7",
         ] {
             assert_eq!(scrub_urls(text, false), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn secrets_in_queries_that_are_fields_are_hidden_and_all_else_stays() {
+        for (text, expected) in [
+            (
+                "Url { path: \"/x\", query: Some(\"key=AIza&alt=sse&sig=ü\"), fragment: None }",
+                "Url { path: \"/x\", query: Some(\"key=[redacted]&alt=sse&sig=[redacted]\"), fragment: None }",
+            ),
+            (
+                "query: \"a=1&access_token=t\", query: Some(\"key=k",
+                "query: \"a=1&access_token=[redacted]\", query: Some(\"key=[redacted]",
+            ),
+        ] {
+            assert_eq!(scrub_query_fields(text).as_deref(), Some(expected));
+        }
+        for text in [
+            "",
+            "query: ",
+            "query: Some(",
+            "query: None",
+            "query: Some(\"",
+            "query: \"max_tokens=7&keys=1&a key=b\"",
+            "query: key=1",
+            "key=1, query: \"ü=ä\"",
+        ] {
+            assert_eq!(scrub_query_fields(text), None, "{text}");
         }
     }
 
