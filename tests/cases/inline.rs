@@ -454,7 +454,8 @@ fn case_37_the_message_of_another_panic_is_not_told() {
 #[task]
 #[track_caller]
 fn of_any_error<E: From<std::io::Error> + std::fmt::Debug>(read: Result<u8, E>) -> Result<u8, E> {
-    Ok(read?)
+    let read = read?;
+    Ok(read + 1)
 }
 
 trait Fetches {
