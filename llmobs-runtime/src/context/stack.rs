@@ -422,31 +422,25 @@ impl Stack {
     )]
     #[inline(always)]
     pub(super) fn origin(&mut self, stale: &mut Option<Arc<ClientInner>>) -> Option<Origin> {
-        if self.entries.is_empty() {
-            return Some(Origin {
-                client: Arc::clone(self.global(stale).filter(|client| client.is_open())?),
-                parent: None,
-                remote: None,
-                annotations: None,
-            });
-        }
-        self.origin_within(stale)
+        let (client, parent) = match self.entries.last() {
+            None => (self.global(stale).filter(|client| client.is_open())?, None),
+            // Mostly a span of a client that is open, and no annotations.
+            Some((_, Entry::Span(span))) if self.annotated == 0 && span.client.is_open() => {
+                (&span.client, Some(Arc::clone(span)))
+            }
+            Some(_) => return self.origin_within(stale),
+        };
+        Some(Origin {
+            client: Arc::clone(client),
+            parent,
+            remote: None,
+            annotations: None,
+        })
     }
 
-    /// The same where something is current.
+    /// The same where anything else is current.
+    #[inline(never)]
     fn origin_within(&mut self, stale: &mut Option<Arc<ClientInner>>) -> Option<Origin> {
-        // Mostly a span of a client that is open, and no annotations.
-        if let Some((_, Entry::Span(span))) = self.entries.last()
-            && self.annotated == 0
-            && span.client.is_open()
-        {
-            return Some(Origin {
-                client: Arc::clone(&span.client),
-                parent: Some(Arc::clone(span)),
-                remote: None,
-                annotations: None,
-            });
-        }
         let client = match self.scoped() {
             Some(client) if client.is_open() => Arc::clone(client),
             // What was scoped to a client that takes nothing is for no other one.
