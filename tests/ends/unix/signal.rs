@@ -199,15 +199,18 @@ pub(super) fn masks(url: &str) {
     while !seen("tokio") {
         std::thread::sleep(Duration::from_millis(1));
     }
-    // The system's library lets a thread begin with everything blocked, for a moment.
+    // The system's library lets a thread begin with everything blocked, for a moment; so it does with the thread that
+    // starts it.
     let begins = |blocked: u64| blocked >> (libc::SIGILL - 1) & 1 == 1;
+    let mut all = threads();
     for _ in 0..10_000 {
-        if !threads().iter().any(|(_, _, blocked)| begins(*blocked)) {
+        if !all.iter().any(|(_, _, blocked)| begins(*blocked)) {
             break;
         }
         std::thread::sleep(Duration::from_millis(1));
+        all = threads();
     }
-    for (id, name, blocked) in threads() {
+    for (id, name, blocked) in all {
         if !before.contains(&id) {
             say(&format!("{name} {blocked:x}"));
         }
