@@ -55,14 +55,15 @@ const LONGEST_TEXT: usize = 16_000;
 /// a key that is no text becomes its JSON text (`[1,2]`). Hidden by name are fields of
 /// structs, keys of maps and variants that hold data, at any depth, by the rule of
 /// [`redact`], and the second of two in a list whose first is such a name, as headers have it.
-/// Text that holds JSON is text.
-pub(crate) fn serialize<T: Serialize + ?Sized>(name: Option<&str>, value: &T) -> Value {
+/// Text that holds JSON is text. Secrets in URLs are hidden when the worker takes the value
+/// ([`Captured`]).
+pub(crate) fn serialize<T: Serialize + ?Sized>(name: Option<&str>, value: &T) -> Captured {
     let sensitivity = name.map_or(Sensitivity::Open, redact::sensitivity);
     if sensitivity == Sensitivity::Secret {
-        return REDACTED.into();
+        return Captured::Value(REDACTED.into());
     }
     let reading = Reading::new(Budget::new(&Limits::EVENT), true);
-    read(reading, sensitivity, value).0
+    Captured::Value(read(reading, sensitivity, value).0)
 }
 
 /// `value` as it was given by hand: within the limits, nothing hidden.

@@ -156,7 +156,12 @@ impl From<Content> for IoFields {
         match content {
             Content::Text(text) => fields.value = Some(text),
             Content::Json(value) => fields.value = Some(value.to_string()),
-            Content::Printed(printed) => fields.value = Some(printed.into_text()),
+            Content::Captured(captured) => {
+                fields.value = Some(match captured.into_value() {
+                    Value::String(text) => text,
+                    value => value.to_string(),
+                });
+            }
             Content::Arguments(arguments) => {
                 let named = arguments
                     .into_iter()

@@ -232,9 +232,9 @@ impl Span {
         Some(self.inner.as_ref()?.context())
     }
 
-    /// The kind, where values may be looked at.
-    pub(crate) fn captured_kind(&self) -> Option<SpanKind> {
-        self.inner.as_ref()?.captured_kind()
+    /// Whether the output is worth a look: values may be looked at, and nobody has set one.
+    pub(crate) fn wants_output(&self) -> bool {
+        self.inner.as_ref().is_some_and(|span| span.wants_output())
     }
 
     /// Marks a span whose future was dropped before its end.
@@ -306,9 +306,14 @@ impl SpanInner {
         !self.lock().end.is_reached()
     }
 
-    /// The kind, where values may be looked at.
-    pub(crate) fn captured_kind(&self) -> Option<SpanKind> {
-        (self.client.settings.capture == Capture::Full).then_some(self.kind)
+    /// Whether values may be looked at.
+    pub(crate) fn captures(&self) -> bool {
+        self.client.settings.capture == Capture::Full
+    }
+
+    /// The same of the output, which a user may have set already.
+    pub(crate) fn wants_output(&self) -> bool {
+        self.captures() && self.with_data(|data| data.output.is_none()) == Some(true)
     }
 
     /// The same of a span that nobody else has.

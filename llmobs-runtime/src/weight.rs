@@ -84,7 +84,7 @@ pub(crate) fn of_content(content: &Content) -> usize {
     match content {
         Content::Text(text) => text.capacity(),
         Content::Json(value) => of_json(value),
-        Content::Printed(printed) => printed.weight(),
+        Content::Captured(captured) => captured.weight(),
         Content::Arguments(arguments) => of_list(arguments, |(_, value)| value.weight()),
         Content::Messages(messages) => of_list(messages, of_message),
         Content::Documents(documents) => of_list(documents, of_document),

@@ -56,7 +56,7 @@ impl<T: Special + ?Sized> CapSpecial for &&&&&Cap<'_, T> {
     fn __llmobs_cap(&self, name: Name) -> Captured {
         match self.0.form(name) {
             Form::Type => type_text::<T>(),
-            Form::Told(value) => value.into(),
+            Form::Told(value) => value,
         }
     }
 }
@@ -68,7 +68,7 @@ pub trait CapSerialize {
 
 impl<T: Serialize + ?Sized> CapSerialize for &&&&Cap<'_, T> {
     fn __llmobs_cap(&self, name: Name) -> Captured {
-        capture::serialize(name, self.0).into()
+        capture::serialize(name, self.0)
     }
 }
 

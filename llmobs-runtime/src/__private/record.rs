@@ -2,7 +2,7 @@
 
 use super::ladder::Failure;
 use super::start::Entered;
-use crate::annotation::{Content, Side};
+use crate::annotation::Content;
 use crate::capture::{self, Captured};
 use crate::report;
 use crate::span::Span;
@@ -15,21 +15,18 @@ pub trait Noted {
     fn failed(&self, failure: Failure);
 }
 
-/// For what has `captured_kind` and `with_data`, which are no API.
+/// For what has `wants_output` and `with_data`, which are no API.
 macro_rules! noted {
     ($($on:ty)*) => {$(
         impl Noted for $on {
             fn wants_output(&self) -> bool {
-                self.captured_kind().is_some()
-                    && self.with_data(|data| data.output.is_none()) == Some(true)
+                self.wants_output()
             }
 
             #[cold]
             #[inline(never)]
             fn output(&self, value: Captured) {
-                let kind = self.captured_kind();
-                let content = kind.and_then(|kind| Content::captured(kind, Side::Output, value));
-                if let Some(content) = content {
+                if let Some(content) = Content::captured(value) {
                     // Unless the user has set one meanwhile (as in ddtrace).
                     self.with_data(|data| {
                         data.output.get_or_insert(content);

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::ladder::Name;
-use crate::capture;
+use crate::capture::{self, Captured};
 
 /// How such a value is told.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub enum Form {
     /// By its type's name.
     Type,
     /// In these words.
-    Told(Value),
+    Told(Captured),
 }
 
 /// A value that is not simply read.
@@ -43,7 +43,7 @@ impl<T: Shared> Item for T {
 
 impl Item for u8 {
     fn list(items: &[Self], _: Name) -> Form {
-        Form::Told(format!("<{} bytes>", items.len()).into())
+        Form::Told(Value::from(format!("<{} bytes>", items.len())).into())
     }
 }
 
@@ -138,7 +138,7 @@ pointers! {
 impl<T: Special> Special for Option<T> {
     fn form(&self, name: Name) -> Form {
         self.as_ref()
-            .map_or(Form::Told(Value::Null), |value| value.form(name))
+            .map_or(Form::Told(Value::Null.into()), |value| value.form(name))
     }
 }
 

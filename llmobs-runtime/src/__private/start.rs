@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use crate::annotation::{Content, Side};
+use crate::annotation::Content;
 use crate::capture::{self, Captured};
 use crate::client;
 use crate::context::{Token, function};
@@ -72,7 +72,7 @@ impl Starting {
     /// Whether what the function is given may be looked at.
     pub fn captures(&self) -> bool {
         let span = self.0.as_ref().and_then(Slot::span);
-        span.is_some_and(|span| span.captured_kind().is_some())
+        span.is_some_and(SpanInner::captures)
     }
 
     /// An empty name, or none, leaves the function's own.
@@ -162,7 +162,7 @@ impl Starting {
     /// `input = expr`.
     pub fn input(&mut self, value: Captured) {
         self.tell(|span| {
-            span.data_mut().input = Content::captured(span.kind, Side::Input, value);
+            span.data_mut().input = Content::captured(value);
         });
     }
 
@@ -216,9 +216,9 @@ impl Entered {
         self.0 != Token::NONE
     }
 
-    /// The kind, where what the function returns may be looked at.
-    pub(super) fn captured_kind(&self) -> Option<SpanKind> {
-        function::captured_kind(self.0)
+    /// Whether what the function returns is worth a look.
+    pub(super) fn wants_output(&self) -> bool {
+        function::wants_output(self.0)
     }
 
     /// Changes what can be added until the end; `None` after it, and where there is no span. No

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::capture::{self, Captured, Printed};
+use crate::capture::{self, Captured};
 use crate::document::Document;
 use crate::kind::SpanKind;
 use crate::message::Message;
@@ -58,8 +58,8 @@ pub(crate) enum Content {
     Text(String),
     /// `value`: JSON, made text by the worker.
     Json(Value),
-    /// `value`: text as a `Debug` printed it, freed of its secrets by the worker.
-    Printed(Printed),
+    /// What was captured: brought into the form of its kind, and freed of its secrets, by the worker.
+    Captured(Captured),
     /// `value`: the arguments of a function by name, made a JSON object by the worker.
     Arguments(Vec<(&'static str, Captured)>),
     Messages(Vec<Message>),

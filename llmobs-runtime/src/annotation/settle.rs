@@ -7,12 +7,9 @@ use crate::capture::Captured;
 use crate::kind::SpanKind;
 
 impl Content {
-    /// A captured value as it is kept until the worker has the span.
-    pub(crate) fn captured(kind: SpanKind, side: Side, value: Captured) -> Option<Self> {
-        match value {
-            Captured::Value(value) => content(kind, side, value),
-            Captured::Printed(printed) => Some(Self::Printed(printed)),
-        }
+    /// A captured value as it is kept until the worker has the span. `null` is nothing.
+    pub(crate) fn captured(value: Captured) -> Option<Self> {
+        (!value.is_null()).then_some(Self::Captured(value))
     }
 
     /// As its kind sends it. A model gets messages: the one argument if it is one, else all of
@@ -20,7 +17,7 @@ impl Content {
     /// are no input.
     pub(crate) fn settle(self, kind: SpanKind, side: Side) -> Option<Self> {
         match self {
-            Self::Printed(printed) => content(kind, side, printed.into_text().into()),
+            Self::Captured(value) => content(kind, side, value.into_value()),
             Self::Arguments(arguments) if arguments.is_empty() => None,
             Self::Arguments(arguments) if kind.has_model() => as_messages(kind, arguments),
             settled => Some(settled),
@@ -121,7 +118,7 @@ mod tests {
         const TEXT: &str = "Login { password: [redacted] }";
         for kind in KINDS {
             for side in [Side::Input, Side::Output] {
-                let content = Content::captured(kind, side, printed(None)).unwrap();
+                let content = Content::captured(printed(None)).unwrap();
                 let expected = match (kind, side) {
                     (SpanKind::Llm, _) => json!({"messages": [{"content": TEXT, "role": ""}]}),
                     (SpanKind::Embedding, Side::Input) | (SpanKind::Retrieval, Side::Output) => {

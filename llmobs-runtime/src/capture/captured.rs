@@ -1,9 +1,9 @@
 //! What automatic capture has of a value until the worker makes JSON of it.
 //!
-//! What a `Debug` prints is printed on the thread of the program, for only there the value is at
-//! hand; its secrets are looked for by the worker, as the JSON of all that is captured is made
-//! there. In a debug build the look takes longer than the printing. Nothing of the text is shown
-//! before.
+//! A value is read and printed on the thread of the program, for only there it is at hand. What is a
+//! secret by its name in JSON is hidden there too. The worker looks for all other secrets: in the
+//! text of a `Debug`, which in a debug build takes longer than the printing, and in URLs. Nothing
+//! that was captured is shown before.
 
 use std::any::type_name;
 use std::fmt::{self, Debug, Write as _};
@@ -16,12 +16,12 @@ use super::redact::{self, REDACTED, Sensitivity};
 use super::{LONGEST_TEXT, outcome, panics, printed, prose};
 
 /// A value that was captured.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Captured {
-    /// Without its secrets.
+    /// As it was read, without what its names hide; its URLs may hold secrets.
     Value(Value),
     /// As it was printed.
-    Printed(Printed),
+    Printed(Box<Printed>),
 }
 
 /// What a `Debug` printed, with all that is in it.
@@ -85,7 +85,7 @@ impl Captured {
         match Printed::of(value) {
             Ok(mut printed) => {
                 printed.sensitivity = sensitivity;
-                Self::Printed(printed)
+                Self::Printed(Box::new(printed))
             }
             Err(mark) => Self::Value(mark.into()),
         }
@@ -94,9 +94,16 @@ impl Captured {
     /// The value without its secrets.
     pub(crate) fn into_value(self) -> Value {
         match self {
-            Self::Value(value) => value,
+            Self::Value(mut value) => {
+                prose::scrub_value(&mut value);
+                value
+            }
             Self::Printed(printed) => printed.into_text().into(),
         }
+    }
+
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(self, Self::Value(Value::Null))
     }
 
     /// Bytes that it holds beside itself.
@@ -111,13 +118,23 @@ impl Captured {
 impl Printed {
     /// Bytes that it holds beside itself.
     pub(crate) fn weight(&self) -> usize {
-        self.text.capacity()
+        size_of::<Self>() + self.text.capacity()
     }
 }
 
 impl From<Value> for Captured {
     fn from(value: Value) -> Self {
         Self::Value(value)
+    }
+}
+
+/// Without the secrets.
+impl Debug for Captured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(_) => self.clone().into_value().fmt(f),
+            Self::Printed(printed) => printed.fmt(f),
+        }
     }
 }
 

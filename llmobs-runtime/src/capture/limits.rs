@@ -77,6 +77,11 @@ impl Budget {
         !self.full
     }
 
+    /// Whether there is no room for all of `text`.
+    pub(super) fn cuts(&self, text: &str) -> bool {
+        text.len() > self.text
+    }
+
     /// Whether one more container fits inside `depth` others.
     pub(super) fn takes_container(&self, depth: usize) -> bool {
         depth < self.depth

@@ -6,6 +6,8 @@
 //! `sig`, `signature`; the password of `scheme://user:password@host`; and what follows
 //! `Bearer ` or `Basic ` if it is no word. All else is prose and stays.
 
+use serde_json::Value;
+
 use super::redact::{self, REDACTED, Sensitivity};
 
 /// Bytes from which on what follows `Bearer` is no word of a sentence.
@@ -63,6 +65,20 @@ pub(super) fn scrub_urls(text: &str, is_cut: bool) -> Option<String> {
     }
     hidden.retain(|(from, to)| from < to);
     replaced(text, hidden)
+}
+
+/// Hides the same in each text of `value`.
+pub(super) fn scrub_value(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let Some(scrubbed) = scrub_urls(text, false) {
+                *text = scrubbed;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(scrub_value),
+        Value::Object(map) => map.values_mut().for_each(scrub_value),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// `text` with each of the `hidden` parts replaced, if there are any.

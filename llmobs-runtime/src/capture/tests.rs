@@ -19,7 +19,11 @@ fn within<T: Serialize + ?Sized>(limits: &Limits, value: &T) -> Value {
 }
 
 fn captured<T: Serialize + ?Sized>(value: &T) -> Value {
-    serialize(None, value)
+    named(None, value)
+}
+
+fn named<T: Serialize + ?Sized>(name: Option<&str>, value: &T) -> Value {
+    serialize(name, value).into_value()
 }
 
 /// `depth` lists around one another.

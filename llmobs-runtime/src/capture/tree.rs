@@ -150,8 +150,10 @@ impl<'a> Node<'a> {
         let text = if self.hides_text(text) {
             REDACTED.to_owned()
         } else if self.reading.redact
+            && self.reading.budget.cuts(text)
             && let Some(text) = prose::scrub_urls(text, false)
         {
+            // A URL of which the cut leaves a half would not be seen later.
             self.reading.budget.copy(&text)
         } else {
             self.reading.budget.copy(text)

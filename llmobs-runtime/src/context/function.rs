@@ -64,9 +64,10 @@ fn enter_shared(mut span: Span) -> Option<Token> {
     .flatten()
 }
 
-/// The kind of the span that was entered, where values may be looked at.
-pub(crate) fn captured_kind(token: Token) -> Option<SpanKind> {
-    with_stack(|stack| stack.span(stack.entry(token)?)?.captured_kind()).flatten()
+/// Whether the output of the span that was entered is worth a look.
+pub(crate) fn wants_output(token: Token) -> bool {
+    with_stack(|stack| Some(stack.span(stack.entry(token)?)?.wants_output())).flatten()
+        == Some(true)
 }
 
 /// Changes what can be added to the span that was entered; `None` after its end. No code of a user

@@ -148,7 +148,7 @@ impl StreamOutput {
     /// capture.
     pub fn json<T: Serialize + ?Sized>(&mut self, element: &T) -> &mut Self {
         if self.takes_items() {
-            self.element(capture::serialize(None, element));
+            self.element(capture::serialize(None, element).into_value());
         }
         self
     }
@@ -157,7 +157,7 @@ impl StreamOutput {
     pub(super) fn value(&mut self, element: &Value) {
         self.has_token = self.has_token || first::brings_token(element);
         if self.takes_elements() {
-            self.element(capture::serialize(None, element));
+            self.element(capture::serialize(None, element).into_value());
         }
     }
 

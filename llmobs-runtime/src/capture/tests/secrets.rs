@@ -63,15 +63,15 @@ fn fields_and_keys_that_name_a_secret_are_hidden_at_any_depth() {
 
 #[test]
 fn an_argument_is_hidden_by_its_own_name() {
-    assert_eq!(serialize(Some("api_key"), "x"), "[redacted]");
-    assert_eq!(serialize(Some("credentials"), &["a", "b"]), "[redacted]");
-    assert_eq!(serialize(Some("id_token"), "x"), "[redacted]");
-    assert_eq!(serialize(Some("id_token"), &Some("x")), "[redacted]");
-    assert_eq!(serialize(Some("id_token"), &None::<&str>), Value::Null);
-    assert_eq!(serialize(Some("id_token"), &7), 7);
-    assert_eq!(serialize(Some("id_token"), &["a"]), json!(["a"]));
-    assert_eq!(serialize(Some("secretary"), "x"), "x");
-    assert_eq!(serialize(Some("prompt"), "x"), "x");
+    assert_eq!(named(Some("api_key"), "x"), "[redacted]");
+    assert_eq!(named(Some("credentials"), &["a", "b"]), "[redacted]");
+    assert_eq!(named(Some("id_token"), "x"), "[redacted]");
+    assert_eq!(named(Some("id_token"), &Some("x")), "[redacted]");
+    assert_eq!(named(Some("id_token"), &None::<&str>), Value::Null);
+    assert_eq!(named(Some("id_token"), &7), 7);
+    assert_eq!(named(Some("id_token"), &["a"]), json!(["a"]));
+    assert_eq!(named(Some("secretary"), "x"), "x");
+    assert_eq!(named(Some("prompt"), "x"), "x");
 }
 
 #[test]
@@ -112,10 +112,10 @@ fn how_many_secrets_there_are_is_shown_and_which_is_not() {
     );
     let both = [Some(Length::Exactly { bytes: 1 }), Some(Length::Zero)];
     let [exactly, zero] = &both;
-    assert_eq!(serialize(Some("password_length"), exactly), "[redacted]");
-    assert_eq!(serialize(Some("password_length"), zero), "Zero");
-    assert_eq!(serialize(Some("access_tokens"), &["a"]), "[redacted]");
-    assert_eq!(serialize(Some("access_tokens"), &2), 2);
+    assert_eq!(named(Some("password_length"), exactly), "[redacted]");
+    assert_eq!(named(Some("password_length"), zero), "Zero");
+    assert_eq!(named(Some("access_tokens"), &["a"]), "[redacted]");
+    assert_eq!(named(Some("access_tokens"), &2), 2);
 }
 
 #[test]
@@ -179,6 +179,26 @@ fn secrets_in_the_urls_of_captured_values_are_hidden() {
         "https://a/?key=[redacted]&b=1"
     );
     assert_eq!(debug(&[url]), format!("[{hidden:?}]"));
+    let unlooked = serialize(None, &[url]);
+    assert_eq!(format!("{unlooked:?}"), format!("{:?}", json!([hidden])));
+}
+
+#[test]
+fn a_secret_in_a_url_is_hidden_where_the_limit_cuts_the_url() {
+    let limits = Limits {
+        text: 4_000,
+        ..Limits::EVENT
+    };
+    let url = format!("postgres://ada:{}@db/x", "hunter".repeat(1_000));
+    let (cut, _) = read(
+        Reading::new(Budget::new(&limits), true),
+        Sensitivity::Open,
+        &url,
+    );
+    assert_eq!(
+        Captured::Value(cut).into_value(),
+        "postgres://ada:[redacted]@db/x"
+    );
 }
 
 /// As the documentation says: nobody knows that these are names.
@@ -208,8 +228,8 @@ fn a_token_is_content_unless_it_looks_like_a_credential() {
         captured(&json!({"token": key, "n": 1})),
         json!({"token": "[redacted]", "n": 1})
     );
-    assert_eq!(serialize(Some("token"), key), "[redacted]");
-    assert_eq!(serialize(Some("token"), &Some("Hello")), "Hello");
+    assert_eq!(named(Some("token"), key), "[redacted]");
+    assert_eq!(named(Some("token"), &Some("Hello")), "Hello");
 }
 
 #[test]
@@ -239,7 +259,7 @@ fn variants_that_hold_a_secret_hide_it_and_names_of_variants_stay() {
         ])
     );
     // Which sort of token it is stands in the program; it is no secret.
-    assert_eq!(serialize(Some("id_token"), &Auth::Secret), "Secret");
+    assert_eq!(named(Some("id_token"), &Auth::Secret), "Secret");
 }
 
 #[test]
@@ -250,7 +270,7 @@ fn a_secret_is_not_even_read() {
             unreachable!("a secret was read")
         }
     }
-    assert_eq!(serialize(Some("password"), &Bomb), "[redacted]");
+    assert_eq!(named(Some("password"), &Bomb), "[redacted]");
     assert_eq!(
         captured(&BTreeMap::from([("secret", Some(Bomb))])),
         json!({"secret": "[redacted]"})
@@ -260,9 +280,9 @@ fn a_secret_is_not_even_read() {
 #[test]
 fn displayed_text_is_hidden_as_text_is() {
     let address = std::net::Ipv4Addr::LOCALHOST;
-    assert_eq!(serialize(Some("id_token"), &address), "[redacted]");
+    assert_eq!(named(Some("id_token"), &address), "[redacted]");
     assert_eq!(
-        serialize(Some("id_token"), &format_args!("{}", 7)),
+        named(Some("id_token"), &format_args!("{}", 7)),
         "[redacted]"
     );
 }
