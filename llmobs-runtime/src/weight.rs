@@ -83,7 +83,7 @@ pub(crate) fn of_feedback(event: &FeedbackEvent) -> usize {
 pub(crate) fn of_content(content: &Content) -> usize {
     match content {
         Content::Text(text) => text.capacity(),
-        Content::Json(value) => of_json(value),
+        Content::Json(value) => size_of::<Value>() + of_json(value),
         Content::Captured(captured) => captured.weight(),
         Content::Arguments(arguments) => of_list(arguments, |(_, value)| value.weight()),
         Content::Messages(messages) => of_list(messages, of_message),

@@ -56,8 +56,9 @@ pub(crate) enum IoRepr {
 pub(crate) enum Content {
     /// `value`: text as it is.
     Text(String),
-    /// `value`: JSON, made text by the worker.
-    Json(Value),
+    /// `value`: JSON, made text by the worker. In a box, since each span has room for two of these
+    /// and few have JSON.
+    Json(Box<Value>),
     /// What was captured: brought into the form of its kind, and freed of its secrets, by the worker.
     Captured(Captured),
     /// `value`: the arguments of a function by name, made a JSON object by the worker.
@@ -83,14 +84,14 @@ impl Io {
             }
             _ => match io.0 {
                 IoRepr::Text(text) => Content::Text(text),
-                IoRepr::Texts(texts) => Content::Json(texts.into()),
+                IoRepr::Texts(texts) => Content::Json(Box::new(texts.into())),
                 IoRepr::Json(value) | IoRepr::Read(value) => match value {
                     Value::Null => return Ok((None, None)),
                     Value::String(text) => Content::Text(text),
-                    value => Content::Json(value),
+                    value => Content::Json(Box::new(value)),
                 },
-                IoRepr::Messages(messages) => Content::Json(to_json(&messages)),
-                IoRepr::Documents(documents) => Content::Json(to_json(&documents)),
+                IoRepr::Messages(messages) => Content::Json(Box::new(to_json(&messages))),
+                IoRepr::Documents(documents) => Content::Json(Box::new(to_json(&documents))),
             },
         };
         let mut flaw = None;
@@ -384,7 +385,7 @@ mod tests {
         let Content::Json(list) = content(list, SpanKind::Task) else {
             unreachable!("texts are JSON")
         };
-        assert_eq!(list, json!([cut, "…[rest cut]"]));
+        assert_eq!(*list, json!([cut, "…[rest cut]"]));
     }
 
     #[test]

@@ -20,7 +20,7 @@ fn content_of(kind: SpanKind, add: impl FnOnce(&mut StreamOutput)) -> Option<Con
 /// What a `task` span would send.
 fn value(add: impl FnOnce(&mut StreamOutput)) -> Value {
     match content_of(SpanKind::Task, add) {
-        Some(Content::Json(value)) => value,
+        Some(Content::Json(value)) => *value,
         Some(Content::Text(text)) => text.into(),
         None => Value::Null,
         other => unreachable!("{other:?}"),
@@ -179,7 +179,10 @@ fn elements_beyond_the_limit_are_left_out_and_marked() {
     // What is no output has room all the same.
     output.usage(TokenUsage::new().output(7));
     let finished = output.finish(SpanKind::Task);
-    let Some(Content::Json(Value::Array(list))) = finished.content else {
+    let Some(Content::Json(list)) = finished.content else {
+        unreachable!("JSON")
+    };
+    let Value::Array(list) = *list else {
         unreachable!("a list")
     };
     assert_eq!(list.len(), 100_001);
