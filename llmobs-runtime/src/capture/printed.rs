@@ -16,9 +16,9 @@
 //! `key: Secret(x)` is `key: Secret([redacted])`. What is in a literal is text, as it is in
 //! JSON, and a name without one of these signs (`Bearer x`) is none.
 //!
-//! A name that hides text only (`token`) hides all but lists, maps, structs, numbers, bools,
-//! `None` and `()`; one of a count hides all but numbers, bools and `None`. Both look into
-//! wrappers: `Some("x")` is text.
+//! A name that hides text only (`id_token`) hides all but numbers, bools, `None` and what holds
+//! nothing else (`[1, 2]`); one of a count hides all but numbers, bools and `None`, also in
+//! wrappers: `Some(2)` is a number.
 //!
 //! Where the text is not of that form (a bracket that nothing opened, a literal without end
 //! or with something glued to it), nobody can say what belongs to what: everything behind
@@ -34,6 +34,7 @@
 
 mod bounds;
 mod header;
+mod within;
 
 use super::redact::{self, REDACTED, Sensitivity};
 use bounds::{literal_end, name_length};
@@ -307,15 +308,16 @@ impl<'t> Scan<'t> {
             self.judge(self.word, self.at)
         };
         let is_wrapper = bracket == b'(';
+        let open = self.at;
         self.open(bracket);
         if matches!(sensitivity, Sensitivity::Open) {
             return Ok(());
         }
         let value = self.skip_blanks(self.at);
         let hidden = match sensitivity {
-            Sensitivity::Text | Sensitivity::Likely if !is_wrapper => false,
-            Sensitivity::Counted if !is_wrapper => true,
-            _ => self.hides(sensitivity, value),
+            Sensitivity::Text | Sensitivity::Likely => self.hides_within(sensitivity, open),
+            Sensitivity::Counted => !is_wrapper || self.hides(sensitivity, value),
+            Sensitivity::Open | Sensitivity::Secret => true,
         };
         if hidden {
             self.hide_value(value, false)?;
@@ -491,6 +493,11 @@ impl<'t> Scan<'t> {
 
     /// Whether a value that starts here is hidden by a name.
     fn hides(&self, sensitivity: Sensitivity, value: usize) -> bool {
+        if matches!(sensitivity, Sensitivity::Text | Sensitivity::Likely)
+            && let Some(brackets) = self.brackets(value)
+        {
+            return self.hides_within(sensitivity, brackets);
+        }
         match sensitivity {
             Sensitivity::Open => false,
             Sensitivity::Secret => true,
@@ -501,30 +508,28 @@ impl<'t> Scan<'t> {
                 let text = rest[..end]
                     .rsplit(|byte| matches!(byte, b'"' | b'('))
                     .find(|part| !part.is_empty());
-                !self.is_shown(value, true) && redact::looks_secret(text.unwrap_or_default())
+                redact::looks_secret(text.unwrap_or_default())
             }
-            Sensitivity::Text => !self.is_shown(value, true),
-            Sensitivity::Counted => !self.is_shown(value, false),
+            Sensitivity::Text => !self.is_plain(value),
+            Sensitivity::Counted => !self.is_plain_in_wrappers(value),
         }
     }
 
-    /// Whether a value that starts here is a number, a bool or nothing; or one of the
-    /// `containers`.
-    fn is_shown(&self, value: usize, containers: bool) -> bool {
+    /// Whether a value that starts here is a number, a bool or nothing, also in wrappers.
+    fn is_plain_in_wrappers(&self, value: usize) -> bool {
         let mut at = value;
         for _ in 0..WRAPPERS {
             let name = name_length(&self.bytes[at..]);
             let after = at + name;
             match &self.bytes[after..] {
                 [b'(', ..] if name > 0 => at = self.skip_blanks(after + 1),
-                [b'(' | b'[' | b'{', ..] if name == 0 => return containers,
-                [b' ', b'{', ..] if name > 0 => return containers,
                 _ => return self.is_plain(at),
             }
         }
         false
     }
 
+    /// The same, but for wrappers.
     fn is_plain(&self, at: usize) -> bool {
         let rest = &self.bytes[at..];
         let is_end = |byte: &u8| matches!(byte, b',' | b')' | b']' | b'}');
@@ -536,7 +541,7 @@ impl<'t> Scan<'t> {
         };
         let plain = self.text[at..at + length].trim_end();
         let is_known = matches!(plain, "" | "None" | "true" | "false");
-        !may_go_on && (is_known || plain.parse::<f64>().is_ok())
+        !may_go_on && (is_known || is_number(plain))
     }
 
     fn hide(&mut self, from: usize, to: usize) {
@@ -558,6 +563,10 @@ impl<'t> Scan<'t> {
         let end = found.into_iter().chain(self.first).min()?;
         Some(format!("{}{REDACTED}", &self.text[..end]))
     }
+}
+
+fn is_number(text: &str) -> bool {
+    text.parse::<f64>().is_ok()
 }
 
 /// Where the text ends that may be shown, whatever its structure is: behind the first name

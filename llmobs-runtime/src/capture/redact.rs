@@ -16,7 +16,7 @@
 //!   `service`, `session`, `shared`, `signing`, `ssh` or `subscription`, or `token` behind `access` or `auth`, or one of
 //!   these with an `s`.
 //!
-//! It holds one if its value is text and its last word is
+//! It holds one if its value is text, or has text in it at any depth, and its last word is
 //!
 //! * `auth`;
 //! * `key` behind the name of a provider (`openai_key`), and `pass` behind what one logs in to or as

@@ -200,6 +200,7 @@ impl<'a> Node<'a> {
             slot: this.slot,
             reading: this.reading,
             place: this.place.below(),
+            within: this.sensitivity,
             hint,
             bytes: 0,
             is_cut: false,
@@ -214,6 +215,7 @@ impl<'a> Node<'a> {
                 map,
                 reading: this.reading,
                 place: this.place.below(),
+                within: this.sensitivity,
                 key: None,
                 is_cut: false,
             }),
@@ -225,21 +227,30 @@ impl<'a> Node<'a> {
     pub(super) fn variant(self, variant: &'static str) -> Result<Node<'a>, Error> {
         let mut object = self.object()?;
         object.make_room(variant.len())?;
-        match entry(object.map, object.reading, object.place, variant.to_owned()) {
+        let Object {
+            map,
+            reading,
+            place,
+            within,
+            ..
+        } = object;
+        match entry(map, reading, place, within, variant.to_owned()) {
             Ok(node) => Ok(node),
             Err(reading) => Err(reading.cut()),
         }
     }
 }
 
-/// The value of `key` in `map`; `Err` where the name alone hides it.
+/// The value of `key` in `map`; `Err` where the name alone hides it. `within` is what the name of
+/// the map says.
 fn entry<'a>(
     map: &'a mut Map<String, Value>,
     reading: &'a mut Reading,
     place: Place,
+    within: Sensitivity,
     key: String,
 ) -> Result<Node<'a>, &'a mut Reading> {
-    let mut sensitivity = reading.hides(&key);
+    let mut sensitivity = reading.hides(&key).max(within);
     if key.len() == VALUE.len() && key.eq_ignore_ascii_case(VALUE) {
         sensitivity = sensitivity.max(of_header(map, reading));
     }
@@ -285,6 +296,8 @@ pub(super) struct List<'a> {
     slot: &'a mut Value,
     reading: &'a mut Reading,
     place: Place,
+    /// What the list's name says about its elements.
+    within: Sensitivity,
     /// How many elements there are, if the value says so.
     hint: Option<usize>,
     /// How many there were so far, while all of them are bytes.
@@ -341,11 +354,11 @@ impl List<'_> {
             return Err(self.reading.cut());
         };
         // A header's name and its value, in a list of pairs.
-        let mut sensitivity = Sensitivity::Open;
+        let mut sensitivity = self.within;
         if self.hint == Some(2)
             && let [Value::String(name)] = &items[..]
         {
-            sensitivity = self.reading.hides(name);
+            sensitivity = sensitivity.max(self.reading.hides(name));
         }
         if matches!(sensitivity, Sensitivity::Secret | Sensitivity::Counted) {
             sensitivity = Sensitivity::Text;
@@ -368,6 +381,8 @@ pub(super) struct Object<'a> {
     map: &'a mut Map<String, Value>,
     reading: &'a mut Reading,
     place: Place,
+    /// What the name of all of it says about its values.
+    within: Sensitivity,
     /// A key that waits for its value.
     pub(super) key: Option<String>,
     is_cut: bool,
@@ -375,7 +390,7 @@ pub(super) struct Object<'a> {
 
 impl Object<'_> {
     pub(super) fn insert<T: Serialize + ?Sized>(&mut self, key: String, value: &T) {
-        if let Ok(node) = entry(self.map, self.reading, self.place, key) {
+        if let Ok(node) = entry(self.map, self.reading, self.place, self.within, key) {
             node.fill(value);
         }
     }

@@ -33,8 +33,7 @@ impl Scan<'_> {
         }
         let second = self.skip_blanks(end + 1);
         if is_pair {
-            self.pair(second, sensitivity);
-            return Ok(());
+            return self.pair(second, sensitivity);
         }
         if self.bytes[second..].starts_with(VALUE) {
             let value = self.skip_blanks(second + VALUE.len());
@@ -48,14 +47,19 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// Hides a literal at `value` that is the second and last of a list.
-    fn pair(&mut self, value: usize, sensitivity: Sensitivity) {
+    /// Hides a literal at `value` that is the second and last of a list. What holds text there is
+    /// hidden with all that follows it.
+    fn pair(&mut self, value: usize, sensitivity: Sensitivity) -> Result<(), Lost> {
         if self.byte(value) != b'"' {
-            return;
+            if self.hides(sensitivity.min(Sensitivity::Text), value) {
+                self.start_entry(value);
+                self.hide_value(value, false)?;
+            }
+            return Ok(());
         }
         let Some(end) = literal_end(self.bytes, value).or(self.is_cut.then_some(self.bytes.len()))
         else {
-            return;
+            return Ok(());
         };
         let mut behind = self.skip_blanks(end);
         if self.byte(behind) == b',' {
@@ -70,6 +74,7 @@ impl Scan<'_> {
             self.rare = end;
             self.start_entry(end);
         }
+        Ok(())
     }
 }
 

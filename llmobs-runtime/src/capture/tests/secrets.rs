@@ -69,7 +69,7 @@ fn an_argument_is_hidden_by_its_own_name() {
     assert_eq!(named(Some("id_token"), &Some("x")), "[redacted]");
     assert_eq!(named(Some("id_token"), &None::<&str>), Value::Null);
     assert_eq!(named(Some("id_token"), &7), 7);
-    assert_eq!(named(Some("id_token"), &["a"]), json!(["a"]));
+    assert_eq!(named(Some("id_token"), &["a"]), json!(["[redacted]"]));
     assert_eq!(named(Some("secretary"), "x"), "x");
     assert_eq!(named(Some("prompt"), "x"), "x");
 }
@@ -230,6 +230,105 @@ fn a_token_is_content_unless_it_looks_like_a_credential() {
     );
     assert_eq!(named(Some("token"), key), "[redacted]");
     assert_eq!(named(Some("token"), &Some("Hello")), "Hello");
+}
+
+#[test]
+fn what_a_value_holds_is_what_the_name_of_the_value_says() {
+    #[derive(Serialize)]
+    enum Login {
+        Auth { user: &'static str, tries: u8 },
+        Pair(&'static str, &'static str),
+        Nobody,
+    }
+    const CREDENTIAL: &str = "ghp_16C7e42F292c6912E7710c838347Ae178B4a";
+    assert_eq!(
+        captured(&json!({
+            "id_token": ["QQ", ["QQ", 2, null]],
+            "db_pass": {"value": "QQ", "length": 2, "more": {"a": "QQ"}},
+            "token": ["Hi", CREDENTIAL, {"text": CREDENTIAL, "other": "you"}],
+            "stop": ["a", {"b": "c"}],
+        })),
+        json!({
+            "id_token": ["[redacted]", ["[redacted]", 2, null]],
+            "db_pass": {"value": "[redacted]", "length": 2, "more": {"a": "[redacted]"}},
+            "token": ["Hi", "[redacted]", {"text": "[redacted]", "other": "you"}],
+            "stop": ["a", {"b": "c"}],
+        })
+    );
+    let auth = [
+        Login::Auth {
+            user: "QQ",
+            tries: 2,
+        },
+        Login::Pair("QQ", "QQ"),
+        Login::Nobody,
+    ];
+    let hidden = "[redacted]";
+    assert_eq!(
+        captured(&auth[0]),
+        json!({"Auth": {"user": hidden, "tries": 2}})
+    );
+    assert_eq!(
+        named(Some("auth"), &auth),
+        json!([{"Auth": {"user": hidden, "tries": 2}}, {"Pair": [hidden, hidden]}, "Nobody"])
+    );
+    assert_eq!(
+        named(Some("auth"), &("QQ", Some("QQ"), 3)),
+        json!([hidden, hidden, 3])
+    );
+    assert_eq!(
+        captured(&[("auth", json!({"user": "QQ", "n": 1}))]),
+        json!([["auth", {"user": hidden, "n": 1}]])
+    );
+}
+
+/// The two are shown without the same texts, though not in the same form.
+#[test]
+fn json_and_debug_text_hide_the_same() {
+    #[derive(Debug, Serialize)]
+    struct Tok(&'static str);
+    #[derive(Debug, Serialize)]
+    struct Inner {
+        text: &'static str,
+        length: usize,
+    }
+    #[derive(Debug, Serialize)]
+    struct Settings {
+        openai_key: Vec<&'static str>,
+        basic_auth: (&'static str, &'static str),
+        smtp_pass: Inner,
+        csrf_token: Option<Tok>,
+        ids: BTreeMap<&'static str, Vec<Tok>>,
+        id_token: [u8; 2],
+        refresh_token: Vec<Option<u8>>,
+        name: Inner,
+    }
+    let settings = Settings {
+        openai_key: vec!["QQ"],
+        basic_auth: ("QQ", "QQ"),
+        smtp_pass: Inner {
+            text: "QQ",
+            length: 12,
+        },
+        csrf_token: Some(Tok("QQ")),
+        ids: BTreeMap::from([("id_token", vec![Tok("QQ")]), ("id", vec![Tok("seen")])]),
+        id_token: [34, 56],
+        refresh_token: vec![Some(78), None],
+        name: Inner {
+            text: "ada",
+            length: 90,
+        },
+    };
+    for shown in [
+        captured(&settings).to_string(),
+        debug(&settings),
+        debug(&[Some(settings)]),
+    ] {
+        assert!(!shown.contains('Q'), "{shown}");
+        for seen in ["seen", "34", "56", "78", "ada", "90"] {
+            assert!(shown.contains(seen), "{seen}: {shown}");
+        }
+    }
 }
 
 #[test]
