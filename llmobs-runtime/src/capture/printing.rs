@@ -3,10 +3,14 @@
 //! A `Debug` writes a few bytes at a time, hundreds of times a kilobyte, and a debug build
 //! compiles what is called for each piece without optimisation. So next to nothing of that is
 //! ours: a piece is counted and handed to an `OsString`, whose `write_str` is compiled with the
-//! standard library, optimised always. That of a `String` is inlined, and so compiled here.
+//! standard library, optimised always. That of a `String` is inlined, and so compiled here: a
+//! release build takes it.
 
-use std::ffi::OsString;
+#[cfg(debug_assertions)]
+use std::ffi::OsString as Buffer;
 use std::fmt::{self, Write};
+#[cfg(not(debug_assertions))]
+use std::string::String as Buffer;
 
 /// Bytes that most texts have room in.
 const ROOM: usize = 128;
@@ -36,7 +40,7 @@ static ASCII: [&str; 128] = {
 /// Takes so many bytes and then refuses, which ends a `Debug` or a `Display` that passes errors
 /// on.
 pub(super) struct Printing {
-    text: OsString,
+    text: Buffer,
     /// One more than the bytes that have room; nothing once the text is cut.
     room: usize,
 }
@@ -44,7 +48,7 @@ pub(super) struct Printing {
 impl Printing {
     pub(super) fn new(limit: usize) -> Self {
         Self {
-            text: OsString::with_capacity(ROOM.min(limit)),
+            text: Buffer::with_capacity(ROOM.min(limit)),
             room: limit + 1,
         }
     }
@@ -56,8 +60,11 @@ impl Printing {
 
     /// The text as far as it had room.
     pub(super) fn into_text(self) -> String {
+        #[cfg(debug_assertions)]
         // It was text when it was copied.
-        self.text.into_string().unwrap_or_default()
+        return self.text.into_string().unwrap_or_default();
+        #[cfg(not(debug_assertions))]
+        return self.text;
     }
 
     /// Writes as much of a piece as there is room for.
