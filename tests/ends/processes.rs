@@ -175,10 +175,17 @@ fn what_a_killed_server_left_in_its_spool_is_sent_while_its_workers_live() {
 fn a_child_that_returns_from_a_function_of_its_parent_ends_no_span() {
     let intake = Intake::start();
     Program::start(&["fork_in_a_function"], &intake).ends_well();
-    let expected = ["below", "forks", "goes_on", "in the child", "of goes_on"];
+    let expected = [
+        "below",
+        "forks",
+        "goes_on",
+        "in the child",
+        "of goes_on",
+        "shared in the child",
+    ];
     assert_eq!(names(&intake), expected);
     let spans = intake.accepted_spans();
-    assert_eq!(distinct_ids(&spans), 5, "{spans:?}");
+    assert_eq!(distinct_ids(&spans), 6, "{spans:?}");
     let tags = named(&spans, "forks")["tags"].to_string();
     assert!(
         tags.contains("of:parent") && !tags.contains("of:child"),

@@ -191,7 +191,11 @@ fn the_intake_that_says_not_found_is_taken_at_its_word() {
     }
     assert_eq!(stats.destinations[0].retried, 0);
     let told = log::lines_with(intake.url());
-    assert!(told.iter().any(|(_, line)| line.contains("no such route")));
+    let given_up = told.iter().filter(|(_, line)| line.contains("given up"));
+    let with_reason = given_up
+        .clone()
+        .filter(|(_, line)| line.contains("no such route"));
+    assert_eq!((given_up.count(), with_reason.count()), (3, 3), "{told:?}");
 }
 
 #[test]

@@ -107,6 +107,19 @@ fn forks() -> Option<Child> {
     child
 }
 
+/// The parent's thread has told where it keeps its open spans; the child's are found all the same.
+fn opens_spans() {
+    #[llmobs::workflow(name = "in the child")]
+    fn owned() {
+        assert_eq!(llmobs::stats().open, 1);
+    }
+    owned();
+    let shared = Span::task("shared in the child").start();
+    assert_eq!(llmobs::stats().open, 1);
+    drop(shared);
+    assert_eq!(llmobs::stats().open, 0);
+}
+
 /// A child that returns from a function which its parent called.
 pub(super) fn in_a_function(url: &str) {
     let guard = enable(url);
@@ -114,7 +127,7 @@ pub(super) fn in_a_function(url: &str) {
         only(|| {
             span("nowhere");
             let guard = enable(url);
-            span("in the child");
+            opens_spans();
             drop(guard);
         })
     };
