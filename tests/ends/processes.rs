@@ -131,7 +131,9 @@ fn a_forked_child_is_off_until_it_enables_llmobs_and_the_parent_loses_nothing() 
 fn a_program_may_end_in_the_middle_of_functions() {
     let intake = Intake::start();
     for how in ["sync", "async"] {
-        Program::start(&["exit_in_a_function", how], &intake).ends_well();
+        for subscriber in ["first", "last"] {
+            Program::start(&["exit_in_a_function", how, subscriber], &intake).ends_well();
+        }
     }
 }
 

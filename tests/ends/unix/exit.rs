@@ -83,12 +83,14 @@ fn calls(how: &str) {
     quits();
 }
 
-/// The program ends while spans are open and current.
-pub(super) fn in_a_function(url: &str, how: &str) {
+/// The program ends while spans are open and current. The subscriber's storage is there before llmobs' own, or comes after
+/// it: what came last is taken down first.
+pub(super) fn in_a_function(url: &str, how: &str, subscriber_is_first: bool) {
     let subscriber = tracing_subscriber::registry().with(Formats);
     tracing::subscriber::set_global_default(subscriber).unwrap();
-    // The storage of the thread is taken down in the order in which it came to be, or the other one.
-    BUFFER.with(|_| ());
+    if subscriber_is_first {
+        BUFFER.with(|_| ());
+    }
     let _guard = enable(url);
     span("before");
     calls(how);

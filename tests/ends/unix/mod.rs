@@ -33,7 +33,7 @@ pub fn main() {
         "fork_with_a_client_of_its_own" => fork::with_a_client_of_its_own(&url),
         "fork_with_signals" => fork::with_signals(&url),
         "exit_thread_local" => exit::thread_local(&url),
-        "exit_in_a_function" => exit::in_a_function(&url, &next()),
+        "exit_in_a_function" => exit::in_a_function(&url, &next(), next() == "first"),
         "exit_handler" => exit::handler(&url),
         "guard_outside_of_the_runtime" => open::guard_outside(&url),
         "guard_within_the_runtime" => open::guard_within(&url),
