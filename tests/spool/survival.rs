@@ -11,7 +11,7 @@ use llmobs_tests::intake::Reply;
 use serde_json::Value;
 
 use crate::{
-    Folder, NOWHERE, SOON, assert_adds_up, assert_told_once, client, config, make_evaluated,
+    Folder, NOWHERE, SOON, assert_adds_up, assert_told_once, client, config, log, make_evaluated,
     make_spans, names, sent_since,
 };
 
@@ -42,6 +42,9 @@ fn what_the_intake_did_not_take_is_sent_by_the_next_client() {
     for taken_over in [": 3 spans", ": 3 evaluations, 1 feedback"] {
         assert_told_once(&folder, taken_over);
     }
+    let lines = log::lines_with(folder.0.to_str().unwrap());
+    let mut lines = lines.iter();
+    assert!(!lines.any(|(_, line)| line.contains("cannot be read")));
     assert_adds_up(&report.stats);
     let (spans, evaluations) = (report.stats.spans(), report.stats.evaluations());
     assert_eq!((spans.made, spans.recovered, spans.delivered), (1, 3, 4));

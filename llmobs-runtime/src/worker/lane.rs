@@ -277,7 +277,10 @@ impl Task {
             self.account
                 .ledger
                 .dropped_many(kind, DropReason::Unreadable, missing);
-            report::error(|| format!("{missing} events of the spool cannot be read any more"));
+            report::error(|| {
+                let file = place.segment.path().display();
+                format!("{missing} events of the spool cannot be read any more: {file}")
+            });
         }
         parts
     }
