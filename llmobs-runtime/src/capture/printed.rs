@@ -43,9 +43,6 @@ use bounds::{literal_end, name_length};
 /// longer one is hidden, if the name of a secret is anywhere in the text.
 const LONGEST_KEY: usize = 256;
 
-/// Wrappers around one another that are looked into for a number or text.
-const WRAPPERS: usize = 8;
-
 /// Names that are kept with what they say, each in a place that its bytes say.
 const JUDGED: usize = 32;
 
@@ -316,7 +313,10 @@ impl<'t> Scan<'t> {
         let value = self.skip_blanks(self.at);
         let hidden = match sensitivity {
             Sensitivity::Text | Sensitivity::Likely => self.hides_within(sensitivity, open),
-            Sensitivity::Counted => !is_wrapper || self.hides(sensitivity, value),
+            Sensitivity::Counted => {
+                let is_plain = is_wrapper && self.is_plain_in_wrappers(value);
+                !is_plain || self.hides_within(sensitivity, open)
+            }
             Sensitivity::Open | Sensitivity::Secret => true,
         };
         if hidden {
@@ -491,59 +491,6 @@ impl<'t> Scan<'t> {
         at
     }
 
-    /// Whether a value that starts here is hidden by a name.
-    fn hides(&self, sensitivity: Sensitivity, value: usize) -> bool {
-        if matches!(sensitivity, Sensitivity::Text | Sensitivity::Likely)
-            && let Some(brackets) = self.brackets(value)
-        {
-            return self.hides_within(sensitivity, brackets);
-        }
-        match sensitivity {
-            Sensitivity::Open => false,
-            Sensitivity::Secret => true,
-            Sensitivity::Likely => {
-                let rest = &self.bytes[value..];
-                let is_end = |byte: &u8| matches!(byte, b',' | b')' | b']' | b'}');
-                let end = rest.iter().position(is_end).unwrap_or(rest.len());
-                let text = rest[..end]
-                    .rsplit(|byte| matches!(byte, b'"' | b'('))
-                    .find(|part| !part.is_empty());
-                redact::looks_secret(text.unwrap_or_default())
-            }
-            Sensitivity::Text => !self.is_plain(value),
-            Sensitivity::Counted => !self.is_plain_in_wrappers(value),
-        }
-    }
-
-    /// Whether a value that starts here is a number, a bool or nothing, also in wrappers.
-    fn is_plain_in_wrappers(&self, value: usize) -> bool {
-        let mut at = value;
-        for _ in 0..WRAPPERS {
-            let name = name_length(&self.bytes[at..]);
-            let after = at + name;
-            match &self.bytes[after..] {
-                [b'(', ..] if name > 0 => at = self.skip_blanks(after + 1),
-                _ => return self.is_plain(at),
-            }
-        }
-        false
-    }
-
-    /// The same, but for wrappers.
-    fn is_plain(&self, at: usize) -> bool {
-        let rest = &self.bytes[at..];
-        let is_end = |byte: &u8| matches!(byte, b',' | b')' | b']' | b'}');
-        let length = rest.iter().position(is_end).unwrap_or(rest.len());
-        let may_go_on = match &rest[length..] {
-            [b',', next, ..] => !next.is_ascii_whitespace(),
-            [] | [b','] => self.is_cut,
-            _ => false,
-        };
-        let plain = self.text[at..at + length].trim_end();
-        let is_known = matches!(plain, "" | "None" | "true" | "false");
-        !may_go_on && (is_known || is_number(plain))
-    }
-
     fn hide(&mut self, from: usize, to: usize) {
         self.out.push_str(&self.text[self.copied..from]);
         self.out.push_str(REDACTED);
@@ -563,10 +510,6 @@ impl<'t> Scan<'t> {
         let end = found.into_iter().chain(self.first).min()?;
         Some(format!("{}{REDACTED}", &self.text[..end]))
     }
-}
-
-fn is_number(text: &str) -> bool {
-    text.parse::<f64>().is_ok()
 }
 
 /// Where the text ends that may be shown, whatever its structure is: behind the first name

@@ -1,13 +1,72 @@
-//! What the name of a value says of what the value holds: `auth: ("user", "…")`,
+//! What the name of a value says of the value, and of what it holds: `auth: ("user", "…")`,
 //! `id_token: Some(["…"])`, `db_pass: Inner { text: "…" }`.
 
 use super::super::redact::{self, Sensitivity};
+use super::Scan;
 use super::bounds::{literal_end, name_length};
-use super::{Scan, is_number};
+
+/// Wrappers around one another that are looked into for a number or text.
+const WRAPPERS: usize = 8;
 
 impl Scan<'_> {
+    /// Whether a value that starts here is hidden by a name.
+    pub(super) fn hides(&self, sensitivity: Sensitivity, value: usize) -> bool {
+        if matches!(sensitivity, Sensitivity::Text | Sensitivity::Likely)
+            && let Some(brackets) = self.brackets(value)
+        {
+            return self.hides_within(sensitivity, brackets);
+        }
+        match sensitivity {
+            Sensitivity::Open => false,
+            Sensitivity::Secret => true,
+            Sensitivity::Likely => {
+                let rest = &self.bytes[value..];
+                let is_end = |byte: &u8| matches!(byte, b',' | b')' | b']' | b'}');
+                let end = rest.iter().position(is_end).unwrap_or(rest.len());
+                let text = rest[..end]
+                    .rsplit(|byte| matches!(byte, b'"' | b'('))
+                    .find(|part| !part.is_empty());
+                redact::looks_secret(text.unwrap_or_default())
+            }
+            Sensitivity::Text => !self.is_plain(value),
+            Sensitivity::Counted => {
+                let holds_more = |brackets| self.hides_within(sensitivity, brackets);
+                !self.is_plain_in_wrappers(value) || self.brackets(value).is_some_and(holds_more)
+            }
+        }
+    }
+
+    /// Whether a value that starts here is a number, a bool or nothing, also in wrappers.
+    pub(super) fn is_plain_in_wrappers(&self, value: usize) -> bool {
+        let mut at = value;
+        for _ in 0..WRAPPERS {
+            let name = name_length(&self.bytes[at..]);
+            let after = at + name;
+            match &self.bytes[after..] {
+                [b'(', ..] if name > 0 => at = self.skip_blanks(after + 1),
+                _ => return self.is_plain(at),
+            }
+        }
+        false
+    }
+
+    /// The same, but for wrappers.
+    fn is_plain(&self, at: usize) -> bool {
+        let rest = &self.bytes[at..];
+        let is_end = |byte: &u8| matches!(byte, b',' | b')' | b']' | b'}');
+        let length = rest.iter().position(is_end).unwrap_or(rest.len());
+        let may_go_on = match &rest[length..] {
+            [b',', next, ..] => !next.is_ascii_whitespace(),
+            [] | [b','] => self.is_cut,
+            _ => false,
+        };
+        let plain = self.text[at..at + length].trim_end();
+        let is_known = matches!(plain, "" | "None" | "true" | "false");
+        !may_go_on && (is_known || is_number(plain))
+    }
+
     /// Where the brackets open of a value that has some.
-    pub(super) fn brackets(&self, value: usize) -> Option<usize> {
+    fn brackets(&self, value: usize) -> Option<usize> {
         let name = name_length(&self.bytes[value..]);
         let after = value + name;
         match &self.bytes[after..] {
@@ -77,4 +136,8 @@ fn hides_word(sensitivity: Sensitivity, word: &str) -> bool {
     !matches!(word, "" | "None" | "true" | "false" | "..")
         && !is_number(word)
         && hides_text(sensitivity, word.as_bytes())
+}
+
+fn is_number(text: &str) -> bool {
+    text.parse::<f64>().is_ok()
 }

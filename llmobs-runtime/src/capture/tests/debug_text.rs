@@ -287,7 +287,13 @@ fn how_many_secrets_there_are_is_shown_in_debug_text() {
             "D { cookie_count: 3, access_tokens: Some(2), secret_length: None }",
         "D { cookie_count: \"3\", access_tokens: [\"a\"], secret_length: L { a: 1 } }" =>
             "D { cookie_count: [redacted], access_tokens: [redacted], secret_length: [redacted] }",
+        "D { cookie_count: (3, \"a\"), access_tokens: Some(2, \"a\"), x: 1 }" =>
+            "D { cookie_count: [redacted], access_tokens: [redacted], x: 1 }",
+        "D { cookie_count: (3), access_tokens: Some(\n    Id(\n        2,\n    ),\n) }" =>
+            "D { cookie_count: [redacted], access_tokens: Some(\n    Id(\n        2,\n    ),\n) }",
         "PasswordLength(8)" => "PasswordLength(8)",
+        "PasswordLength(Some(8))" => "PasswordLength(Some(8))",
+        "PasswordLength(Some(8), \"a\")" => "PasswordLength([redacted])",
         "AccessTokens(\"a\")" => "AccessTokens([redacted])",
         "AccessTokens [1]" => "AccessTokens [[redacted]]",
         "AccessTokens { a: 1 }" => "AccessTokens { [redacted] }",
