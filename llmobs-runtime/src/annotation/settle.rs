@@ -150,6 +150,7 @@ mod tests {
                 assert_eq!(sent.matches("[redacted]").count(), 1 + count / 3, "{sent}");
             }
         }
+        assert!(Content::captured(Value::Null.into()).is_none());
         for kind in KINDS {
             let none = Content::Arguments(Vec::new());
             assert_eq!(sent(none, kind, Side::Input), Value::Null);
