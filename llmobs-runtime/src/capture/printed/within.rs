@@ -67,11 +67,9 @@ impl Scan<'_> {
 
     /// Where the brackets open of a value that has some.
     fn brackets(&self, value: usize) -> Option<usize> {
-        let name = name_length(&self.bytes[value..]);
-        let after = value + name;
+        let after = value + name_length(&self.bytes[value..]);
         match &self.bytes[after..] {
-            [b'(' | b'[' | b'{', ..] => Some(after),
-            [b' ', b'{', ..] if name > 0 => Some(after + 1),
+            [b'(' | b'[' | b'{', ..] | [b' ', b'{', ..] => Some(after),
             _ => None,
         }
     }
@@ -87,15 +85,11 @@ impl Scan<'_> {
                     let Some(end) = literal_end(bytes, at) else {
                         return hides_text(sensitivity, &bytes[at..]);
                     };
-                    let behind = self.skip_blanks(end);
-                    if self.byte(behind) == b':' {
-                        start = behind + 1;
-                    } else if hides_text(sensitivity, &bytes[at + 1..end - 1]) {
+                    let is_key = self.byte(self.skip_blanks(end)) == b':';
+                    if !is_key && hides_text(sensitivity, &bytes[at + 1..end]) {
                         return true;
-                    } else {
-                        start = end;
                     }
-                    at = start;
+                    (at, start) = (end, end);
                     continue;
                 }
                 b'(' | b'[' | b'{' => {

@@ -250,6 +250,9 @@ fn a_token_is_hidden_in_debug_text_if_it_is_text() {
         "D { refresh_token: Id { a: \"b\", secret: 1 } }" => "D { refresh_token: [redacted] }",
         "D { token: [\"Hi\", \"you\"], x: 1 }" => "D { token: [\"Hi\", \"you\"], x: 1 }",
         "D { token: [\"Hi\", \"ghp_16C7e42F292c6912E7710c83\"], x: 1 }" => "D { token: [redacted], x: 1 }",
+        "D { token: [\"Hi])\", \"ghp_16C7e42F292c6912E7710c83\"], x: 1 }" => "D { token: [redacted], x: 1 }",
+        "D { token: [\"Hi\", \"Bearer a b\"], x: 1 }" => "D { token: [redacted], x: 1 }",
+        "D { refresh_token: {\"a)\": 1, \"b\": 2}, x: \"y\" }" => "D { refresh_token: {\"a)\": 1, \"b\": 2}, x: \"y\" }",
         "D { token: T { text: \"ghp_16C7e42F292c6912E7710c83\" }, x: 1 }" => "D { token: [redacted], x: 1 }",
         "D { token: T { ghp_16C7e42F292c6912E7710c83: 1 }, x: 1 }" => "D { token: T { ghp_16C7e42F292c6912E7710c83: 1 }, x: 1 }",
         "[(\"authorization\", Some(\"a\")), (\"auth\", 7), (\"x\", Some(\"b\"))]" =>
