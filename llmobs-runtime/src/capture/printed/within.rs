@@ -120,8 +120,9 @@ impl Scan<'_> {
 
 fn hides_text(sensitivity: Sensitivity, text: &[u8]) -> bool {
     match sensitivity {
+        Sensitivity::Open => false,
         Sensitivity::Likely => redact::looks_secret(text),
-        sensitivity => sensitivity > Sensitivity::Likely,
+        Sensitivity::Text | Sensitivity::Counted | Sensitivity::Secret => true,
     }
 }
 
