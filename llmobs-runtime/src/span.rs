@@ -311,7 +311,7 @@ impl SpanInner {
         self.client.settings.capture == Capture::Full
     }
 
-    /// The same of the output, which a user may have set already.
+    /// Whether the output is worth a look: values may be looked at, and nobody has set one.
     pub(crate) fn wants_output(&self) -> bool {
         self.captures() && self.with_data(|data| data.output.is_none()) == Some(true)
     }

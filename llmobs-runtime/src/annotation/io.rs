@@ -56,10 +56,10 @@ pub(crate) enum IoRepr {
 pub(crate) enum Content {
     /// `value`: text as it is.
     Text(String),
-    /// `value`: JSON, made text by the worker. In a box, since each span has room for two of these
-    /// and few have JSON.
+    /// `value`: JSON, made text by the worker. The value is boxed because every span has room for two
+    /// contents, and few contents are JSON.
     Json(Box<Value>),
-    /// What was captured: brought into the form of its kind, and freed of its secrets, by the worker.
+    /// A captured value. The worker removes its secrets and brings it into the form of the span's kind.
     Captured(Captured),
     /// `value`: the arguments of a function by name, made a JSON object by the worker.
     Arguments(Vec<(&'static str, Captured)>),

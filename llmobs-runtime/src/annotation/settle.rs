@@ -7,7 +7,7 @@ use crate::capture::Captured;
 use crate::kind::SpanKind;
 
 impl Content {
-    /// A captured value as it is kept until the worker has the span. `null` is nothing.
+    /// Keeps a captured value until the worker has the span; `None` for `null`, which is no content.
     pub(crate) fn captured(value: Captured) -> Option<Self> {
         (!value.is_null()).then_some(Self::Captured(value))
     }

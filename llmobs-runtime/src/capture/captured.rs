@@ -1,9 +1,8 @@
-//! What automatic capture has of a value until the worker makes JSON of it.
+//! A captured value, from the thread of the program until the worker makes JSON of it.
 //!
-//! A value is read and printed on the thread of the program, for only there it is at hand. What is a
-//! secret by its name in JSON is hidden there too. The worker looks for all other secrets: in the
-//! text of a `Debug`, which in a debug build takes longer than the printing, and in URLs. Nothing
-//! that was captured is shown before.
+//! The program's thread reads or prints the value, since only that thread can reach it. It also hides
+//! the secrets that JSON names. The worker looks for all other secrets: in the text of a `Debug`,
+//! which in a debug build takes longer than the printing, and in URLs. Nothing shows the value before.
 
 use std::any::type_name;
 use std::fmt::{self, Debug, Write as _};
@@ -18,7 +17,7 @@ use super::{LONGEST_TEXT, outcome, panics, printed, prose};
 /// A value that was captured.
 #[derive(Clone)]
 pub enum Captured {
-    /// As it was read, without what its names hide; its URLs may hold secrets.
+    /// JSON without the secrets that its names tell of. Its URLs may still hold some.
     Value(Value),
     /// As it was printed.
     Printed(Box<Printed>),
@@ -102,6 +101,7 @@ impl Captured {
         }
     }
 
+    /// Whether the value is `null`, which is sent as no value at all.
     pub(crate) fn is_null(&self) -> bool {
         matches!(self, Self::Value(Value::Null))
     }
@@ -128,7 +128,7 @@ impl From<Value> for Captured {
     }
 }
 
-/// Without the secrets.
+/// Shows the value without its secrets, whatever prints it.
 impl Debug for Captured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -77,7 +77,7 @@ impl Budget {
         !self.full
     }
 
-    /// Whether there is no room for all of `text`.
+    /// Whether `text` is longer than the room that is left, so that a copy of it would be cut.
     pub(super) fn cuts(&self, text: &str) -> bool {
         text.len() > self.text
     }

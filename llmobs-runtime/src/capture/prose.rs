@@ -67,7 +67,7 @@ pub(super) fn scrub_urls(text: &str, is_cut: bool) -> Option<String> {
     replaced(text, hidden)
 }
 
-/// Hides the same in each text of `value`.
+/// Hides the secrets in the URLs of every text in `value`, as [`scrub_urls`] does.
 pub(super) fn scrub_value(value: &mut Value) {
     match value {
         Value::String(text) => {

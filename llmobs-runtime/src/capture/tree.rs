@@ -241,8 +241,8 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The value of `key` in `map`; `Err` where the name alone hides it. `within` is what the name of
-/// the map says.
+/// Makes room for the value of `key` in `map`; `Err` where the name alone hides it. The value inherits
+/// `within`, the sensitivity of the map's own name.
 fn entry<'a>(
     map: &'a mut Map<String, Value>,
     reading: &'a mut Reading,
@@ -296,7 +296,7 @@ pub(super) struct List<'a> {
     slot: &'a mut Value,
     reading: &'a mut Reading,
     place: Place,
-    /// What the list's name says about its elements.
+    /// The sensitivity of the list's own name, which its elements inherit.
     within: Sensitivity,
     /// How many elements there are, if the value says so.
     hint: Option<usize>,
@@ -381,7 +381,7 @@ pub(super) struct Object<'a> {
     map: &'a mut Map<String, Value>,
     reading: &'a mut Reading,
     place: Place,
-    /// What the name of all of it says about its values.
+    /// The sensitivity of the map's own name, which its values inherit.
     within: Sensitivity,
     /// A key that waits for its value.
     pub(super) key: Option<String>,

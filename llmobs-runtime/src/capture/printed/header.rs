@@ -47,8 +47,8 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// Hides a literal at `value` that is the second and last of a list. What holds text there is
-    /// hidden with all that follows it.
+    /// Hides the second value of a pair, which starts at `value`. A literal is hidden if it is the last
+    /// of its list; any other value that holds text is hidden with all that follows it.
     fn pair(&mut self, value: usize, sensitivity: Sensitivity) -> Result<(), Lost> {
         if self.byte(value) != b'"' {
             if self.hides(sensitivity.min(Sensitivity::Text), value) {

@@ -1,5 +1,5 @@
-//! What the name of a value says of the value, and of what it holds: `auth: ("user", "…")`,
-//! `id_token: Some(["…"])`, `db_pass: Inner { text: "…" }`.
+//! Decides whether a name hides its value. A value in brackets is hidden if anything in it is secret by that name:
+//! `auth: ("user", "…")`, `id_token: Some(["…"])`, `db_pass: Inner { text: "…" }`.
 
 use super::super::redact::{self, Sensitivity};
 use super::Scan;
@@ -50,7 +50,7 @@ impl Scan<'_> {
         false
     }
 
-    /// The same, but for wrappers.
+    /// Whether a value that starts here, in no wrapper, is a number, a bool or nothing.
     fn is_plain(&self, at: usize) -> bool {
         let rest = &self.bytes[at..];
         let is_end = |byte: &u8| matches!(byte, b',' | b')' | b']' | b'}');
@@ -65,7 +65,7 @@ impl Scan<'_> {
         !may_go_on && (is_known || is_number(plain))
     }
 
-    /// Where the brackets open of a value that has some.
+    /// Returns where the value's own brackets open; `None` if it has none.
     fn brackets(&self, value: usize) -> Option<usize> {
         let after = value + name_length(&self.bytes[value..]);
         match &self.bytes[after..] {
@@ -118,6 +118,7 @@ impl Scan<'_> {
     }
 }
 
+/// Whether a name of this sensitivity hides `text`.
 fn hides_text(sensitivity: Sensitivity, text: &[u8]) -> bool {
     match sensitivity {
         Sensitivity::Open => false,
@@ -126,13 +127,14 @@ fn hides_text(sensitivity: Sensitivity, text: &[u8]) -> bool {
     }
 }
 
-/// What stands in no quotes: a number, a bool and nothing are seen.
+/// Whether a word without quotes is hidden. Numbers, bools and `None` never are.
 fn hides_word(sensitivity: Sensitivity, word: &str) -> bool {
     !matches!(word, "" | "None" | "true" | "false" | "..")
         && !is_number(word)
         && hides_text(sensitivity, word.as_bytes())
 }
 
+/// Whether `text` is a number as Rust prints one.
 fn is_number(text: &str) -> bool {
     text.parse::<f64>().is_ok()
 }
