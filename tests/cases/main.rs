@@ -18,6 +18,7 @@ mod aliases;
 mod arguments;
 mod builds;
 mod capture;
+mod error_types;
 mod futures_returned;
 mod hygiene;
 mod inline;

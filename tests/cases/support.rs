@@ -66,3 +66,14 @@ pub(crate) fn has_tag(span: &Value, tag: &str) -> bool {
         .iter()
         .any(|other| other == tag)
 }
+
+/// The type and the message of a span's error.
+#[track_caller]
+pub fn error(span: &Value) -> (&str, &str) {
+    assert_eq!(span["status"], "error", "{span:#}");
+    let error = &span["meta"]["error"];
+    (
+        error["type"].as_str().unwrap(),
+        error["message"].as_str().unwrap(),
+    )
+}

@@ -8,6 +8,7 @@ mod order;
 mod process;
 mod removed;
 mod survival;
+mod unanswered;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
