@@ -458,7 +458,7 @@ impl LlmObs {
     ///
     /// [`FlushError::Undelivered`] where the time was over and something was dropped for that, or
     /// still waits for the worker; [`FlushError::Timeout`] where the first call is still at work. What a server has refused, and
-    /// what there was no room for, is in the [counts](FlushReport::stats) alone.
+    /// what there was no room for, is in the [counts](FlushReport::stats) alone. A call after the end gives the same answer.
     pub fn shutdown(&self, timeout: Duration) -> Result<FlushReport, FlushError> {
         self.inner.shutdown(timeout)
     }

@@ -75,6 +75,9 @@ struct Ending {
     writes_out: AtomicBool,
     /// How many events the worker is done with: where that grows, it is not held up.
     steps: AtomicU64,
+    /// Whether the worker has ended with events that no destination had settled. A later shutdown finds no
+    /// worker to ask, and reads the answer here.
+    left_events: AtomicBool,
 }
 
 type Closing = Arc<Ending>;
@@ -228,7 +231,8 @@ impl Worker {
     pub(crate) fn shutdown(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout.min(LONGEST_WAIT);
         self.closing.deadline.get_or_init(|| deadline);
-        self.wait(timeout, Control::Shutdown)
+        let done = self.wait(timeout, Control::Shutdown);
+        done && !self.closing.left_events.load(Ordering::Acquire)
     }
 
     /// Whether the worker is at work on what is written to disk at the end, and comes on.

@@ -404,6 +404,7 @@ impl Running {
         }
         self.answer_flushes();
         let done = self.lanes.reached(&mark);
+        self.closing.left_events.store(!done, Ordering::Release);
         self.lanes.close().await;
         // What came too late is counted now, not after the answer.
         self.receiver.close();
