@@ -18,8 +18,6 @@ use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::{Map, Value};
-
 use crate::annotation::{AnnotateError, Annotation, Content};
 use crate::capture;
 use crate::client::ClientInner;
@@ -29,13 +27,11 @@ use crate::context::{self, SpanGuard};
 use crate::failure::SpanError;
 use crate::id::SpanContext;
 use crate::kind::SpanKind;
-use crate::number::Number;
 use crate::text::Text;
-use crate::usage::TokenUsage;
 
 pub(crate) use annotate::{Checked, metric};
-pub(crate) use extra::SpanExtra;
 use extra::{Inherited, PROMPT};
+pub(crate) use extra::{SpanDetails, SpanExtra};
 use lineage::Above;
 pub(crate) use lineage::AgentIds;
 use open::{At, Held};
@@ -101,10 +97,7 @@ pub(crate) struct SpanData {
     pub(crate) model_provider: Text,
     pub(crate) input: Option<Content>,
     pub(crate) output: Option<Content>,
-    pub(crate) metadata: Map<String, Value>,
-    pub(crate) metrics: Vec<(String, Number)>,
-    /// Of which what `metrics` say as well is overruled by those.
-    pub(crate) usage: Option<Box<TokenUsage>>,
+    pub(crate) details: Option<Box<SpanDetails>>,
     pub(crate) tags: Vec<(Text, Text)>,
     pub(crate) session: Option<Arc<str>>,
     pub(crate) error: Option<Box<SpanError>>,
@@ -439,9 +432,7 @@ impl SpanData {
         self.input.is_some()
             || self.output.is_some()
             || !self.tags.is_empty()
-            || !self.metrics.is_empty()
-            || self.usage.is_some()
-            || !self.metadata.is_empty()
+            || self.details.is_some()
             || self.error.is_some()
             || self.extra.is_some()
     }
@@ -458,6 +449,10 @@ impl SpanData {
             ..Self::default()
         };
         std::mem::replace(self, kept)
+    }
+
+    pub(crate) fn details(&mut self) -> &mut SpanDetails {
+        self.details.get_or_insert_default()
     }
 
     pub(crate) fn extra(&mut self) -> &mut SpanExtra {

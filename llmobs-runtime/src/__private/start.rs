@@ -137,7 +137,10 @@ impl Starting {
 
     pub fn metadata(&mut self, key: &'static str, value: Captured) {
         let value = value.into_value();
-        self.tell(|span| drop(span.data_mut().metadata.insert(key.to_owned(), value)));
+        self.tell(|span| {
+            let details = span.data_mut().details();
+            details.metadata.insert(key.to_owned(), value);
+        });
     }
 
     /// The same of so many arguments, for which there is room then.

@@ -174,14 +174,17 @@ impl SpanData {
     #[inline]
     fn annotate(&mut self, annotation: &mut Annotation, io: &mut Option<Contents>) {
         if !annotation.metadata.is_empty() {
-            self.metadata.extend(take(&mut annotation.metadata));
+            self.details()
+                .metadata
+                .extend(take(&mut annotation.metadata));
         }
         if let Some(usage) = annotation.usage.take() {
-            usage.replace(&mut self.metrics);
-            TokenUsage::add(&mut self.usage, usage);
+            let details = self.details();
+            usage.replace(&mut details.metrics);
+            TokenUsage::add(&mut details.usage, usage);
         }
         if !annotation.metrics.is_empty() {
-            tags::set_all(&mut self.metrics, take(&mut annotation.metrics));
+            tags::set_all(&mut self.details().metrics, take(&mut annotation.metrics));
         }
         if !annotation.tags.is_empty() {
             tags::set_all(&mut self.tags, take(&mut annotation.tags));

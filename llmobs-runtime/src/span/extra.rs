@@ -1,20 +1,34 @@
 //! What few spans have, in a box, so that the others pay a word for it; and what a span
 //! has from those above it when it ends.
 
+use std::mem::take;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+use serde_json::{Map, Value};
 
 use super::{SpanData, SpanInner};
 use crate::agent::AgentManifest;
 use crate::kind::SpanKind;
 use crate::link::SpanLink;
+use crate::number::Number;
 use crate::prompt::Prompt;
 use crate::text::Text;
 use crate::tool::ToolDefinition;
+use crate::usage::TokenUsage;
 
 /// Bits of what children look for.
 pub(super) const PROMPT: u8 = 1;
 pub(super) const TOOLS: u8 = 2;
+
+/// The numbers and the metadata of a span.
+#[derive(Default)]
+pub(crate) struct SpanDetails {
+    pub(crate) metadata: Map<String, Value>,
+    pub(crate) metrics: Vec<(String, Number)>,
+    /// Of which what `metrics` say as well is overruled by those.
+    pub(crate) usage: Option<Box<TokenUsage>>,
+}
 
 #[derive(Default)]
 pub(crate) struct SpanExtra {
@@ -29,6 +43,17 @@ pub(crate) struct SpanExtra {
     pub(crate) agent: Option<AgentManifest>,
     pub(crate) intent: Option<String>,
     pub(crate) links: Vec<SpanLink>,
+}
+
+impl SpanDetails {
+    /// Takes the metrics out, with those that the usage is and that follow from it.
+    pub(crate) fn numbers(&mut self) -> Vec<(String, Number)> {
+        let mut metrics = take(&mut self.metrics);
+        if let Some(usage) = self.usage.take() {
+            usage.complete(&mut metrics);
+        }
+        metrics
+    }
 }
 
 /// What a span has from those above it.

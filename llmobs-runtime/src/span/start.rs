@@ -71,7 +71,7 @@ impl Start {
         data.model_provider = self.model_provider.unwrap_or_default();
         data.tags = self.tags;
         if !self.metadata.is_empty() {
-            data.metadata = Map::from_iter(self.metadata);
+            data.details().metadata = Map::from_iter(self.metadata);
         }
         span.settle(annotations);
         Some(span)
@@ -205,8 +205,8 @@ impl SpanInner {
     fn settle_more(&mut self, annotations: Option<Annotations>) {
         let cost_tags = annotations.map(|annotations| apply(&annotations, self));
         let data = self.data_mut();
-        if !data.metadata.is_empty() {
-            data.metadata = capture::bound_map(std::mem::take(&mut data.metadata));
+        if let Some(details) = &mut data.details {
+            details.metadata = capture::bound_map(std::mem::take(&mut details.metadata));
         }
         if data.session.is_none() {
             let mut tags = data.tags.iter().rev();

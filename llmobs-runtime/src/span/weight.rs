@@ -1,6 +1,6 @@
 //! What a span counts for while it waits, in the way of [`weight`].
 
-use super::{SpanData, SpanExtra, SpanInner};
+use super::{SpanData, SpanDetails, SpanExtra, SpanInner};
 use crate::agent::AgentManifest;
 use crate::failure::SpanError;
 use crate::link::SpanLink;
@@ -48,9 +48,7 @@ impl SpanData {
             // Of these, below.
             input: _,
             output: _,
-            metadata: _,
-            metrics: _,
-            usage: _,
+            details: _,
             tags: _,
             error: _,
             extra: _,
@@ -68,9 +66,7 @@ impl SpanData {
         let Self {
             input,
             output,
-            metadata,
-            metrics,
-            usage,
+            details,
             tags,
             error,
             extra,
@@ -82,10 +78,10 @@ impl SpanData {
             above: _,
             tracing: _,
         } = self;
-        let mut weight = weight::of_map(metadata);
-        weight += weight::of_list(tags, |(key, value)| key.weight() + value.weight());
-        weight += weight::of_list(metrics, |(key, _)| key.capacity());
-        weight += usage.as_ref().map_or(0, |usage| size_of_val(&**usage));
+        let mut weight = weight::of_list(tags, |(key, value)| key.weight() + value.weight());
+        if let Some(details) = details {
+            weight += size_of::<SpanDetails>() + details.weight();
+        }
         for content in [input, output].into_iter().flatten() {
             weight += weight::of_content(content);
         }
@@ -96,6 +92,19 @@ impl SpanData {
             weight += size_of::<SpanExtra>() + extra.weight();
         }
         weight
+    }
+}
+
+impl SpanDetails {
+    /// What it holds beside itself.
+    fn weight(&self) -> usize {
+        let Self {
+            metadata,
+            metrics,
+            usage,
+        } = self;
+        let usage = usage.as_ref().map_or(0, |usage| size_of_val(&**usage));
+        weight::of_map(metadata) + weight::of_list(metrics, |(key, _)| key.capacity()) + usage
     }
 }
 

@@ -143,18 +143,19 @@ impl Tracked {
                     data.output = finished.content;
                 }
                 if let Some(usage) = usage {
-                    let by_hand = data.usage.replace(usage);
-                    if let Some(by_hand) = by_hand {
-                        TokenUsage::add(&mut data.usage, by_hand);
+                    let there = &mut data.details().usage;
+                    if let Some(by_hand) = there.replace(usage) {
+                        TokenUsage::add(there, by_hand);
                     }
                 }
-                if let Some((key, number)) = time
-                    && data.metrics.iter().all(|(known, _)| *known != key)
-                {
-                    data.metrics.push((key, number));
+                if let Some((key, number)) = time {
+                    let metrics = &mut data.details().metrics;
+                    if metrics.iter().all(|(known, _)| *known != key) {
+                        metrics.push((key, number));
+                    }
                 }
                 for (key, value) in finished.metadata {
-                    data.metadata.entry(key).or_insert(value);
+                    data.details().metadata.entry(key).or_insert(value);
                 }
             });
             // The user may have ended it by hand.

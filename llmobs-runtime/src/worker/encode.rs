@@ -166,10 +166,8 @@ fn fill(event: &mut SpanEvent, span: &SpanInner, anchor: &Anchor) {
         None => set(parent_id, NO_PARENT),
     }
     fill_internal(internal, span, span_id);
-    if let Some(usage) = data.usage.take() {
-        usage.complete(&mut data.metrics);
-    }
-    event::set_metrics(metrics, std::mem::take(&mut data.metrics));
+    let numbers = data.details.as_mut().map(|details| details.numbers());
+    event::set_metrics(metrics, numbers.unwrap_or_default());
     collection_errors.clear();
     let extra = data.extra.take();
     let extra = extra.map_or_else(SpanExtra::default, |extra| *extra);
@@ -261,7 +259,10 @@ fn fill_meta(
         metadata.clear();
         tool_definitions.clear();
     } else {
-        *metadata = data.metadata;
+        *metadata = data
+            .details
+            .map(|details| details.metadata)
+            .unwrap_or_default();
         let tools = extra.tools.as_ref();
         *tool_definitions = tools.map(|tools| tools.to_vec()).unwrap_or_default();
         let mut agent = extra.agent;
