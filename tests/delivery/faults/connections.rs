@@ -1,9 +1,10 @@
 //! Connections that are not made, break, hang, or carry something else.
 
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
-use llmobs::{Config, DropReason, Evaluation, EvaluationTarget, LlmObs, Span, Stats};
+use llmobs::{Config, DropReason, Evaluation, EvaluationTarget, LlmObs, Span, Stats, Verdict};
 use llmobs_tests::{Intake, Reading, Reply, Request, assert_accounted, assert_adds_up};
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
     give_up_everything, impatient, make, settle, through, through_with, to_agent, wait_for_retries,
     wait_until, waiting,
 };
-use crate::{SOON, log};
+use crate::{SOON, client, log};
 
 fn duplicates(stats: &Stats) -> u64 {
     stats.destinations[0].possible_duplicates
@@ -280,6 +281,34 @@ fn a_connection_that_was_closed_while_nobody_used_it_is_no_failure() {
     assert_accounted(&stats, &intake);
     assert_eq!((stats.destinations[0].retried, duplicates(&stats)), (0, 0));
     assert_eq!(stats.spans().delivered + stats.evaluations().delivered, 20);
+    assert_eq!(told_of_failure(&intake), [""; 0]);
+}
+
+#[test]
+fn a_connection_that_was_closed_while_the_worker_was_busy_is_no_failure() {
+    let intake = Arc::new(Intake::start());
+    let closes = Arc::clone(&intake);
+    // It runs where requests are made.
+    let config = Config::new().agent_url(intake.url()).timeout(SOON);
+    let client = client(config.processor(move |span| {
+        if span.name() == "after it" {
+            closes.go_down();
+            closes.wait_until_closed(SOON);
+            closes.come_up();
+        }
+        Verdict::Keep
+    }));
+    for round in 1..=10 {
+        for name in ["before it", "after it"] {
+            client.scope(|| drop(Span::task(name).start()));
+            client.flush(SOON).unwrap();
+        }
+        assert_eq!(intake.connections(), round + 1);
+    }
+    let stats = client.shutdown(SOON).unwrap().stats;
+    assert_accounted(&stats, &intake);
+    assert_eq!((stats.destinations[0].retried, duplicates(&stats)), (0, 0));
+    assert_eq!(stats.spans().delivered, 20);
     assert_eq!(told_of_failure(&intake), [""; 0]);
 }
 

@@ -27,6 +27,7 @@ use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
@@ -164,6 +165,9 @@ impl Http {
             headers.insert(PROXY_AUTHORIZATION, authorization.clone());
         }
         let until = Instant::now() + timeout;
+        // The runtime looks at its sockets when its thread has nothing else to do. Without a look now, a
+        // connection that was closed while the thread was busy would get the request.
+        yield_now().await;
         match timeout_at(until, self.client.request(request)).await {
             Ok(Ok(response)) => Ok(Answer { response, until }),
             Ok(Err(error)) => Err(Failure::Failed(error.into())),
