@@ -438,6 +438,16 @@ mod tests {
     }
 
     #[test]
+    fn a_tag_of_ours_that_gave_way_may_come_from_the_wire_too() {
+        let join = JoinOn::tag("k".into(), "v".into());
+        let mut event =
+            EvaluationEvent::new("l".into(), join, EvaluationScope::Span, "app".into(), 1);
+        let given = ["ml_app:x", "ml_app:app"];
+        event.add_wire_tags(given.map(String::from));
+        assert_eq!(event.tags[1..], given);
+    }
+
+    #[test]
     fn a_tag_colon_in_the_value_does_not_hide_another_key() {
         let join = JoinOn::tag("k".into(), "v".into());
         let mut event =

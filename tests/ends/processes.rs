@@ -266,6 +266,13 @@ fn a_client_that_cannot_be_started_turns_no_other_one_off() {
 }
 
 #[test]
+fn a_program_may_enable_llmobs_while_a_panic_passes() {
+    let intake = Intake::start();
+    Program::start(&["start_while_a_panic_passes"], &intake).ends_well();
+    assert_eq!(names(&intake), ["while a panic passes"]);
+}
+
+#[test]
 fn what_waits_at_a_signal_is_delivered_and_the_program_ends_by_that_signal() {
     for signal in [libc::SIGTERM, libc::SIGINT] {
         let intake = Intake::start();

@@ -537,6 +537,56 @@ mod tests {
     }
 
     #[test]
+    fn what_is_cut_off_on_its_way_is_counted_once_and_noted() {
+        use crate::stats::Front;
+        use std::sync::atomic::{AtomicUsize, Ordering};
+
+        static NOTED: AtomicUsize = AtomicUsize::new(0);
+        struct Spooled;
+        impl Encoded for Spooled {
+            fn line(&self) -> Line<'_> {
+                Line {
+                    json: b"{}",
+                    made_ms: 0,
+                    public: None,
+                }
+            }
+            fn is_spooled(&self) -> bool {
+                true
+            }
+            fn note_risk(events: &[Self]) {
+                NOTED.fetch_add(events.len(), Ordering::Relaxed);
+            }
+        }
+        // The number of times that it was risked before, whether it was sent whole, whether the
+        // request came to its end; the events that are counted and that are noted.
+        for (times, whole, ends, counted, noted) in [
+            (0, true, false, 2, 2),
+            (1, true, false, 0, 2),
+            (0, false, false, 0, 0),
+            (0, true, true, 0, 0),
+        ] {
+            let ledger = Ledger::new("x".to_owned());
+            let part = Part::risked(vec![Spooled, Spooled], times);
+            let mut on_its_way = OnItsWay::new(EventKind::Evaluation, &part, &ledger);
+            if whole {
+                on_its_way.sent = Sent::all();
+            }
+            if ends {
+                on_its_way.ends();
+            } else {
+                drop(on_its_way);
+            }
+            let stats = Front::default().stats(&[&ledger], || 0);
+            let of_this = (
+                stats.destinations[0].possible_duplicates,
+                NOTED.swap(0, Ordering::Relaxed),
+            );
+            assert_eq!(of_this, (counted, noted), "risked {times} times");
+        }
+    }
+
+    #[test]
     fn the_backoff_doubles_up_to_thirty_seconds() {
         for (failures, bound_ms) in [
             (0, 500),

@@ -41,6 +41,7 @@ pub fn main() {
         "left_current" => open::left_current(&url),
         "directory" => directory::changes(&url, &next()),
         "start_that_fails" => start::fails(&url),
+        "start_while_a_panic_passes" => start::while_a_panic_passes(&url),
         "signal" => signal::no_handler(&url, &next()),
         "signal_with_a_spool" => signal::with_a_spool(&url, &next()),
         "signal_with_a_slow_processor" => {

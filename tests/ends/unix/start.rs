@@ -1,8 +1,8 @@
-//! A program that has no file left when it enables llmobs.
+//! Programs that enable llmobs where that is hard: with no file left, and while a panic passes.
 
 use std::time::Duration;
 
-use super::{config, span};
+use super::{config, enable, span};
 
 /// What `enable` or `build` gives while no file can be opened.
 fn without_files<T>(then: impl FnOnce() -> T) -> T {
@@ -45,4 +45,24 @@ pub(super) fn fails(url: &str) {
     assert!(llmobs::is_enabled());
     span("enabled");
     drop(guard);
+}
+
+/// A server that is dropped while a panic passes, and only then has something to tell.
+struct Server<'a>(&'a str);
+
+impl Drop for Server<'_> {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking());
+        let guard = enable(self.0);
+        span("while a panic passes");
+        drop(guard);
+    }
+}
+
+pub(super) fn while_a_panic_passes(url: &str) {
+    std::panic::catch_unwind(|| {
+        let _server = Server(url);
+        panic!("of the program");
+    })
+    .unwrap_err();
 }

@@ -19,6 +19,11 @@ const PIECE: usize = 64 * 1024;
 pub(crate) struct Sent(Arc<AtomicBool>);
 
 impl Sent {
+    #[cfg(test)]
+    pub(crate) fn all() -> Self {
+        Self(Arc::new(true.into()))
+    }
+
     pub(crate) fn whole(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
