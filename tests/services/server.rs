@@ -42,7 +42,7 @@ async fn answer(_: Request<()>) -> Result<Response<()>, Infallible> {
 async fn axum_goes_on_in_the_trace_of_each_caller() {
     let (server, seen) = client("server");
     let ours = server.clone();
-    let handler = async |body: String| {
+    let handler = |body: String| async move {
         let span = Span::workflow(format!("answer to {body}")).start();
         async { tokio::task::yield_now().await }
             .in_span(&span)
@@ -255,7 +255,7 @@ async fn a_body_is_polled_outside_of_the_trace() {
     client
         .scope_future(async {
             let (headers, _) = caller("client");
-            let service = service_fn(async |_: Request<()>| {
+            let service = service_fn(|_: Request<()>| async {
                 let kept = llmobs::Context::current();
                 Ok::<_, Infallible>((async || drop(Span::task("chunk").start()), kept))
             });
@@ -274,6 +274,11 @@ async fn a_service_that_panics_leaves_nothing_current() {
     use futures::FutureExt as _;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
+    async fn in_poll(_: Request<()>) -> Result<Response<()>, Infallible> {
+        drop(Span::task("poll").start());
+        panic!("in a poll")
+    }
+
     let (client, memory) = client("app");
     client
         .scope_future(async {
@@ -289,10 +294,6 @@ async fn a_service_that_panics_leaves_nothing_current() {
             assert!(called.is_err());
             drop(Span::task("after a call").start());
 
-            let in_poll = async |_: Request<()>| -> Result<Response<()>, Infallible> {
-                drop(Span::task("poll").start());
-                panic!("in a poll")
-            };
             let service = ExtractLayer::new().layer(service_fn(in_poll));
             let polled = AssertUnwindSafe(service.oneshot(request(headers)));
             assert!(polled.catch_unwind().await.is_err());
