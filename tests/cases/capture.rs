@@ -1,16 +1,21 @@
 //! What is captured, kind by kind.
 
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, RwLock, mpsc};
 
+use futures::executor::block_on;
 use llmobs::{
-    Annotation, Document, Message, agent, annotate, embedding, llm, retrieval, task, tool, workflow,
+    Annotation, Capture, Document, Message, agent, annotate, embedding, llm, retrieval, task, tool,
+    workflow,
 };
 use serde_json::{Value, json};
 
-use crate::support::{input, only, output, record};
+use crate::support::{input, only, output, record, record_with};
 
 macro_rules! each_kind {
     ($($kind:ident)*) => {$(
@@ -377,6 +382,70 @@ fn case_36_a_capture_that_panics_harms_nobody() {
     assert_eq!(span["meta"]["error"]["message"], mark);
     let tags = span["tags"].as_array().unwrap();
     assert!(tags.contains(&json!(format!("hostile:{mark}"))), "{tags:?}");
+}
+
+thread_local! {
+    /// How often a `Watched` was looked at.
+    static LOOKS: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Watched;
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        LOOKS.set(LOOKS.get() + 1);
+        f.write_str("Watched")
+    }
+}
+
+fn told(by_hand: bool) {
+    if by_hand {
+        annotate(None, Annotation::new().output("by hand")).unwrap();
+    }
+}
+
+#[workflow]
+fn handed(value: Watched, by_hand: bool) -> Watched {
+    told(by_hand);
+    value
+}
+
+#[workflow]
+async fn handed_async(value: Watched, by_hand: bool) -> Watched {
+    told(by_hand);
+    value
+}
+
+#[workflow]
+fn handed_later(value: Watched, by_hand: bool) -> impl Future<Output = Watched> {
+    async move {
+        told(by_hand);
+        value
+    }
+}
+
+#[test]
+fn what_nobody_will_see_is_not_looked_at() {
+    for (capture, by_hand, looks) in [
+        (Capture::Full, false, 2),
+        // The argument alone.
+        (Capture::Full, true, 1),
+        (Capture::Metadata, false, 0),
+        (Capture::Metadata, true, 0),
+        (Capture::None, false, 0),
+    ] {
+        let ways: [(&str, fn(bool) -> Watched); 3] = [
+            ("returned", |by_hand| handed(Watched, by_hand)),
+            ("async", |by_hand| block_on(handed_async(Watched, by_hand))),
+            ("later", |by_hand| block_on(handed_later(Watched, by_hand))),
+        ];
+        for (way, call) in ways {
+            LOOKS.set(0);
+            let (Watched, spans) = record_with(capture, || call(by_hand));
+            assert_eq!(LOOKS.get(), looks, "{way}, {capture:?}, {by_hand}");
+            only(&spans);
+        }
+    }
 }
 
 #[tool(output = |text| text.len())]

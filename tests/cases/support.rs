@@ -3,15 +3,16 @@
 use std::future::Future;
 use std::time::Duration;
 
-use llmobs::{Config, Destination, LlmObs, Memory};
+use llmobs::{Capture, Config, Destination, LlmObs, Memory};
 use serde_json::Value;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-fn client() -> (LlmObs, Memory) {
+fn client(capture: Capture) -> (LlmObs, Memory) {
     let memory = Memory::new();
     let config = Config::new()
         .ml_app("cases")
+        .capture(capture)
         .destination(Destination::Memory(memory.clone()));
     (config.build().unwrap(), memory)
 }
@@ -25,14 +26,19 @@ fn spans(client: &LlmObs, memory: &Memory) -> Vec<Value> {
 
 /// The spans that `run` makes, in the order of their starts.
 pub(crate) fn record<R>(run: impl FnOnce() -> R) -> (R, Vec<Value>) {
-    let (client, memory) = client();
+    record_with(Capture::Full, run)
+}
+
+/// The same where so much may be captured.
+pub(crate) fn record_with<R>(capture: Capture, run: impl FnOnce() -> R) -> (R, Vec<Value>) {
+    let (client, memory) = client(capture);
     let returned = client.scope(run);
     (returned, spans(&client, &memory))
 }
 
 /// The same for a future.
 pub(crate) fn record_future<F: Future>(future: F) -> (F::Output, Vec<Value>) {
-    let (client, memory) = client();
+    let (client, memory) = client(Capture::Full);
     let returned = futures::executor::block_on(client.scope_future(future));
     (returned, spans(&client, &memory))
 }
