@@ -189,3 +189,17 @@ pub(crate) fn of_json(value: &Value) -> usize {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_output_that_is_json_weighs_its_box_and_what_it_holds() {
+        let of = |value| of_content(&Content::Json(Box::new(value)));
+        assert_eq!(of(json!(7)), size_of::<Value>());
+        assert_eq!(of(json!("seven")), size_of::<Value>() + 5);
+    }
+}
