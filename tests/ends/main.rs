@@ -4,4 +4,3 @@
 mod flushes;
 #[cfg(unix)]
 mod processes;
-mod silence;
