@@ -1,7 +1,9 @@
 //! The global client. A process has one: this is the only test of this program that enables it.
 
+use std::time::Duration;
+
 use llmobs::prelude::*;
-use llmobs::{Config, Context, Evaluation, EvaluationTarget, Span};
+use llmobs::{Config, Context, Evaluation, EvaluationTarget, FlushError, Span};
 use llmobs_tests::Intake;
 
 use crate::client::{Client, SOON};
@@ -77,4 +79,14 @@ fn the_guard_keeps_the_global_client_and_its_drop_delivers() {
     drop(next);
     assert_eq!(names(), ["first", "on a thread", "next"]);
     assert!(intake.evaluations().is_empty());
+
+    // One that lost something says so each time.
+    intake.go_down();
+    let lossy = config().spool(false).enable().unwrap();
+    drop(Span::task("lost").start());
+    for _ in 0..3 {
+        let answer = llmobs::shutdown(Duration::from_millis(50)).unwrap_err();
+        assert!(matches!(answer, FlushError::Undelivered { .. }), "{answer}");
+    }
+    drop(lossy);
 }

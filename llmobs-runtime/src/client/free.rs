@@ -110,9 +110,10 @@ pub async fn flush_async(timeout: Duration) -> Result<FlushReport, FlushError> {
 ///
 /// # Errors
 ///
-/// Those of [`LlmObs::shutdown`]. Always `Ok` while llmobs is not enabled.
+/// Those of [`LlmObs::shutdown`]; a call after the shutdown of the global client has the answer of that one. Always
+/// `Ok` while llmobs is not enabled.
 pub fn shutdown(timeout: Duration) -> Result<FlushReport, FlushError> {
-    match to_be_flushed() {
+    match to_be_flushed().or_else(|| global().1) {
         Some(inner) => LlmObs::of(inner).shutdown(timeout),
         None => Ok(FlushReport { stats: stats() }),
     }
