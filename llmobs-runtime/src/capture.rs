@@ -168,6 +168,13 @@ pub(crate) fn tell_as<T: Display + ?Sized>(type_name: &str, value: &T, place: &m
     }
 }
 
+/// Hides the secrets in the URLs of a text that an attribute tells.
+pub(crate) fn scrub_urls(text: &mut Text) {
+    if let Some(scrubbed) = prose::scrub_urls(text, false) {
+        *text = scrubbed.into();
+    }
+}
+
 /// What became of a text that was printed; `Err` with a mark where that is not known.
 fn outcome(
     is_cut: bool,

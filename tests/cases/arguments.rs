@@ -306,3 +306,18 @@ fn an_expression_whose_panic_panics_again_when_it_is_dropped_harms_nobody() {
     assert_eq!(only(&spans)["name"], "answer");
     assert_eq!(only(&spans)["status"], "ok");
 }
+
+#[task(tags(url = url))]
+fn connect(url: &str) -> usize {
+    url.len()
+}
+
+#[test]
+fn the_url_of_a_tag_has_no_secrets() {
+    let (_, spans) = record(|| connect("postgres://ada:hunter@db/x"));
+    let span = only(&spans);
+    assert!(
+        has_tag(span, "url:postgres://ada:[redacted]@db/x"),
+        "{span:#}"
+    );
+}

@@ -132,6 +132,7 @@ impl Starting {
     fn tag_as(&mut self, type_name: &str, key: &'static str, value: &dyn Display) {
         let mut told = Text::default();
         capture::tell_as(type_name, value, &mut told);
+        capture::scrub_urls(&mut told);
         self.tell(|span| span.data_mut().tags.push((Text::literal(key), told)));
     }
 

@@ -64,11 +64,11 @@ impl Printed {
         let text = printed::redact(text, is_cut);
         let text = prose::scrub_urls(&text, is_cut).unwrap_or(text);
         let mut text = prose::scrub_query_fields(&text).unwrap_or(text);
+        if sensitivity != Sensitivity::Open && printed::hides(&text, is_cut, sensitivity) {
+            return REDACTED.to_owned();
+        }
         if is_cut {
             text.push_str(REST);
-        }
-        if sensitivity.hides_text(&text) {
-            return REDACTED.to_owned();
         }
         text
     }

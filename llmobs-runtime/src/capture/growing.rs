@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::annotated::cut_message;
 use super::bound_within;
 use super::limits::{Budget, Limits, REST, REST_KEY, cut_mark};
+use super::prose;
 use crate::message::Message;
 use crate::text::Text;
 
@@ -125,6 +126,14 @@ impl Growing {
         self.text.is_empty() && self.cut == 0
     }
 
+    /// The text, marked where it was cut, without the secrets of URLs that were in several pieces.
+    pub(crate) fn finish_captured(mut self) -> String {
+        if let Some(scrubbed) = prose::scrub_urls(&self.text, self.cut > 0) {
+            self.text = scrubbed;
+        }
+        self.finish()
+    }
+
     /// The text, marked where it was cut.
     pub(crate) fn finish(mut self) -> String {
         if self.cut > 0 {
@@ -157,6 +166,21 @@ mod tests {
         room.grow(&mut late, "x");
         assert!(!late.is_empty());
         assert_eq!(late.finish(), "…[1 bytes cut]");
+    }
+
+    #[test]
+    fn a_url_that_comes_in_pieces_has_no_secrets() {
+        for (room, expected) in [
+            (99, "at a://ada:[redacted]@db"),
+            (16, "at a://ada:[redacted]…[4 bytes cut]"),
+        ] {
+            let mut room = self::room(room, 1);
+            let mut growing = Growing::default();
+            for piece in ["at a://ada:hun", "ter@db"] {
+                room.grow(&mut growing, piece);
+            }
+            assert_eq!(growing.finish_captured(), expected);
+        }
     }
 
     #[test]

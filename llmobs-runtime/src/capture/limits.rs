@@ -157,19 +157,23 @@ impl Budget {
     }
 
     /// What `text` displays, or as much of it as there is room for. `Err` where its own
-    /// `Display` fails.
-    pub(super) fn display(&mut self, text: &dyn fmt::Display) -> Result<String, fmt::Error> {
+    /// `Display` fails. What is cut is still to be [marked](REST).
+    pub(super) fn display(
+        &mut self,
+        text: &dyn fmt::Display,
+    ) -> Result<(String, bool), fmt::Error> {
         let room = if self.full { 0 } else { self.text };
         let mut clipped = Clipped::new(room);
         let written = fmt::write(clipped.writer(), format_args!("{text}"));
-        if clipped.is_cut() {
+        let is_cut = clipped.is_cut();
+        if is_cut {
             self.full = true;
             self.text = 0;
         } else {
             written?;
             self.text -= clipped.writer().len();
         }
-        Ok(clipped.finish())
+        Ok((clipped.0.into(), is_cut))
     }
 
     /// Whether all of `value`, inside `depth` containers, has room; takes it.

@@ -36,6 +36,8 @@ mod bounds;
 mod header;
 mod within;
 
+use std::cell::Cell;
+
 use super::redact::{self, REDACTED, Sensitivity};
 use bounds::{literal_end, name_length};
 
@@ -88,6 +90,15 @@ pub(super) fn redact(text: String, is_cut: bool) -> String {
     end.unwrap_or(text)
 }
 
+/// Whether what was printed, `text`, is hidden by a name of its own that says so much.
+pub(super) fn hides(text: &str, is_cut: bool, sensitivity: Sensitivity) -> bool {
+    let scan = Scan::new(text, is_cut);
+    match scan.brackets(0) {
+        Some(open) if text.ends_with([')', ']', '}']) => scan.hides_within(sensitivity, open),
+        _ => sensitivity.hides_text(text.trim_matches('"')),
+    }
+}
+
 /// The structure of the text cannot be followed.
 struct Lost;
 
@@ -96,6 +107,8 @@ struct Open {
     close: u8,
     /// Where the entry started that the bracket is in.
     entry: usize,
+    /// What the name of a header said that stands beside the bracket.
+    header: Sensitivity,
 }
 
 /// How a literal ends.
@@ -125,6 +138,14 @@ struct Scan<'t> {
     rare: usize,
     /// Whether the name of a secret may be anywhere in the text, once that was asked.
     has_stem: Option<bool>,
+    /// What the name of a header says that is a field of what is open: of its `value`.
+    header: Sensitivity,
+    /// The literal that is all that the brackets hold so far whose inside began last, in wrappers or not; and
+    /// where they end.
+    only: Option<((usize, usize), usize)>,
+    /// Between the first two nothing is hidden by a name that says the third, or less. In brackets within
+    /// brackets it is looked for once.
+    clear: Cell<(usize, usize, Sensitivity)>,
     /// Names that were judged: those of a struct come again with each of its kind.
     judged: [(&'t [u8], Sensitivity); JUDGED],
 }
@@ -144,6 +165,9 @@ impl<'t> Scan<'t> {
             first: None,
             rare: 0,
             has_stem: None,
+            header: Sensitivity::Open,
+            only: None,
+            clear: Cell::new((0, 0, Sensitivity::Open)),
             judged: [(b"", Sensitivity::Open); JUDGED],
         }
     }
@@ -184,8 +208,9 @@ impl<'t> Scan<'t> {
                         }
                         return Ok(());
                     }
-                    followed = self.header(start);
+                    followed = self.header((start, self.at), start);
                 }
+                b',' => followed = self.word_of_pair(),
                 b'\'' => self.character(),
                 b'(' | b'[' | b'{' => followed = self.bracket(byte),
                 b')' | b']' | b'}' => followed = self.close(byte),
@@ -211,6 +236,11 @@ impl<'t> Scan<'t> {
                 at += 1;
                 self.rare = at;
             } else if byte == b',' {
+                // A word may be the name of a header, in front of its value.
+                let entry = self.entry;
+                if self.rare > entry && entry > 0 && bytes[entry - 1] == b'(' {
+                    break;
+                }
                 at += 1;
                 self.entry = at;
                 self.word = at;
@@ -251,6 +281,19 @@ impl<'t> Scan<'t> {
         let (entry, at) = (self.entry, self.at);
         if at == entry || self.is_blank(at - 1) && self.text[entry..at].trim().is_empty() {
             return Err(Lost);
+        }
+        if self.header != Sensitivity::Open
+            && self.text[entry..at]
+                .trim()
+                .eq_ignore_ascii_case(header::VALUE)
+        {
+            let value = self.skip_blanks(at + 1);
+            self.start_entry(value);
+            if self.hides(self.header, value) {
+                self.hide_value(value, true)?;
+                self.start_entry(self.at);
+            }
+            return Ok(());
         }
         if self.rare <= entry && (self.word == entry || at - entry <= LONGEST_KEY) {
             self.start_entry(at + 1);
@@ -333,21 +376,36 @@ impl<'t> Scan<'t> {
                 _ => b'}',
             },
             entry: self.entry,
+            header: self.header,
         });
+        self.header = Sensitivity::Open;
+        self.only = None;
         self.start_entry(self.at + 1);
     }
 
     /// At a bracket that closes.
     fn close(&mut self, bracket: u8) -> Result<(), Lost> {
         let open = self.open.pop().ok_or(Lost)?;
+        let only = self.only.take();
+        let only = only.filter(|(_, end)| bracket == b')' && self.is_all_up_to(*end, self.at));
+        let only = only.map(|(literal, _)| literal);
         self.at += 1;
         self.entry = open.entry;
         self.word = self.at;
-        if open.close == bracket && self.value_ends(self.at) {
-            Ok(())
-        } else {
-            Err(Lost)
+        self.header = open.header;
+        if open.close != bracket || !self.value_ends(self.at) {
+            return Err(Lost);
         }
+        match only {
+            Some(literal) => self.header(literal, self.skip_blanks(open.entry)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether nothing but blanks and a comma is between the two.
+    fn is_all_up_to(&self, from: usize, to: usize) -> bool {
+        let at = self.skip_blanks(from);
+        self.skip_blanks(at + usize::from(self.byte(at) == b',')) == to
     }
 
     /// Goes to where a value ends: at the bracket that closes what it is in, or, in a list
@@ -402,9 +460,18 @@ impl<'t> Scan<'t> {
 
     /// At an apostrophe: a literal if it is one, else only that.
     fn character(&mut self) {
-        let escape = self.bytes.get(self.at + 1) == Some(&b'\\');
-        let start = self.at + 1;
-        self.at = start;
+        if let Some(end) = self.character_end(self.at) {
+            self.at = end;
+            self.rare = end;
+        } else {
+            self.at += 1;
+        }
+    }
+
+    /// Where the character ends whose apostrophe is at `at`; `None` if that is none.
+    fn character_end(&self, at: usize) -> Option<usize> {
+        let escape = self.byte(at + 1) == b'\\';
+        let start = at + 1;
         let quoted = &self.text[start..];
         let length = if escape {
             // `\'` and `\u{1f}`; what is escaped is ASCII.
@@ -415,11 +482,9 @@ impl<'t> Scan<'t> {
         } else {
             quoted.chars().next().map(char::len_utf8)
         };
-        let end = start + length.unwrap_or(0);
-        if end > start && self.bytes.get(end) == Some(&b'\'') && self.value_starts(start - 1) {
-            self.at = end + 1;
-            self.rare = self.at;
-        }
+        let end = start + length?;
+        let is_character = self.byte(end) == b'\'' && self.value_starts(at);
+        is_character.then_some(end + 1)
     }
 
     /// Whether a literal may start here.
@@ -538,6 +603,9 @@ fn judge(text: &str, start: usize, end: usize) -> Sensitivity {
         return Sensitivity::Open;
     }
     let name = &text[start..end];
+    if name.trim_end().ends_with('"') && redact::is_sentence(name.trim()) {
+        return Sensitivity::Open;
+    }
     let printed = redact::by_words(name.as_bytes());
     if !name.contains('\\') {
         return printed;

@@ -6,7 +6,7 @@
 //! `sig`, `signature`; the password of `scheme://user:password@host`; and what follows
 //! `Bearer ` or `Basic ` if it is no word. All else is prose and stays.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::redact::{self, REDACTED, Sensitivity};
 
@@ -17,9 +17,15 @@ const SHORTEST: usize = 8;
 pub(crate) fn scrub(text: String) -> String {
     let mut hidden: Vec<(usize, usize)> = Vec::new();
     let bytes = text.as_bytes();
+    // Where the value that was found last ends: it may hold all that a query begins with.
+    let mut to = 0;
     for (at, byte) in bytes.iter().enumerate() {
         let found = match byte {
-            b'=' => query(&text, at),
+            b'=' if at >= to => {
+                let value = query(&text, at);
+                to = value.map_or(to, |(_, end)| end);
+                value
+            }
             b':' if text[at..].starts_with("://") => password(&text, at + 3),
             b' ' => scheme(&text, at),
             _ => None,
@@ -56,11 +62,7 @@ pub(super) fn scrub_urls(text: &str, is_cut: bool) -> Option<String> {
             }
             _ => password(text, start),
         });
-        for (behind, byte) in bytes[start..end].iter().enumerate() {
-            if *byte == b'=' {
-                hidden.extend(query(text, start + behind));
-            }
-        }
+        queries(text, start, end, text.len(), &mut hidden);
         from = end;
     }
     hidden.retain(|(from, to)| from < to);
@@ -76,8 +78,25 @@ pub(super) fn scrub_value(value: &mut Value) {
             }
         }
         Value::Array(items) => items.iter_mut().for_each(scrub_value),
-        Value::Object(map) => map.values_mut().for_each(scrub_value),
+        Value::Object(map) => {
+            scrub_keys(map);
+            map.values_mut().for_each(scrub_value);
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// The same for the keys of a map. Where two are the same without their secrets, none is lost.
+fn scrub_keys(map: &mut Map<String, Value>) {
+    let scrubbed = |key: &String| scrub_urls(key, false).map(|new| (key.clone(), new));
+    let renamed: Vec<_> = map.keys().filter_map(scrubbed).collect();
+    for (key, mut new) in renamed {
+        while map.contains_key(&new) {
+            new.push('\'');
+        }
+        if let Some(value) = map.remove(&key) {
+            map.insert(new, value);
+        }
     }
 }
 
@@ -115,14 +134,26 @@ pub(super) fn scrub_query_fields(text: &str) -> Option<String> {
         };
         let start = text.len() - query.len();
         from = end(text, start, "\\");
-        for (behind, byte) in text.as_bytes()[start..from].iter().enumerate() {
-            if *byte == b'=' {
-                hidden.extend(query_behind(text, start, start + behind));
-            }
+        // A query has no blanks, which a question to a search has.
+        if matches!(text.as_bytes().get(from), None | Some(b'"' | b'\\')) {
+            queries(text, start, from, start, &mut hidden);
         }
     }
     hidden.retain(|(from, to)| from < to);
     replaced(text, hidden)
+}
+
+/// Adds to `hidden` the secrets of the queries between `from` and `to`; one may begin at `start`. What a hidden value
+/// holds is not looked at again, so that a text of many `?key=` is looked at once.
+fn queries(text: &str, from: usize, to: usize, start: usize, hidden: &mut Vec<(usize, usize)>) {
+    let bytes = text.as_bytes();
+    let mut at = from;
+    while let Some(length) = bytes[at..to].iter().position(|byte| *byte == b'=') {
+        at += length;
+        let found = query_behind(text, start, at);
+        at = found.map_or(at + 1, |(_, end)| end.clamp(at + 1, to));
+        hidden.extend(found);
+    }
 }
 
 /// The value behind the `=` at `at`, in the query of a URL.
@@ -136,7 +167,7 @@ fn query_behind(text: &str, start: usize, at: usize) -> Option<(usize, usize)> {
     let is_name = |sign: char| sign.is_ascii_alphanumeric() || matches!(sign, '_' | '-' | '.');
     let name = &before[before.trim_end_matches(is_name).len()..];
     let name_at = at - name.len();
-    let in_query = name_at == start || before[..name_at].ends_with(['?', '&', ';']);
+    let in_query = name_at == start || before[..name_at].ends_with(['?', '&', ';', '#']);
     let is_key = ["key", "sig", "signature"]
         .iter()
         .any(|known| name.eq_ignore_ascii_case(known));

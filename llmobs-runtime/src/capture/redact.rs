@@ -100,6 +100,24 @@ pub(super) fn sensitivity(name: &str) -> Sensitivity {
     }
 }
 
+/// What the key of a map or the name of a header says, which may be any text. A sentence names nothing: `What is a
+/// password?` is asked of a model.
+pub(super) fn of_key(name: &str) -> Sensitivity {
+    match sensitivity(name) {
+        Sensitivity::Open => Sensitivity::Open,
+        _ if is_sentence(name) => Sensitivity::Open,
+        sensitivity => sensitivity,
+    }
+}
+
+/// Words that no name has so many of.
+const SENTENCE: usize = 4;
+
+/// Whether a name that may be any text is a sentence: a question, or words.
+pub(super) fn is_sentence(name: &str) -> bool {
+    name.contains(['?', '!']) || name.split_ascii_whitespace().count() >= SENTENCE
+}
+
 /// Every name of a secret has one of these in it, in some letter case; the number tells where in it its rarest
 /// three letters are.
 static STEMS: [(&[u8], usize); 10] = [

@@ -103,8 +103,9 @@ impl<'a> ser::Serializer for Node<'a> {
             return Ok(());
         }
         match self.reading.budget.display(&value) {
-            Ok(text) if self.hides_text(&text) => self.set(REDACTED),
-            Ok(text) => self.set(text),
+            Ok((text, _)) if self.hides_text(&text) => self.set(REDACTED),
+            Ok((text, false)) => self.set(text),
+            Ok((text, true)) => self.cut_text(text),
             Err(fmt::Error) => return Err(Error::Own("its Display fails".to_owned())),
         }
         Ok(())

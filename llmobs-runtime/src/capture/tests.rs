@@ -4,6 +4,7 @@ use serde_json::json;
 mod debug_random;
 mod debug_text;
 mod hostile;
+mod names_in_values;
 mod ordinary;
 mod secrets;
 

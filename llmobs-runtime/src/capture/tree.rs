@@ -76,7 +76,7 @@ impl Reading {
 
     fn hides(&self, name: &str) -> Sensitivity {
         if self.redact {
-            redact::sensitivity(name)
+            redact::of_key(name)
         } else {
             Sensitivity::Open
         }
@@ -159,6 +159,13 @@ impl<'a> Node<'a> {
             self.reading.budget.copy(text)
         };
         *self.slot = Value::String(text);
+    }
+
+    /// A text of which the rest had no room. The `@` behind a password may be in the rest.
+    pub(super) fn cut_text(self, text: String) {
+        let scrubbed = self.reading.redact.then(|| prose::scrub_urls(&text, true));
+        let text = scrubbed.flatten().unwrap_or(text);
+        *self.slot = Value::String(text + REST);
     }
 
     pub(super) fn hides_text(&self, text: &str) -> bool {
@@ -274,7 +281,7 @@ const VALUE: &str = "value";
 /// The name of a header that is a field beside its value judges that value:
 /// `{"name": "authorization", "value": "…"}`.
 fn of_header(map: &Map<String, Value>, reading: &Reading) -> Sensitivity {
-    for field in ["name", "key", "header", "Name", "Key"] {
+    for field in ["name", "key", "header", "Name", "Key", "Header"] {
         if let Some(Value::String(name)) = map.get(field) {
             return reading.hides(name).min(Sensitivity::Text);
         }

@@ -49,6 +49,8 @@ pub struct StreamOutput {
     usage: Option<TokenUsage>,
     metadata: Map<String, Value>,
     metadata_room: Room,
+    /// What comes is read from an item, and not told by hand.
+    reads: bool,
     /// Something was said: text, a message, a call of a tool, or an element.
     pub(super) has_token: bool,
     pub(super) error: Option<SpanError>,
@@ -66,6 +68,8 @@ enum Part {
 struct OpenMessage {
     role: String,
     content: Growing,
+    /// Some of the content was read from items, and not told by hand.
+    is_captured: bool,
     tool_calls: BTreeMap<usize, OpenCall>,
 }
 
@@ -89,6 +93,7 @@ impl StreamOutput {
             metadata: Map::new(),
             metadata_room: Room::new(),
             has_token: false,
+            reads: false,
             error: None,
         }
     }
@@ -99,8 +104,10 @@ impl StreamOutput {
             return self;
         }
         self.has_token = true;
+        let reads = self.reads;
         if let (Some(message), room) = self.open() {
             room.grow(&mut message.content, text);
+            message.is_captured |= reads;
         }
         self
     }
@@ -207,7 +214,14 @@ impl StreamOutput {
     }
 
     pub(crate) fn chunk(&mut self, chunk: &dyn Chunk) {
-        chunk.add_to(self);
+        self.reading(|output| chunk.add_to(output));
+    }
+
+    /// Runs `add`, which takes what it adds from an item.
+    fn reading(&mut self, add: impl FnOnce(&mut Self)) {
+        self.reads = true;
+        add(self);
+        self.reads = false;
     }
 
     /// Whether an element is kept.
@@ -229,7 +243,9 @@ impl StreamOutput {
         match element {
             Value::Null => {}
             Value::String(text) => {
-                self.text(&text);
+                self.reading(|output| {
+                    output.text(&text);
+                });
             }
             element => {
                 let element = self.room.take(element);
@@ -319,9 +335,7 @@ fn content(kind: SpanKind, mut parts: Vec<Part>, rest_cut: bool) -> Option<Conte
         parts.push(Part::Whole(Box::new(capture::rest_message())));
     }
     let value = match parts.pop() {
-        Some(Part::Open(only)) if parts.is_empty() && only.is_text() => {
-            Value::String(only.content.finish())
-        }
+        Some(Part::Open(only)) if parts.is_empty() && only.is_text() => Value::String(only.text()),
         Some(last) if is_list => {
             let parts = parts.into_iter().chain([last]);
             Value::Array(parts.map(Part::into_element).collect())
@@ -357,7 +371,7 @@ impl Part {
 
     fn into_element(self) -> Value {
         match self {
-            Self::Open(message) if message.is_text() => message.content.finish().into(),
+            Self::Open(message) if message.is_text() => message.text().into(),
             Self::Open(message) => json(&message.finish()),
             Self::Whole(message) if *message == capture::rest_message() => Room::REST.into(),
             Self::Whole(message) => json(&message),
@@ -371,13 +385,20 @@ impl OpenMessage {
         self.role.is_empty() && self.tool_calls.is_empty()
     }
 
-    fn finish(self) -> Message {
-        let mut message = Message::new(self.role, self.content.finish());
-        message.tool_calls = self
-            .tool_calls
-            .into_values()
-            .map(OpenCall::finish)
-            .collect();
+    /// The text, when all of it has come.
+    fn text(self) -> String {
+        if self.is_captured {
+            self.content.finish_captured()
+        } else {
+            self.content.finish()
+        }
+    }
+
+    fn finish(mut self) -> Message {
+        let role = std::mem::take(&mut self.role);
+        let calls = std::mem::take(&mut self.tool_calls).into_values();
+        let mut message = Message::new(role, self.text());
+        message.tool_calls = calls.map(OpenCall::finish).collect();
         message
     }
 }

@@ -24,7 +24,7 @@ pub trait Collect<T> {
 
 impl<T: Chunk> Collect<T> for Chunks {
     fn collect(&mut self, item: &T, output: &mut StreamOutput) {
-        item.add_to(output);
+        output.chunk(item);
     }
 }
 

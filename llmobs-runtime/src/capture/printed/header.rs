@@ -1,50 +1,58 @@
 //! Headers, whose names are values: `("authorization", "…")` and
-//! `Header { name: "authorization", value: "…" }`.
+//! `Header { name: "authorization", value: "…" }`. A name may be in wrappers, `Some("authorization")`, and the
+//! variant of an enum.
 
 use super::super::redact::{self, Sensitivity};
-use super::bounds::literal_end;
+use super::bounds::{literal_end, name_length};
 use super::{Lost, Scan};
 
 /// The longest name of a header that is looked at.
 const LONGEST: usize = 128;
 
 /// The field of a header that holds its value.
-const VALUE: &[u8] = b"value:";
+pub(super) const VALUE: &str = "value";
 
 impl Scan<'_> {
-    /// Behind the literal that began at `start`: hides the value that follows, if the literal
-    /// is the name of a secret.
-    pub(super) fn header(&mut self, start: usize) -> Result<(), Lost> {
-        let (entry, end) = (self.entry, self.at);
-        if self.byte(end) != b',' || entry == 0 || end - start > LONGEST {
+    /// Behind a value that begins at `value` and says the text of `literal`, in wrappers or not: hides what
+    /// follows, if that text is the name of a secret.
+    pub(super) fn header(&mut self, literal: (usize, usize), value: usize) -> Result<(), Lost> {
+        let (entry, (start, end)) = (self.entry, literal);
+        if entry == 0 || end - start > LONGEST || self.skip_blanks(entry) != value {
             return Ok(());
         }
         let before = self.bytes[entry - 1];
-        let is_pair = before == b'(' || before == b'[';
-        if !is_pair && before != b':' || self.skip_blanks(entry) != start {
-            return Ok(());
+        if before == b'(' {
+            self.only = Some((literal, self.at));
         }
-        if !is_pair && !is_name(&self.bytes[..entry - 1]) {
+        let is_pair = before == b'(' || before == b'[' && value == start;
+        let is_name = before == b':' && is_name(&self.bytes[..entry - 1]);
+        if self.byte(self.at) != b',' || !is_pair && !is_name {
             return Ok(());
         }
         let sensitivity = self.judge(start + 1, end - 1);
-        if matches!(sensitivity, Sensitivity::Open) {
+        if matches!(sensitivity, Sensitivity::Open) || redact::is_sentence(&self.text[start..end]) {
             return Ok(());
         }
-        let second = self.skip_blanks(end + 1);
         if is_pair {
-            return self.pair(second, sensitivity);
+            return self.pair(self.skip_blanks(self.at + 1), sensitivity);
         }
-        if self.bytes[second..].starts_with(VALUE) {
-            let value = self.skip_blanks(second + VALUE.len());
-            let sensitivity = sensitivity.min(Sensitivity::Text);
-            if self.hides(sensitivity, value) {
-                self.start_entry(value);
-                self.hide_value(value, true)?;
-                self.start_entry(self.at);
-            }
-        }
+        self.header = sensitivity.min(Sensitivity::Text);
         Ok(())
+    }
+
+    /// At the comma behind a word that is the first in its brackets: `(Authorization, "…")`.
+    pub(super) fn word_of_pair(&mut self) -> Result<(), Lost> {
+        let (entry, at) = (self.entry, self.at);
+        let start = self.skip_blanks(entry);
+        let name = name_length(&self.bytes[start..]);
+        self.start_entry(at + 1);
+        if name == 0 || start + name != at {
+            return Ok(());
+        }
+        match self.judge(start, at) {
+            Sensitivity::Open => Ok(()),
+            sensitivity => self.pair(self.skip_blanks(at + 1), sensitivity),
+        }
     }
 
     /// Hides the second value of a pair, which starts at `value`. A literal is hidden if it is the last
@@ -80,7 +88,8 @@ impl Scan<'_> {
 
 /// Whether the field that ends here is one that holds a name.
 fn is_name(before: &[u8]) -> bool {
-    [&b"name"[..], b"key", b"header"]
-        .iter()
-        .any(|name| before.ends_with(name))
+    ["name", "key", "header"].iter().any(|name| {
+        let start = before.len().checked_sub(name.len());
+        start.is_some_and(|start| before[start..].eq_ignore_ascii_case(name.as_bytes()))
+    })
 }

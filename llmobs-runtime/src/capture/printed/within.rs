@@ -19,15 +19,7 @@ impl Scan<'_> {
         match sensitivity {
             Sensitivity::Open => false,
             Sensitivity::Secret => true,
-            Sensitivity::Likely => {
-                let rest = &self.bytes[value..];
-                let is_end = |byte: &u8| matches!(byte, b',' | b')' | b']' | b'}');
-                let end = rest.iter().position(is_end).unwrap_or(rest.len());
-                let text = rest[..end]
-                    .rsplit(|byte| matches!(byte, b'"' | b'('))
-                    .find(|part| !part.is_empty());
-                redact::looks_secret(text.unwrap_or_default())
-            }
+            Sensitivity::Likely => redact::looks_secret(self.text_at(value)),
             Sensitivity::Text => !self.is_plain(value),
             Sensitivity::Counted => {
                 let holds_more = |brackets| self.hides_within(sensitivity, brackets);
@@ -65,8 +57,21 @@ impl Scan<'_> {
         !may_go_on && (is_known || is_number(plain))
     }
 
+    /// The text of a value that starts here, in no brackets: what is in its quotes, or the word.
+    fn text_at(&self, value: usize) -> &[u8] {
+        let bytes = self.bytes;
+        let quote = value + usize::from(self.byte(value) == b'b');
+        if self.byte(quote) == b'"' {
+            let end = literal_end(bytes, quote).unwrap_or(bytes.len());
+            return &bytes[quote + 1..end];
+        }
+        let is_end = |byte: &u8| matches!(byte, b',' | b')' | b']' | b'}');
+        let length = bytes[value..].iter().position(is_end);
+        &bytes[value..length.map_or(bytes.len(), |length| value + length)]
+    }
+
     /// Returns where the value's own brackets open; `None` if it has none.
-    fn brackets(&self, value: usize) -> Option<usize> {
+    pub(super) fn brackets(&self, value: usize) -> Option<usize> {
         let after = value + name_length(&self.bytes[value..]);
         match &self.bytes[after..] {
             [b'(' | b'[' | b'{', ..] | [b' ', b'{', ..] => Some(after),
@@ -78,6 +83,10 @@ impl Scan<'_> {
     /// and keys of maps are seen.
     pub(super) fn hides_within(&self, sensitivity: Sensitivity, from: usize) -> bool {
         let bytes = self.bytes;
+        let (looked_from, looked_to, of) = self.clear.get();
+        if from >= looked_from && from < looked_to && sensitivity <= of {
+            return false;
+        }
         let (mut at, mut start, mut depth) = (from, from, 0);
         while at < bytes.len() {
             match bytes[at] {
@@ -92,11 +101,18 @@ impl Scan<'_> {
                     (at, start) = (end, end);
                     continue;
                 }
+                b'\'' => {
+                    if let Some(end) = self.character_end(at) {
+                        at = end;
+                        continue;
+                    }
+                }
                 b'(' | b'[' | b'{' => {
                     depth += 1;
                     start = at + 1;
                 }
-                b':' | b'=' => start = at + 1,
+                b':' if self.byte(at + 1).is_ascii_whitespace() => start = at + 1,
+                b'=' => start = at + 1,
                 sign @ (b',' | b')' | b']' | b'}') => {
                     if hides_word(sensitivity, self.text[start..at].trim()) {
                         return true;
@@ -105,6 +121,7 @@ impl Scan<'_> {
                     if sign != b',' {
                         depth -= 1;
                         if depth == 0 {
+                            self.clear.set((from, at, sensitivity));
                             return false;
                         }
                     }
@@ -114,7 +131,11 @@ impl Scan<'_> {
             at += 1;
         }
         // It was cut, or nobody can say where it ends.
-        hides_text(sensitivity, &bytes[start..])
+        let hides = hides_text(sensitivity, &bytes[start..]);
+        if !hides {
+            self.clear.set((from, bytes.len(), sensitivity));
+        }
+        hides
     }
 }
 

@@ -185,6 +185,13 @@ fn secrets_in_the_urls_of_captured_values_are_hidden() {
 
 #[test]
 fn a_secret_in_a_url_is_hidden_where_the_limit_cuts_the_url() {
+    struct Shown<'a>(&'a str);
+    impl Serialize for Shown<'_> {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_str(self.0)
+        }
+    }
+
     let limits = Limits {
         text: 4_000,
         ..Limits::EVENT
@@ -198,6 +205,16 @@ fn a_secret_in_a_url_is_hidden_where_the_limit_cuts_the_url() {
     assert_eq!(
         Captured::Value(cut).into_value(),
         "postgres://ada:[redacted]@db/x"
+    );
+
+    let (cut, _) = read(
+        Reading::new(Budget::new(&limits), true),
+        Sensitivity::Open,
+        &Shown(&url),
+    );
+    assert_eq!(
+        Captured::Value(cut).into_value(),
+        "postgres://ada:[redacted]…[rest cut]"
     );
 }
 

@@ -255,3 +255,34 @@ fn the_first_error_counts() {
     output.error(&std::io::Error::other("two"));
     assert_eq!(output.finish(SpanKind::Task).error.unwrap().message, "one");
 }
+
+#[test]
+fn a_url_in_several_items_has_no_secrets_and_what_is_told_by_hand_is_as_it_is() {
+    let pieces = ["at postgres://ada:HUN", "TER@db/x"];
+    let captured = |output: &mut StreamOutput| {
+        for piece in pieces {
+            output.captured(piece.into());
+        }
+    };
+    let hidden = "at postgres://ada:[redacted]@db/x";
+    assert_eq!(messages(captured)[0]["content"], hidden);
+    let read = |output: &mut StreamOutput| {
+        for piece in pieces {
+            output.json(piece);
+        }
+    };
+    assert_eq!(value(read), hidden);
+    let chunks = |output: &mut StreamOutput| pieces.iter().for_each(|piece| output.chunk(piece));
+    assert_eq!(value(chunks), hidden);
+    let with_more = value(|output| {
+        read(output);
+        output.json(&1);
+    });
+    assert_eq!(with_more, json!([hidden, 1]));
+    let by_hand = value(|output| {
+        for piece in pieces {
+            output.text(piece);
+        }
+    });
+    assert_eq!(by_hand, pieces.concat());
+}
