@@ -83,6 +83,8 @@ fn note(payload: &(dyn Any + Send)) {
 /// A payload was caught and is about to pass on, by `resume_unwind`, of which no hook is told.
 pub(crate) fn resumes(payload: &(dyn Any + Send)) {
     note(payload);
+    // No other one passes now.
+    with(|passing| passing.messages[0] = passing.messages[1].clone());
 }
 
 /// A panic of what we call has been caught, and goes no further.
@@ -137,11 +139,18 @@ impl Watch {
         std::thread::panicking() && !self.was_panicking
     }
 
-    /// The message of the panic that passes; `None` if it is not known, `""` if it has no text.
+    /// The message of the panic that passes; `None` if it is not known, `""` if it has no text. Where several
+    /// have begun, the one that passes may be the last, or the one before, during which a drop has caught the last:
+    /// nobody can tell which, so both are told.
     pub(crate) fn message(&self) -> Option<String> {
         let message = with(|passing| {
-            let is_new = passing.begun > self.begun;
-            is_new.then(|| passing.messages[1].clone().unwrap_or_default())
+            let of = |at: usize| passing.messages[at].clone().unwrap_or_default();
+            match passing.begun.saturating_sub(self.begun) {
+                0 => None,
+                1 => Some(of(1)),
+                _ if passing.messages[0] == passing.messages[1] => Some(of(1)),
+                _ => Some(format!("{:?} or {:?}", of(0), of(1))),
+            }
         });
         message.flatten()
     }
@@ -194,6 +203,33 @@ mod tests {
         assert_eq!(told(|| ()), []);
         let cut = told(|| panic!("{}", "é".repeat(LONGEST)));
         assert_eq!(cut[0].as_ref().map(String::len), Some(LONGEST));
+    }
+
+    #[test]
+    fn a_panic_that_is_caught_while_another_one_passes_does_not_take_its_place() {
+        struct Catches(&'static str);
+        impl Drop for Catches {
+            fn drop(&mut self) {
+                let message = self.0;
+                catch_unwind(|| panic!("{message}")).unwrap_err();
+            }
+        }
+        let both = |text: &str| vec![Some(text.to_owned())];
+        let nested = told(|| {
+            let _catches = Catches("in a drop");
+            panic!("passes")
+        });
+        assert_eq!(nested, both(r#""passes" or "in a drop""#));
+        let in_turn = told(|| {
+            drop(Catches("caught"));
+            panic!("passes")
+        });
+        assert_eq!(in_turn, both(r#""caught" or "passes""#));
+        let same = told(|| {
+            let _catches = Catches("same");
+            panic!("same")
+        });
+        assert_eq!(same, both("same"));
     }
 
     #[test]
