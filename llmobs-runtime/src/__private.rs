@@ -43,10 +43,10 @@ pub mod v0_1_0 {
             NoBoxedFuture as _,
         };
         pub use crate::__private::ladder::{
-            CapDebug as _, CapName as _, CapOption as _, CapOptionDebug as _, CapSerialize as _,
-            CapSpecial as _, FailDebug as _, FailDeref as _, FailDisplay as _, FailDyn as _,
-            FailError as _, FailName as _, NamedFuture as _, NoFuture as _, SplitAny as _,
-            SplitResult as _,
+            CapDebug as _, CapIterator as _, CapName as _, CapOption as _, CapOptionDebug as _,
+            CapOptionIterator as _, CapSerialize as _, CapSpecial as _, FailDebug as _,
+            FailDeref as _, FailDisplay as _, FailDyn as _, FailError as _, FailName as _,
+            NamedFuture as _, NoFuture as _, SplitAny as _, SplitResult as _,
         };
         pub use crate::__private::leaving::{
             LeavesAny as _, LeavesResult as _, TriesAny as _, TriesResult as _,

@@ -525,3 +525,48 @@ fn case_02_a_question_mark_in_an_async_function() {
     assert_eq!(error(&spans[0]).0, "core::num::error::ParseIntError");
     assert_eq!(spans[1]["status"], "ok");
 }
+
+#[task]
+fn mapped(n: u32) -> std::iter::Map<std::ops::Range<u32>, fn(u32) -> u32> {
+    (0..n).map(|number| number)
+}
+
+#[task]
+fn perhaps(n: u32) -> Option<std::vec::IntoIter<u32>> {
+    (n > 0).then(|| vec![n].into_iter())
+}
+
+#[task]
+fn tried(n: u32) -> Result<std::vec::IntoIter<u32>, String> {
+    Ok(vec![n].into_iter())
+}
+
+#[task]
+fn generic<I: Iterator<Item = u32> + std::fmt::Debug>(items: I) -> I {
+    items
+}
+
+/// It has a JSON form.
+#[task]
+fn range(n: u32) -> std::ops::Range<u32> {
+    0..n
+}
+
+#[test]
+fn an_iterator_of_a_named_type_is_no_output() {
+    let ((), spans) = record(|| {
+        assert_eq!(mapped(2).sum::<u32>(), 1);
+        assert_eq!(perhaps(2).unwrap().sum::<u32>(), 2);
+        assert!(perhaps(0).is_none());
+        assert_eq!(tried(2).unwrap().sum::<u32>(), 2);
+        assert_eq!(generic(vec![2].into_iter()).sum::<u32>(), 2);
+        assert_eq!(range(2).sum::<u32>(), 1);
+    });
+    let (last, others) = spans.split_last().unwrap();
+    for span in others {
+        assert!(span["meta"]["output"].is_null(), "{span:#}");
+        assert_eq!(span["status"], "ok");
+    }
+    assert_eq!(input(&others[4])["items"], "IntoIter([2])");
+    assert_eq!(output(last), serde_json::json!({"start": 0, "end": 2}));
+}

@@ -128,7 +128,7 @@ impl Expansion<'_> {
     /// A climb of the ladder for values.
     pub(super) fn cap(&self, reference: &TokenStream, name: &TokenStream) -> TokenStream {
         let Self { p, span, .. } = self;
-        quote_spanned!(*span=> (&&&&&&#p::Cap(#reference)).__llmobs_cap(#name))
+        quote_spanned!(*span=> (&&&&&&&&#p::Cap(#reference)).__llmobs_cap(#name))
     }
 }
 

@@ -52,7 +52,7 @@ pub trait CapSpecial {
     fn __llmobs_cap(&self, name: Name) -> Captured;
 }
 
-impl<T: Special + ?Sized> CapSpecial for &&&&&Cap<'_, T> {
+impl<T: Special + ?Sized> CapSpecial for &&&&&&&Cap<'_, T> {
     fn __llmobs_cap(&self, name: Name) -> Captured {
         match self.0.form(name) {
             Form::Type => type_text::<T>(),
@@ -66,9 +66,42 @@ pub trait CapSerialize {
     fn __llmobs_cap(&self, name: Name) -> Captured;
 }
 
-impl<T: Serialize + ?Sized> CapSerialize for &&&&Cap<'_, T> {
+impl<T: Serialize + ?Sized> CapSerialize for &&&&&&Cap<'_, T> {
     fn __llmobs_cap(&self, name: Name) -> Captured {
         capture::serialize(name, self.0)
+    }
+}
+
+/// An iterator in an `Option`.
+pub trait CapOptionIterator {
+    fn __llmobs_cap(&self, name: Name) -> Captured;
+}
+
+impl<T: Iterator + Debug> CapOptionIterator for &&&&&Cap<'_, Option<T>> {
+    fn __llmobs_cap(&self, name: Name) -> Captured {
+        self.0
+            .as_ref()
+            .map_or_else(nothing, |items| of_items(name, items))
+    }
+}
+
+/// An iterator, of a type that the macro does not know for one.
+pub trait CapIterator {
+    fn __llmobs_cap(&self, name: Name) -> Captured;
+}
+
+impl<T: Iterator + Debug + ?Sized> CapIterator for &&&&Cap<'_, T> {
+    fn __llmobs_cap(&self, name: Name) -> Captured {
+        of_items(name, self.0)
+    }
+}
+
+/// An argument is what its `Debug` says of it. An output is what comes out of it, which `Map { iter: … }` does
+/// not say: it is none.
+fn of_items<T: Debug + ?Sized>(name: Name, items: &T) -> Captured {
+    match name {
+        Some(_) => Captured::printed(name, items),
+        None => nothing(),
     }
 }
 

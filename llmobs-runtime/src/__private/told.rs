@@ -70,7 +70,7 @@ pub trait CapMessages {
     fn __llmobs_cap(&self, name: Name) -> Captured;
 }
 
-impl<T: Conversation + ?Sized> CapMessages for &&&&&&Cap<'_, T> {
+impl<T: Conversation + ?Sized> CapMessages for &&&&&&&&Cap<'_, T> {
     fn __llmobs_cap(&self, _: Name) -> Captured {
         let mut messages = Value::Null;
         // An `AsRef<str>` is a user's.
