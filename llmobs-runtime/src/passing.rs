@@ -84,7 +84,10 @@ fn note(payload: &(dyn Any + Send)) {
 pub(crate) fn resumes(payload: &(dyn Any + Send)) {
     note(payload);
     // No other one passes now.
-    with(|passing| passing.messages[0] = passing.messages[1].clone());
+    with(|passing| {
+        let [older, newer] = &mut passing.messages;
+        older.clone_from(newer);
+    });
 }
 
 /// A panic of what we call has been caught, and goes no further.
