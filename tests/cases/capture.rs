@@ -416,6 +416,10 @@ async fn handed_async(value: Watched, by_hand: bool) -> Watched {
     value
 }
 
+#[allow(
+    clippy::manual_async_fn,
+    reason = "a future that is returned is another way"
+)]
 #[workflow]
 fn handed_later(value: Watched, by_hand: bool) -> impl Future<Output = Watched> {
     async move {
@@ -423,6 +427,9 @@ fn handed_later(value: Watched, by_hand: bool) -> impl Future<Output = Watched> 
         value
     }
 }
+
+/// A way to hand a value through, with an output by hand or without.
+type Way = (&'static str, fn(bool) -> Watched);
 
 #[test]
 fn what_nobody_will_see_is_not_looked_at() {
@@ -434,7 +441,7 @@ fn what_nobody_will_see_is_not_looked_at() {
         (Capture::Metadata, true, 0),
         (Capture::None, false, 0),
     ] {
-        let ways: [(&str, fn(bool) -> Watched); 3] = [
+        let ways: [Way; 3] = [
             ("returned", |by_hand| handed(Watched, by_hand)),
             ("async", |by_hand| block_on(handed_async(Watched, by_hand))),
             ("later", |by_hand| block_on(handed_later(Watched, by_hand))),
