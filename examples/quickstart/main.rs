@@ -53,7 +53,8 @@ fn run() -> Result<(), Box<dyn Error>> {
 
     let library = Library::read(Path::new(env!("CARGO_MANIFEST_DIR")))?;
     let model = Model::from_env()?;
-    println!("{} passages of Markdown, model: {model}\n", library.len());
+    let about = format!("{} passages of Markdown, model: {model}", library.len());
+    println!("{}\n", wrapped(&about));
 
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let questions = if asked.is_empty() {
@@ -63,7 +64,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     };
     for question in &questions {
         match answer(question, &library, &model) {
-            Ok(answer) => println!("Q: {question}\nA: {answer}\n"),
+            Ok(answer) => println!("Q: {question}\n{}\n", wrapped(&format!("A: {answer}"))),
             // The span holds the error too.
             Err(error) => println!("Q: {question}\nno answer: {error}\n"),
         }
@@ -77,9 +78,28 @@ fn run() -> Result<(), Box<dyn Error>> {
         print_deliveries(&client.stats());
     }
     for file in files {
-        println!("the journal of this run: {}", file.display());
+        println!("the journal of this run:\n  {}", file.display());
     }
     Ok(())
+}
+
+/// A text in the lines of a terminal that has 80 columns.
+fn wrapped(text: &str) -> String {
+    let mut lines = String::new();
+    let mut column = 0;
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > 79 {
+            lines.push_str("\n  ");
+            column = 2;
+        } else if column > 0 {
+            lines.push(' ');
+            column += 1;
+        }
+        lines.push_str(word);
+        column += length;
+    }
+    lines
 }
 
 /// What each destination got, and what it did not get and why.

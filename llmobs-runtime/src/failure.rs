@@ -86,21 +86,24 @@ impl SpanError {
     }
 
     /// An error with the first of its sources. Where `cause` has no better name for its type, it is
-    /// that of `error`.
+    /// that of `error`. A name that `cause` has from a source stands beside that source in the stack.
     fn with_sources<'a, E: Display + ?Sized>(
         error: &E,
-        cause: impl FnOnce() -> Option<String>,
+        cause: impl FnOnce() -> Option<(String, usize)>,
         first: impl FnOnce() -> Option<&'a (dyn Error + 'static)>,
     ) -> Self {
         let own = std::any::type_name::<E>();
         let mut kind = None;
         // A `Debug` that panics here does so again below, where it is told.
         capture::panics(|| kind = cause());
-        let kind = kind.unwrap_or_else(|| own.to_owned());
+        let (kind, above) = kind.unwrap_or_else(|| (own.to_owned(), 0));
         let mut span_error = Self::new(kind, capture::display(error));
+        if above > 0 {
+            span_error.stack = format!("{own}: {}", span_error.message);
+        }
         let mut source = None;
         if capture::panics(|| source = first())
-            || capture::panics(|| span_error.add_sources(source))
+            || capture::panics(|| span_error.add_sources(source, above))
         {
             let mark = capture::complain(own, "source panicked");
             span_error.add_source(&mark);
@@ -108,11 +111,18 @@ impl SpanError {
         span_error
     }
 
-    /// Adds a line for each source to the stack. A `source` may panic.
-    fn add_sources(&mut self, mut next: Option<&(dyn Error + 'static)>) {
-        for _ in 0..LONGEST_CHAIN {
+    /// Adds a line for each source to the stack. The type is that of the source with so many errors above it.
+    /// A `source` may panic.
+    fn add_sources(&mut self, mut next: Option<&(dyn Error + 'static)>, typed: usize) {
+        for above in 1..=LONGEST_CHAIN {
             let Some(source) = next else { break };
-            self.add_source(&capture::display(source));
+            let told = capture::display(source);
+            if above == typed {
+                let told = format!("{}: {told}", self.kind);
+                self.add_source(&told);
+            } else {
+                self.add_source(&told);
+            }
             next = source.source();
         }
     }

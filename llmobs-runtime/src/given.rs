@@ -61,11 +61,11 @@ given! {
         "what is `Serialize` is given by `input_json(&value)` or `output_json(&value)`";
 
     /// The value of an evaluation: whatever becomes an [`EvaluationValue`] by `Into`, which is a number, a
-    /// category as text, a `bool`, and a [`Value`].
+    /// category as text, a `bool`, and a [`Value`] that is an object.
     IntoEvaluationValue::into_evaluation_value -> EvaluationValue, |value| value.into();
         "`{Self}` is no value of an evaluation for llmobs",
-        "expected a number, text, a `bool` or a `serde_json::Value`",
-        "what is `Serialize` is given as `serde_json::json!(value)`";
+        "expected a number, text, a `bool` or a `serde_json::Value` that is an object",
+        "what is `Serialize`, and an object as JSON, is given as `serde_json::json!(value)`";
 
     /// The value of feedback: whatever becomes a [`FeedbackValue`] by `Into`, which is all that an
     /// [`EvaluationValue`] is made of, and [`FeedbackValue::text`].

@@ -232,7 +232,9 @@ fn case_16_a_result_is_known_by_its_type_not_by_its_name() {
     assert_eq!(error(&spans[2]), (cause, "reading a number"));
     assert_eq!(
         spans[2]["meta"]["error"]["stack"],
-        format!("{cause}: reading a number\nCaused by: invalid digit found in string")
+        format!(
+            "anyhow::Error: reading a number\nCaused by: {cause}: invalid digit found in string"
+        )
     );
 }
 

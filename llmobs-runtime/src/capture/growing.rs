@@ -181,6 +181,10 @@ mod tests {
             }
             assert_eq!(growing.finish_captured(), expected);
         }
+        // A port is none.
+        let mut growing = Growing::default();
+        room(99, 1).grow(&mut growing, "at a://db:80");
+        assert_eq!(growing.finish_captured(), "at a://db:80");
     }
 
     #[test]

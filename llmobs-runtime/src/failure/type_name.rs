@@ -96,17 +96,17 @@ fn downcast(error: &(dyn Error + 'static)) -> Option<&'static str> {
     None
 }
 
-/// The type of the first error of a chain for which a name is had. It runs code of a user,
-/// which may panic.
-pub(super) fn of_chain(first: &(dyn Error + 'static)) -> Option<String> {
+/// The type of the first error of a chain for which a name is had, and how many errors are above that
+/// one. It runs code of a user, which may panic.
+pub(super) fn of_chain(first: &(dyn Error + 'static)) -> Option<(String, usize)> {
     let mut next = Some(first);
-    for _ in 0..LONGEST_CHAIN {
+    for above in 0..LONGEST_CHAIN {
         let error = next?;
         if let Some(name) = downcast(error) {
-            return Some(name.to_owned());
+            return Some((name.to_owned(), above));
         }
         if let Some(name) = of_debug(&error) {
-            return Some(name);
+            return Some((name, above));
         }
         next = error.source();
     }
@@ -117,8 +117,12 @@ pub(super) fn of_chain(first: &(dyn Error + 'static)) -> Option<String> {
 pub(super) fn of_erased<'a, E: Error>(
     error: &E,
     source: impl FnOnce() -> Option<&'a (dyn Error + 'static)>,
-) -> Option<String> {
-    of_debug(error).or_else(|| of_chain(source()?))
+) -> Option<(String, usize)> {
+    if let Some(name) = of_debug(error) {
+        return Some((name, 0));
+    }
+    let (name, above) = of_chain(source()?)?;
+    Some((name, above + 1))
 }
 
 /// The name with which the `Debug` of an error begins that was derived, or written as if: a path whose last part

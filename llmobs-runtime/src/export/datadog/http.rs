@@ -86,6 +86,8 @@ pub(super) struct Http {
 /// A request that has no answer.
 pub(super) enum Failure {
     TimedOut,
+    /// The system knows no address of this host, which a wrong `DD_SITE` names for instance.
+    NoAddress(String, Boxed),
     Failed(Boxed),
 }
 
@@ -94,15 +96,24 @@ impl Failure {
     pub(super) fn describe(&self) -> String {
         match self {
             Self::TimedOut => "operation timed out".to_owned(),
+            Self::NoAddress(host, error) => {
+                format!("no address of {host}: {}", described(&**error))
+            }
             Self::Failed(error) => described(&**error),
         }
     }
 }
 
+/// The causes of an error.
+fn sources<'e>(
+    error: &'e (dyn StdError + 'static),
+) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |&error| error.source())
+}
+
 /// An error with its causes.
 fn described(error: &(dyn StdError + 'static)) -> String {
-    let sources = std::iter::successors(error.source(), |&error| error.source());
-    sources.fold(error.to_string(), |text, source| {
+    sources(error).fold(error.to_string(), |text, source| {
         format!("{text}: {source}")
     })
 }
@@ -164,14 +175,26 @@ impl Http {
             let headers = request.headers_mut();
             headers.insert(PROXY_AUTHORIZATION, authorization.clone());
         }
+        let url = request.uri().clone();
         let until = Instant::now() + timeout;
         // The runtime looks at its sockets when its thread has nothing else to do. Without a look now, a
         // connection that was closed while the thread was busy would get the request.
         yield_now().await;
         match timeout_at(until, self.client.request(request)).await {
             Ok(Ok(response)) => Ok(Answer { response, until }),
-            Ok(Err(error)) => Err(Failure::Failed(error.into())),
+            Ok(Err(error)) => Err(self.failed(&url, error.into())),
             Err(_) => Err(Failure::TimedOut),
+        }
+    }
+
+    /// A request to `url` that failed: the host that it was for is not in the system's words.
+    fn failed(&self, url: &Uri, error: Boxed) -> Failure {
+        let is_unknown = sources(&*error).any(|source| source.to_string() == "dns error");
+        let proxy = self.way.proxy(url);
+        let host = proxy.as_ref().map_or(url, Intercept::uri).host();
+        match host.filter(|_| is_unknown) {
+            Some(host) => Failure::NoAddress(host.to_owned(), error),
+            None => Failure::Failed(error),
         }
     }
 }
@@ -401,6 +424,43 @@ mod tests {
 
     /// Longer than the test takes.
     const LONG: Duration = Duration::from_secs(60);
+
+    /// What becomes of a request to `url` on the way of `proxies`.
+    fn failure(url: &str, proxies: Option<Matcher>) -> String {
+        let way = Way {
+            socket: None,
+            proxies: proxies.map(Arc::new),
+            tls: None,
+        };
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().unwrap();
+        runtime.block_on(async {
+            let http = Http::new(way, LONG, LONG);
+            let answer = http.get(url, &HeaderMap::new(), LONG).await;
+            answer.err().unwrap().describe()
+        })
+    }
+
+    #[test]
+    fn a_host_that_nobody_knows_is_named() {
+        let error = failure("http://a:hunter@intake.foo.invalid/x", None);
+        assert!(
+            error
+                .starts_with("no address of intake.foo.invalid: client error (Connect): dns error"),
+            "{error}"
+        );
+        let proxies = Matcher::builder().http("http://proxy.invalid:1").build();
+        let error = failure("http://intake.foo.invalid/x", Some(proxies));
+        assert!(
+            error.starts_with("no address of proxy.invalid: "),
+            "{error}"
+        );
+        let refused = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", refused.local_addr().unwrap());
+        drop(refused);
+        let error = failure(&url, None);
+        assert!(error.starts_with("client error (Connect): "), "{error}");
+    }
 
     #[test]
     fn a_connection_that_is_never_made_ends_by_itself_and_leaves_no_socket() {

@@ -27,7 +27,7 @@ impl Error for Told {
 
 fn name_of(error: impl Into<Box<dyn Error>>) -> Option<String> {
     let error: Box<dyn Error> = error.into();
-    of_chain(&*error)
+    of_chain(&*error).map(|(name, _)| name)
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -248,11 +248,14 @@ fn of_a_debug_that_does_not_stop_no_more_than_a_name_is_kept() {
 fn an_erased_error_that_cannot_be_cast_has_the_name_of_its_debug() {
     let io: &dyn Error = &io::Error::from_raw_os_error(2);
     assert_eq!(
-        of_erased(&io, || None).as_deref(),
-        Some("std::io::error::Error")
+        of_erased(&io, || None),
+        Some(("std::io::error::Error".to_owned(), 0))
     );
     let closed: &dyn Error = &ChatError::Closed;
-    assert_eq!(of_erased(&closed, || None).as_deref(), Some("Closed"));
+    assert_eq!(of_erased(&closed, || None), Some(("Closed".to_owned(), 0)));
     let text: Box<dyn Error> = "a text".into();
     assert_eq!(of_erased(&&*text, || None), None);
+    let source: &(dyn Error + 'static) = &ChatError::Closed;
+    let below = of_erased(&&*text, || Some(source));
+    assert_eq!(below, Some(("Closed".to_owned(), 1)));
 }
