@@ -174,6 +174,34 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_a_type_stands_beside_the_error_that_has_it() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("too late")]
+        struct Timeout;
+        #[derive(thiserror::Error)]
+        #[error("{0}")]
+        struct Context(&'static str, #[source] Box<dyn Error>);
+        impl std::fmt::Debug for Context {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a context of the program")
+            }
+        }
+
+        let boxed: Box<dyn Error> = Box::new(Timeout);
+        let error = SpanError::from_dyn(&boxed, &*boxed);
+        assert_eq!(
+            (&*error.kind, &*error.stack),
+            ("Timeout", "Timeout: too late")
+        );
+        let context: Box<dyn Error> = Box::new(Context("a", Box::new(Context("b", boxed))));
+        let error = SpanError::from_dyn(&context, &*context);
+        assert_eq!(error.kind, "Timeout");
+        let own = std::any::type_name::<Box<dyn Error>>();
+        let stack = format!("{own}: a\nCaused by: b\nCaused by: Timeout: too late");
+        assert_eq!(error.stack, stack);
+    }
+
+    #[test]
     fn a_key_in_the_url_of_an_error_stays_here() {
         #[derive(Debug, thiserror::Error)]
         #[error("request to https://a.b/v1?key=HUNTER failed")]
