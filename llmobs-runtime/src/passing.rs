@@ -22,6 +22,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Bytes of a message that are kept.
 const LONGEST: usize = 16_000;
 
+/// Messages that are kept.
+const MOST: usize = 4;
+
 /// A hook is not asked for twice.
 static HOOKED: AtomicBool = AtomicBool::new(false);
 
@@ -34,21 +37,23 @@ struct Passing {
     watches: usize,
     /// How many panics have begun.
     begun: usize,
-    /// The last two messages; the newer one last. A panic of what we call may come between.
-    messages: [Option<String>; 2],
+    /// The messages of those that may still pass, each with its number: the first ones and the last.
+    messages: Vec<(usize, Option<String>)>,
 }
 
 impl Passing {
     const NONE: Self = Self {
         watches: 0,
         begun: 0,
-        messages: [None, None],
+        messages: Vec::new(),
     };
 
     fn begin(&mut self, message: Option<String>) {
-        let [_, newer] = std::mem::take(&mut self.messages);
         self.begun += 1;
-        self.messages = [newer, message];
+        if self.messages.len() == MOST {
+            self.messages.pop();
+        }
+        self.messages.push((self.begun, message));
     }
 }
 
@@ -82,21 +87,21 @@ fn note(payload: &(dyn Any + Send)) {
 
 /// A payload was caught and is about to pass on, by `resume_unwind`, of which no hook is told.
 pub(crate) fn resumes(payload: &(dyn Any + Send)) {
+    if !std::thread::panicking() {
+        // It was caught, and so was every other one.
+        with(|passing| passing.messages.clear());
+    }
     note(payload);
-    // No other one passes now.
-    with(|passing| {
-        let [older, newer] = &mut passing.messages;
-        older.clone_from(newer);
-    });
 }
 
 /// A panic of what we call has been caught, and goes no further.
 pub(crate) fn swallowed() {
     with(|passing| {
         if passing.watches > 0 && passing.begun > 0 {
+            passing
+                .messages
+                .pop_if(|(number, _)| *number == passing.begun);
             passing.begun -= 1;
-            let [older, _] = std::mem::take(&mut passing.messages);
-            passing.messages = [None, older];
         }
     });
 }
@@ -143,16 +148,24 @@ impl Watch {
     }
 
     /// The message of the panic that passes; `None` if it is not known, `""` if it has no text. Where several
-    /// have begun, the one that passes may be the last, or the one before, during which a drop has caught the last:
-    /// nobody can tell which, so both are told.
+    /// have begun, the one that passes may be any: the function may have caught those before it, and what it drops
+    /// those after it. Nobody can tell, so each message is told.
     pub(crate) fn message(&self) -> Option<String> {
         let message = with(|passing| {
-            let of = |at: usize| passing.messages[at].clone().unwrap_or_default();
-            match passing.begun.saturating_sub(self.begun) {
-                0 => None,
-                1 => Some(of(1)),
-                _ if passing.messages[0] == passing.messages[1] => Some(of(1)),
-                _ => Some(format!("{:?} or {:?}", of(0), of(1))),
+            let mut messages: Vec<&str> = Vec::new();
+            for (number, message) in &passing.messages {
+                let message = message.as_deref().unwrap_or_default();
+                if *number > self.begun && !messages.contains(&message) {
+                    messages.push(message);
+                }
+            }
+            match messages[..] {
+                [] => None,
+                [only] => Some(only.to_owned()),
+                _ => {
+                    let quoted = messages.iter().map(|message| format!("{message:?}"));
+                    Some(quoted.collect::<Vec<_>>().join(" or "))
+                }
             }
         });
         message.flatten()
@@ -228,6 +241,18 @@ mod tests {
             panic!("passes")
         });
         assert_eq!(in_turn, both(r#""caught" or "passes""#));
+        let many = told(|| {
+            let _catch = ["a", "b", "c", "d"].map(Catches);
+            panic!("passes")
+        });
+        assert_eq!(many, both(r#""passes" or "a" or "b" or "d""#));
+        let resumed = told(|| {
+            drop(Catches("caught"));
+            let payload = catch_unwind(|| panic!("passes")).unwrap_err();
+            resumes(&*payload);
+            resume_unwind(payload)
+        });
+        assert_eq!(resumed, both("passes"));
         let same = told(|| {
             let _catches = Catches("same");
             panic!("same")
@@ -277,7 +302,7 @@ mod tests {
             let _ = told(|| panic!("inner"));
         });
         let kept = with(|passing| (passing.begun, passing.messages.clone()));
-        assert_eq!(kept, Some((0, [None, None])));
+        assert_eq!(kept, Some((0, Vec::new())));
         assert!(catch_unwind(|| panic!("nobody watches")).is_err());
         assert_eq!(with(|passing| passing.begun), Some(0));
     }
