@@ -151,7 +151,7 @@ fn queries(text: &str, from: usize, to: usize, start: usize, hidden: &mut Vec<(u
     while let Some(length) = bytes[at..to].iter().position(|byte| *byte == b'=') {
         at += length;
         let found = query_behind(text, start, at);
-        at = found.map_or(at + 1, |(_, end)| end.clamp(at + 1, to));
+        at = found.map_or(at + 1, |(_, end)| end.min(to));
         hidden.extend(found);
     }
 }

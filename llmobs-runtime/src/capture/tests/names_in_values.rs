@@ -206,6 +206,14 @@ fn the_value_of_a_header_is_hidden_behind_other_fields_and_in_wrappers() {
     ] {
         assert_eq!(printed(pair), format!("{pair:?}"));
     }
+    // What is longer than 128 bytes with its quotes is no name of a header.
+    for (length, is_hidden) in [(117, true), (118, false)] {
+        let pair = (format!("{}-password", "x".repeat(length)), "HUNTER");
+        assert_eq!(!printed(&pair).contains("HUNTER"), is_hidden, "{length}");
+    }
+    // Nor is a word with more before it.
+    let more = printed(&format_args!("(x \"password\", \"HUNTER\")"));
+    assert!(more.contains("HUNTER"), "{more}");
     assert_eq!(
         captured(&json!({"Header": "authorization", "Value": "HUNTER"})),
         json!({"Header": "authorization", "Value": "[redacted]"})
