@@ -203,6 +203,9 @@ fn the_value_of_a_header_is_hidden_behind_other_fields_and_in_wrappers() {
         &[Some("authorization"), Some("accept")],
         &[Name::Authorization, Name::Accept],
         &(Wrapped(("authorization", 1)), "HUNTER"),
+        &format_args!("Field {{ label: \"password\", value: \"HUNTER\" }}"),
+        &("a", "password", "HUNTER"),
+        &["a", "password", "HUNTER"],
     ] {
         assert_eq!(printed(pair), format!("{pair:?}"));
     }
