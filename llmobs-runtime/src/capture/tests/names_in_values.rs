@@ -66,6 +66,27 @@ fn a_token_that_is_a_credential_is_hidden_wherever_it_stands_and_whatever_is_bes
 }
 
 #[test]
+fn what_was_looked_at_says_nothing_of_what_comes_later_or_is_named_by_more() {
+    for (text, expected) in [
+        (
+            format!("[A {{ token: (\"Hi\") }}, A {{ token: (\"{CREDENTIAL}\") }}]"),
+            "[A { token: (\"Hi\") }, A { token: [redacted] }]",
+        ),
+        (
+            "A { token: (B { id_token: (\"x\") }, \"Hi\"), c: 1 }".to_owned(),
+            "A { token: (B { id_token: [redacted] }, \"Hi\"), c: 1 }",
+        ),
+        // A number that has a name of its own is one.
+        (
+            "A { auth: W(n=5), b: W(n = 5) }".to_owned(),
+            "A { auth: W(n=5), b: W(n = 5) }",
+        ),
+    ] {
+        assert_eq!(printed(&format_args!("{text}")), expected);
+    }
+}
+
+#[test]
 fn an_argument_called_token_is_judged_by_what_it_holds() {
     #[derive(Debug)]
     #[allow(dead_code, reason = "it is printed")]
