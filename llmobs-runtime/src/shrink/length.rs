@@ -304,7 +304,9 @@ mod tests {
     fn what_is_seen_as_one_sign_stays_whole() {
         let family = "👩‍👩‍👧‍👦";
         let text = family.repeat(50);
-        for most in 100..180 {
+        // One for each place in the sign that the cut may fall on; a few of them for miri.
+        let step = if cfg!(miri) { 27 } else { 1 };
+        for most in (100..180).step_by(step) {
             let cut = cut(&text, Form::Plain, most);
             let (head, rest) = cut.split_once("…[").unwrap();
             let tail = rest.rsplit_once("]…").unwrap().1;
